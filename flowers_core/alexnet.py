@@ -1,0 +1,203 @@
+"""AlexNet as tables of layers, and the network that is built from a table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from flowers_core.errors import ConfigError
+
+INPUT_SIZE = 224
+HIDDEN = 4096
+
+
+@dataclass(frozen=True)
+class Conv:
+    """One convolution and what follows it. ReLU always does; then normalisation, then pooling.
+
+    Args:
+        filters: output channels.
+        kernel: width of the square kernel in pixels.
+        groups: 2 splits the filters into halves that don't see each other (the two GPUs of 2012).
+        normalise: local response normalisation after the ReLU.
+        pool: overlapping 3x3 max pooling with stride 2.
+        bias: the bias at the start.
+    """
+
+    filters: int
+    kernel: int
+    stride: int = 1
+    padding: int = 1
+    groups: int = 1
+    normalise: bool = False
+    pool: bool = False
+    bias: float = 0.0
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One AlexNet: five convolutions, two hidden fully connected layers of 4096, one output layer.
+
+    Args:
+        title: what a person sees.
+        summary: one sentence on what sets it apart.
+        weight_sd: standard deviation of the normal distribution that weights start from; None for
+            PyTorch's own start, uniform within +-1/sqrt(fan-in), as torchvision's AlexNet has it.
+        hidden_bias: bias of the two hidden fully connected layers at the start.
+    """
+
+    title: str
+    summary: str
+    convolutions: tuple[Conv, ...]
+    weight_sd: float | None
+    hidden_bias: float
+
+
+# Krizhevsky, Sutskever, Hinton: ImageNet Classification with Deep Convolutional Neural Networks (2012), 3.5 and 5.
+_PAPER_2012 = Variant(
+    "AlexNet 2012",
+    "The network of the paper: local response normalisation and filters in two groups, one per GPU of its day.",
+    (
+        Conv(96, 11, stride=4, padding=2, normalise=True, pool=True),
+        Conv(256, 5, padding=2, groups=2, normalise=True, pool=True, bias=1.0),
+        Conv(384, 3),
+        Conv(384, 3, groups=2, bias=1.0),
+        Conv(256, 3, groups=2, pool=True, bias=1.0),
+    ),
+    weight_sd=0.01,
+    hidden_bias=1.0,
+)
+
+# Krizhevsky: One weird trick for parallelizing convolutional neural networks (2014); the same as torchvision's.
+_ONE_TOWER_2014 = Variant(
+    "AlexNet 2014",
+    "One tower with fewer filters and no normalisation. Fastest, and it can start from ImageNet weights.",
+    (
+        Conv(64, 11, stride=4, padding=2, pool=True),
+        Conv(192, 5, padding=2, pool=True),
+        Conv(384, 3),
+        Conv(256, 3),
+        Conv(256, 3, pool=True),
+    ),
+    weight_sd=None,
+    hidden_bias=0.0,
+)
+
+_README = Variant(
+    "AlexNet, this project's first sketch",
+    "Filters 96, 96, 256, 256, 384 with local response normalisation, as the project's first description words it.",
+    (
+        Conv(96, 11, stride=4, padding=2, normalise=True, pool=True),
+        Conv(96, 5, padding=2, normalise=True, pool=True),
+        Conv(256, 3),
+        Conv(256, 3),
+        Conv(384, 3, pool=True),
+    ),
+    weight_sd=None,
+    hidden_bias=0.0,
+)
+
+VARIANTS: dict[str, Variant] = {"2012": _PAPER_2012, "2014": _ONE_TOWER_2014, "readme": _README}
+
+
+class LocalResponseNorm(nn.Module):
+    """b_i = a_i / (k + alpha * sum of a_j^2 over the n channels around i)^beta (the 2012 paper, section 3.3).
+
+    The paper's alpha multiplies the sum; PyTorch's divides it by n first, so it is given n times as much.
+    """
+
+    def __init__(self, n: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75):
+        super().__init__()
+        self.n, self.k, self.alpha, self.beta = n, k, alpha, beta
+
+    def forward(self, activations: torch.Tensor) -> torch.Tensor:
+        """(batch, channels, height, width) to the same shape."""
+        return nn.functional.local_response_norm(
+            activations, self.n, alpha=self.alpha * self.n, beta=self.beta, k=self.k
+        )
+
+    def extra_repr(self) -> str:
+        return f"n={self.n}, k={self.k}, alpha={self.alpha}, beta={self.beta}"
+
+
+class AlexNet(nn.Module):
+    """The network of one variant, with the parameter names of torchvision's AlexNet.
+
+    Args:
+        variant: a key of VARIANTS.
+        classes: number of outputs.
+        dropout: probability of zeroing an input of each of the first two fully connected layers.
+
+    Raises:
+        ConfigError: the variant is not known.
+    """
+
+    def __init__(self, variant: str, classes: int, dropout: float = 0.5):
+        super().__init__()
+        if variant not in VARIANTS:
+            raise ConfigError("There is no such AlexNet", variant, f"Choose one of {', '.join(VARIANTS)}.")
+        self.variant, self.classes = variant, classes
+        self.features = _feature_layers(VARIANTS[variant])
+        self.avgpool = nn.AdaptiveAvgPool2d(6)  # nothing to do at 224 pixels; lets other sizes through
+        flat = VARIANTS[variant].convolutions[-1].filters * 6 * 6
+        self.classifier = nn.Sequential(
+            nn.Dropout(dropout),
+            nn.Linear(flat, HIDDEN),
+            nn.ReLU(inplace=True),
+            nn.Dropout(dropout),
+            nn.Linear(HIDDEN, HIDDEN),
+            nn.ReLU(inplace=True),
+            nn.Linear(HIDDEN, classes),
+        )
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Normalised images (batch, 3, 224, 224) to logits (batch, classes)."""
+        return self.classifier(self.embed(images))
+
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """Normalised images (batch, 3, 224, 224) to what the convolutions see, flat: (batch, filters * 36)."""
+        return self.avgpool(self.features(images)).flatten(1)
+
+    @property
+    def last_convolution(self) -> nn.Conv2d:
+        """The layer whose maps still know where in the picture they look: the one for Grad-CAM."""
+        return [layer for layer in self.features if isinstance(layer, nn.Conv2d)][-1]
+
+
+def build(variant: str, classes: int, dropout: float = 0.5) -> AlexNet:
+    """A network with fresh weights, drawn from torch's random generator as the variant's paper says."""
+    network = AlexNet(variant, classes, dropout)
+    table = VARIANTS[variant]
+    if table.weight_sd is not None:
+        _draw_weights(network, lambda weight: nn.init.normal_(weight, 0.0, table.weight_sd))
+        convolutions = [layer for layer in network.features if isinstance(layer, nn.Conv2d)]
+        for layer, row in zip(convolutions, table.convolutions, strict=True):
+            nn.init.constant_(layer.bias, row.bias)
+        *hidden, output = [layer for layer in network.classifier if isinstance(layer, nn.Linear)]
+        for layer in hidden:
+            nn.init.constant_(layer.bias, table.hidden_bias)
+        nn.init.zeros_(output.bias)
+    return network
+
+
+def _feature_layers(variant: Variant) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    channels = 3
+    for row in variant.convolutions:
+        layers += [
+            nn.Conv2d(channels, row.filters, row.kernel, row.stride, row.padding, groups=row.groups),
+            nn.ReLU(inplace=True),
+        ]
+        if row.normalise:
+            layers.append(LocalResponseNorm())
+        if row.pool:
+            layers.append(nn.MaxPool2d(kernel_size=3, stride=2))
+        channels = row.filters
+    return nn.Sequential(*layers)
+
+
+def _draw_weights(network: AlexNet, draw: Callable[[torch.Tensor], object]) -> None:
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            draw(layer.weight)

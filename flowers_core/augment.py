@@ -1,0 +1,225 @@
+"""Train and evaluation transforms as values that a checkpoint can store, and their work on whole batches.
+
+Every photo arrives as a 256 x 256 square with its aspect ratio (see `images.to_square`). A transform chooses
+a window in the photo (centre, size, rotation, mirror), one `grid_sample` cuts all windows of a batch at once
+and undoes the squeeze, and colours are changed after.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+# Principal components of the colours of ImageNet's photos (in units of 0 to 1): columns are the components.
+# The 2012 paper, section 4.1, shifts each photo along them; the values are those of its widely used re-computation.
+_PCA_VALUES = (0.2175, 0.0188, 0.0045)
+_PCA_VECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
+
+_GREY = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class EvalTransform:
+    """How a photo becomes the network's input when nothing is left to chance.
+
+    Args:
+        size: side of the network's input, pixels.
+        window: side of the window as a share of the photo's shorter side (0.875 is 224 of 256).
+        views: "centre" takes one window; "ten" takes the centre, four corners and their mirror images, and
+            averages the probabilities (the 2012 paper, section 4.1); "scales" takes the centre and its mirror
+            image at three window sizes, the largest being the whole shorter side.
+        mean, std: per channel, for pixels of 0 to 1.
+    """
+
+    size: int = 224
+    window: float = 0.875
+    views: str = "scales"
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class TrainTransform:
+    """How a photo is varied before each step. All ranges are drawn for every photo anew.
+
+    Args:
+        window_low, window_high: side of the window as a share of the photo's shorter side; above 1 the flower
+            gets smaller and the photo's edge is mirrored outward.
+        stretch: window's width over height, drawn from 1/(1+stretch) to 1+stretch.
+        rotation: degrees to either side.
+        mirror: left and right swapped for half of the photos.
+        brightness, contrast, saturation: factor drawn from 1-x to 1+x.
+        pca_sd: standard deviation of the shift along the colours' principal components (the 2012 paper: 0.1).
+        erase: probability that a rectangle of 2 to 20 % of the picture is greyed out.
+    """
+
+    window_low: float = 0.875
+    window_high: float = 0.875
+    stretch: float = 0.0
+    rotation: float = 0.0
+    mirror: bool = True
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    pca_sd: float = 0.0
+    erase: float = 0.0
+
+
+STRENGTHS: dict[str, TrainTransform] = {
+    "none": TrainTransform(mirror=False),
+    "paper": TrainTransform(pca_sd=0.1),
+    "light": TrainTransform(0.7, 1.0, 0.1, 5.0, True, 0.1, 0.1, 0.1),
+    "standard": TrainTransform(0.45, 1.05, 0.2, 15.0, True, 0.25, 0.25, 0.25, 0.1),
+    "strong": TrainTransform(0.3, 1.15, 0.3, 30.0, True, 0.4, 0.4, 0.4, 0.1, 0.25),
+}
+"""What "augmentation" means on the page and on the command line."""
+
+
+def train_batch(
+    squares: Tensor, aspects: Tensor, transform: TrainTransform, base: EvalTransform, generator: torch.Generator
+) -> Tensor:
+    """One random variation of each photo, normalised.
+
+    Args:
+        squares: (n, 256, 256, 3) uint8, as the cache holds them.
+        aspects: (n,) float, width over height of each photo.
+        transform: what to vary.
+        base: input size and normalisation.
+        generator: the only source of chance.
+
+    Returns:
+        (n, 3, size, size) float32 in channels-last memory.
+    """
+    n, t = len(squares), transform
+
+    def uniform(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(n, generator=generator)
+
+    side = uniform(t.window_low, t.window_high)
+    stretch = torch.exp(uniform(-1.0, 1.0) * torch.log1p(torch.tensor(t.stretch)))
+    width, height = side * stretch.sqrt(), side / stretch.sqrt()
+    angle = torch.deg2rad(uniform(-t.rotation, t.rotation))
+    mirror = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0) if t.mirror else torch.ones(n)
+    reach_x, reach_y = _reach(aspects)
+    # The centre moves as far as the window stays inside; a window larger than the photo stays centred.
+    centre_x = uniform(-1, 1) * (1 - width / reach_x).clamp(min=0)
+    centre_y = uniform(-1, 1) * (1 - height / reach_y).clamp(min=0)
+    images = cut(squares, aspects, width * mirror, height, centre_x, centre_y, angle, base.size)
+
+    if t.brightness or t.contrast or t.saturation:
+        images = _jitter(images, *(uniform(1 - x, 1 + x) for x in (t.brightness, t.contrast, t.saturation)))
+    if t.pca_sd:
+        strength = t.pca_sd * torch.randn(n, 3, generator=generator) * torch.tensor(_PCA_VALUES)
+        images += (strength @ torch.tensor(_PCA_VECTORS).T)[:, :, None, None]
+    images.clamp_(0.0, 1.0)
+    images = normalise(images, base)
+    if t.erase:
+        _erase(images, t.erase, generator)
+    return images
+
+
+def eval_views(squares: Tensor, aspects: Tensor, transform: EvalTransform) -> list[Tensor]:
+    """The views of each photo, whose probabilities are averaged: a list of (n, 3, size, size) float32."""
+    full = torch.ones(len(squares))
+    reach_x, reach_y = _reach(aspects)
+    zero = torch.zeros(len(squares))
+    views = []
+    for window, x, y, mirror in _windows(transform):
+        side = full * window
+        centre_x, centre_y = x * (1 - side / reach_x).clamp(min=0), y * (1 - side / reach_y).clamp(min=0)
+        images = cut(squares, aspects, side * mirror, side, centre_x, centre_y, zero, transform.size)
+        views.append(normalise(images, transform))
+    return views
+
+
+def cut(
+    squares: Tensor,
+    aspects: Tensor,
+    width: Tensor,
+    height: Tensor,
+    centre_x: Tensor,
+    centre_y: Tensor,
+    angle: Tensor,
+    size: int,
+) -> Tensor:
+    """Cuts one turned window out of each photo and undoes the square's squeeze.
+
+    Args:
+        squares: (n, 256, 256, 3) uint8.
+        aspects: (n,) width over height.
+        width, height: (n,) the window's sides as a share of the photo's shorter side; negative mirrors.
+        centre_x, centre_y: (n,) from -1 (left, top) to 1 (right, bottom) of the photo.
+        angle: (n,) radians.
+        size: side of the result in pixels.
+
+    Returns:
+        (n, 3, size, size) float32 from 0 to 1; outside of the photo its edge is mirrored.
+    """
+    reach_x, reach_y = _reach(aspects)
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    theta = torch.stack(
+        [
+            torch.stack([cos * width / reach_x, -sin * height / reach_x, centre_x], 1),
+            torch.stack([sin * width / reach_y, cos * height / reach_y, centre_y], 1),
+        ],
+        1,
+    )
+    grid = functional.affine_grid(theta, [len(squares), 3, size, size], align_corners=False)
+    # Channels-last input: grid_sample on the CPU is twice as fast on it, and the network wants it so too.
+    pixels = squares.permute(0, 3, 1, 2).float().div_(255.0)
+    return functional.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
+
+
+def normalise(images: Tensor, transform: EvalTransform) -> Tensor:
+    """(n, 3, size, size) of 0 to 1, normalised in place."""
+    mean = torch.tensor(transform.mean)[:, None, None]
+    std = torch.tensor(transform.std)[:, None, None]
+    return images.sub_(mean).div_(std).contiguous(memory_format=torch.channels_last)
+
+
+def denormalise(images: Tensor, transform: EvalTransform) -> Tensor:
+    """What the network sees, as a person would: (n, size, size, 3) uint8."""
+    mean = torch.tensor(transform.mean)[:, None, None]
+    std = torch.tensor(transform.std)[:, None, None]
+    return (images * std + mean).clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def _reach(aspects: Tensor) -> tuple[Tensor, Tensor]:
+    """The photo's width and height in units of its shorter side."""
+    return aspects.clamp(min=1.0), (1.0 / aspects).clamp(min=1.0)
+
+
+def _windows(transform: EvalTransform) -> list[tuple[float, float, float, float]]:
+    """(window, x, y, mirror) of every view."""
+    window = transform.window
+    if transform.views == "centre":
+        return [(window, 0, 0, 1)]
+    if transform.views == "ten":
+        places = [(0, 0), (-1, -1), (1, -1), (-1, 1), (1, 1)]
+        return [(window, x, y, mirror) for x, y in places for mirror in (1, -1)]
+    return [(w, 0, 0, mirror) for w in (window * 0.8, window, 1.0) for mirror in (1, -1)]
+
+
+def _jitter(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
+    """Brightness, then contrast around the picture's mean grey, then saturation around each pixel's grey."""
+    weights = torch.tensor(_GREY)[None, :, None, None]
+    images = images * brightness[:, None, None, None]
+    grey = (images * weights).sum(1, keepdim=True)
+    mean = grey.mean((2, 3), keepdim=True)
+    contrast, saturation = contrast[:, None, None, None], saturation[:, None, None, None]
+    # One pass for both: x' = mean + c (x - mean), then grey' + s (x' - grey'), where grey' = mean + c (grey - mean).
+    return images.mul_(contrast * saturation).add_((1 - contrast) * mean + contrast * (1 - saturation) * grey)
+
+
+def _erase(images: Tensor, probability: float, generator: torch.Generator) -> None:
+    """Greys out a rectangle in some pictures, in place, so that no single petal decides (Zhong et al. 2017)."""
+    n, _, size, _ = images.shape
+    draws = torch.rand(n, 5, generator=generator).tolist()
+    for image, (chance, area, shape, x, y) in zip(images, draws, strict=True):
+        if chance < probability:
+            side = (0.02 + 0.18 * area) ** 0.5
+            shape = 0.5 * 4.0**shape
+            width, height = min(size, int(size * side * shape**0.5)), min(size, int(size * side / shape**0.5))
+            left, top = int(x * (size - width)), int(y * (size - height))
+            image[:, top : top + height, left : left + width] = 0.0

@@ -1,0 +1,247 @@
+"""The self-describing model file: weights with everything needed to use and to judge them.
+
+A checkpoint is a safetensors file: weights as float16, and a card as JSON in its header. Loading one never
+executes anything, and reading a card needs neither torch nor the weights.
+"""
+
+import json
+import platform
+import struct
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowers_core import __version__
+from flowers_core.errors import CheckpointError
+from flowers_core.storage import explain_disk_errors, replacing, runs_dir, shipped_dir
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flowers_core.alexnet import AlexNet
+    from flowers_core.augment import EvalTransform
+
+FORMAT = 1
+"""Goes up when an older program could no longer read the file rightly."""
+
+IMAGENET_FEATURES = "alexnet-imagenet-features.safetensors"
+MAX_HEADER_BYTES = 10_000_000
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a checkpoint says of itself.
+
+    Args:
+        variant: which AlexNet.
+        classes: names of the outputs, in their order.
+        transform: fields of the EvalTransform that the network expects.
+        config: the settings that it was trained with.
+        data: name, fingerprint and photo counts per split of what it was trained on.
+        results: what was measured ("valid_accuracy", "valid_n", "epoch", ...).
+        made_with: versions of this program and its libraries, and the machine.
+    """
+
+    variant: str
+    classes: tuple[str, ...]
+    transform: dict
+    config: dict = field(default_factory=dict)
+    data: dict = field(default_factory=dict)
+    results: dict = field(default_factory=dict)
+    made_with: dict = field(default_factory=dict)
+
+    def eval_transform(self) -> "EvalTransform":
+        """How a photo becomes this network's input."""
+        from flowers_core.augment import EvalTransform
+
+        return EvalTransform(**{k: tuple(v) if isinstance(v, list) else v for k, v in self.transform.items()})
+
+
+def made_with() -> dict[str, str]:
+    """Versions and machine, for a card and for a run."""
+    libraries = {name: version(name) for name in ("torch", "torchvision", "pillow", "numpy", "safetensors")}
+    return {"alexnet-flowers": __version__, "python": platform.python_version(), **libraries,
+            "machine": f"{platform.system()} {platform.machine()}"}  # fmt: skip
+
+
+def shrink(network: "AlexNet") -> dict[str, "Tensor"]:
+    """A copy of the weights as they are stored: float16, half the size, the same answers."""
+    import torch
+
+    return {name: tensor.detach().to("cpu", torch.float16) for name, tensor in network.state_dict().items()}
+
+
+def save(path: Path, weights: Mapping[str, "Tensor"], card: Card) -> None:
+    """Writes the checkpoint whole.
+
+    Raises:
+        StorageError: the disk is full, read-only or closed to us.
+    """
+    from safetensors.torch import save_file
+
+    tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
+    metadata = {"format": str(FORMAT), "card": json.dumps(asdict(card), ensure_ascii=False)}
+    with explain_disk_errors(path), replacing(path) as temporary:
+        save_file(tensors, temporary, metadata)
+
+
+def read_card(path: Path) -> Card:
+    """What the checkpoint says of itself; the weights are not read.
+
+    Raises:
+        CheckpointError: missing, damaged, not one of ours, or of a newer format.
+    """
+    metadata = _read_header(path).get("__metadata__", {})
+    if "card" not in metadata:
+        hint = "Choose a checkpoint that this app made: best.safetensors in a run's folder."
+        raise CheckpointError("This file holds weights without a card, so it can't say what it knows", path, hint)
+    try:
+        if int(metadata.get("format", 0)) > FORMAT:
+            hint = "Update this app to use it."
+            raise CheckpointError(f"Made by a newer version (format {metadata['format']})", path, hint)
+        values = json.loads(metadata["card"])
+        return Card(**{**values, "classes": tuple(values["classes"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise CheckpointError("The checkpoint's card is damaged", path, "Use another checkpoint.") from error
+
+
+def load(path: Path) -> tuple["AlexNet", Card]:
+    """The network in evaluation mode, and its card.
+
+    Raises:
+        CheckpointError: as for `read_card`; or weights are missing, of the wrong shape, or not finite.
+    """
+    import torch
+
+    from flowers_core.alexnet import AlexNet
+    from flowers_core.errors import ConfigError
+
+    card = read_card(path)
+    weights = _read_tensors(path)
+    try:
+        with torch.device("meta"):  # no time spent on weights that are replaced at once
+            network = AlexNet(card.variant, len(card.classes))
+        network.load_state_dict({name: tensor.float() for name, tensor in weights.items()}, assign=True)
+    except (RuntimeError, ConfigError) as error:
+        detail = str(error).splitlines()[0]
+        raise CheckpointError(f"The weights don't fit the network ({detail})", path, "Use another.") from error
+    if not all(torch.isfinite(tensor).all() for tensor in network.state_dict().values()):
+        raise CheckpointError("The weights are not finite numbers", path, "Use another checkpoint.")
+    return network.eval().to(memory_format=torch.channels_last), card
+
+
+def start_weights(network: "AlexNet", init: str) -> None:
+    """Fills in what a run starts from: ImageNet's convolutions, all of ImageNet's but the output, or a checkpoint's.
+
+    From a checkpoint of other classes everything but the output layer is taken.
+
+    Args:
+        network: freshly built; changed in place.
+        init: "scratch", "imagenet", "imagenet-full" or a checkpoint's path.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or of another variant; the download failed.
+    """
+    if init == "scratch":
+        return
+    if init == "imagenet":
+        weights = _read_tensors(shipped_dir() / IMAGENET_FEATURES)
+    elif init == "imagenet-full":
+        weights = _downloaded_imagenet()
+    else:
+        card = read_card(Path(init))
+        if card.variant != network.variant:
+            hint = f"Choose variant {card.variant}, or another start."
+            raise CheckpointError(f"A {card.variant} checkpoint can't start a {network.variant}", init, hint)
+        weights = _read_tensors(Path(init))
+    shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    fitting = {name: tensor.float() for name, tensor in weights.items() if tensor.shape == shapes.get(name)}
+    if "features.0.weight" not in fitting:
+        raise CheckpointError("The file holds no AlexNet weights of this variant", init)
+    network.load_state_dict(fitting, strict=False)
+
+
+def save_state(path: Path, state: dict) -> None:
+    """Writes everything a training loop needs to go on, whole."""
+    import torch
+
+    with explain_disk_errors(path), replacing(path) as temporary:
+        try:
+            torch.save(state, temporary)
+        except RuntimeError as error:  # torch's zip writer reports a full disk as a RuntimeError
+            raise OSError(28, "No space left on device") from error
+
+
+def load_state(path: Path) -> dict:
+    """What `save_state` wrote. Only tensors and plain values are accepted: nothing is executed.
+
+    Raises:
+        CheckpointError: missing or damaged.
+    """
+    import pickle
+
+    import torch
+
+    try:
+        return torch.load(path, weights_only=True, map_location="cpu")
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError) as error:
+        raise CheckpointError("The saved state of this run can't be read", path, "Start a new run.") from error
+
+
+def find_checkpoints() -> list[Path]:
+    """Every usable checkpoint: those shipped with the project, then the best of each run, newest first."""
+    shipped = sorted(shipped_dir().glob("*.safetensors"))
+    trained = sorted(runs_dir().glob("*/best.safetensors"), reverse=True)
+    return [path for path in (*shipped, *trained) if _has_card(path)]
+
+
+def _has_card(path: Path) -> bool:
+    try:
+        read_card(path)
+    except CheckpointError:
+        return False
+    return True
+
+
+def _read_header(path: Path) -> dict:
+    hint = "Choose a .safetensors file that this app made."
+    if path.suffix.casefold() in (".pt", ".pth", ".pkl", ".ckpt", ".bin"):
+        raise CheckpointError("Pickled files can run code when they are opened, so they are refused", path, hint)
+    try:
+        with open(path, "rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > MAX_HEADER_BYTES:
+                raise ValueError("header too long")
+            header = json.loads(file.read(length))
+            if not isinstance(header, dict):
+                raise ValueError("header is not a table")
+            return header
+    except FileNotFoundError as error:
+        raise CheckpointError("There is no such checkpoint", path, hint) from error
+    except IsADirectoryError as error:
+        raise CheckpointError("This is a folder, not a checkpoint", path, hint) from error
+    except (OSError, ValueError, struct.error) as error:
+        raise CheckpointError("This file is not a checkpoint, or it is damaged", path, hint) from error
+
+
+def _read_tensors(path: Path) -> dict[str, "Tensor"]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    _read_header(path)
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError("The checkpoint is cut off or damaged", path, "Copy it again, or use another.") from error
+
+
+def _downloaded_imagenet() -> dict[str, "Tensor"]:
+    from flowers_core.torchvision_import import torchvision
+
+    try:
+        return torchvision().models.AlexNet_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
+    except (OSError, RuntimeError) as error:
+        hint = "Check the internet connection, or choose init imagenet, which needs none."
+        raise CheckpointError(f"Could not download the ImageNet weights ({error})", None, hint) from error

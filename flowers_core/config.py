@@ -1,0 +1,165 @@
+"""The settings of a training run: one frozen value, checked all at once, and presets that say what to expect."""
+
+import math
+from dataclasses import asdict, dataclass, field, fields, replace
+
+from flowers_core.errors import ConfigError
+
+VARIANTS = ("2014", "2012", "readme")
+AUGMENTATIONS = ("none", "paper", "light", "standard", "strong")
+
+
+def _setting(default: object, help: str, low: float | None = None, high: float | None = None, choices: tuple = ()):
+    return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides how a run goes. The same config, data and machine give the same weights.
+
+    Each field's help, range and choices stand beside it, once: the checks below, the command line's flags and
+    the page's widgets all read them from here.
+    """
+
+    data: str = _setting("garden", "Where the photos are: a path, or the name garden or flowers102.")
+    variant: str = _setting("2014", "Which AlexNet.", choices=VARIANTS)
+    init: str = _setting(
+        "imagenet", "Where the weights start: imagenet, imagenet-full (233 MB download), scratch, or a checkpoint."
+    )
+    epochs: int = _setting(40, "How many times every training photo is seen.", 1, 10_000)
+    batch_size: int = _setting(32, "Photos per step.", 1, 4096)
+    lr: float = _setting(0.02, "Learning rate of the fully connected layers at its highest.", 1e-8, 10.0)
+    features_lr: float = _setting(
+        0.1, "Learning rate of the convolutions as a share of `lr`; 0 freezes them (as ImageNet left them).", 0.0, 10.0
+    )
+    optimizer: str = _setting(
+        "sgd", "SGD with Nesterov momentum (sgd), the same without Nesterov (sgd-2012), or AdamW.",
+        choices=("sgd", "sgd-2012", "adamw"),
+    )  # fmt: skip
+    momentum: float = _setting(0.9, "Share of the last step that the next one keeps (SGD).", 0.0, 0.999)
+    weight_decay: float = _setting(5e-4, "Pull of every weight towards zero, per unit of learning rate.", 0.0, 1.0)
+    schedule: str = _setting(
+        "cosine", "How the learning rate falls: along a cosine to zero, by 10 at plateaus, or not at all.",
+        choices=("cosine", "plateau", "constant"),
+    )  # fmt: skip
+    warmup: float = _setting(0.05, "Share of all steps in which the learning rate climbs to its height.", 0.0, 0.5)
+    dropout: float = _setting(0.5, "Share of the fully connected layers' inputs dropped at each step.", 0.0, 0.95)
+    label_smoothing: float = _setting(0.1, "Share of the target spread over all kinds.", 0.0, 0.5)
+    augmentation: str = _setting("standard", "How much photos are varied before each step.", choices=AUGMENTATIONS)
+    mixup: float = _setting(0.0, "Strength (alpha) with which pairs of photos are blended; 0 is off.", 0.0, 10.0)
+    averaging: float = _setting(0.0, "Decay per step of a moving average of the weights; 0 is off.", 0.0, 0.9999)
+    clip: float = _setting(5.0, "Gradients longer than this are shortened to it; 0 is off.", 0.0, 1000.0)
+    patience: int = _setting(0, "Stop after this many epochs without a better validation loss; 0 is off.", 0, 10_000)
+    views: str = _setting("scales", "Windows averaged per photo when answering.", choices=("centre", "ten", "scales"))
+    precision: str = _setting(
+        "auto", "Number format of the arithmetic; auto takes bfloat16 where the processor is fast at it.",
+        choices=("auto", "float32", "bfloat16"),
+    )  # fmt: skip
+    seed: int = _setting(1, "Start of the random numbers.", 0, 2**31 - 1)
+    threads: int = _setting(0, "Processor cores used for training; 0 takes all.", 0, 1024)
+
+    def problems(self) -> list[str]:
+        """Every reason why these settings can't be used, each naming its field; empty when they can."""
+        found = []
+        for setting in fields(self):
+            value, rule = getattr(self, setting.name), setting.metadata
+            if isinstance(value, bool) or not isinstance(value, (int, float) if setting.type is float else setting.type):
+                found.append(f"{setting.name} must be a {setting.type.__name__}, not {value!r}")
+            elif setting.type is float and not math.isfinite(value):
+                found.append(f"{setting.name} must be a finite number, not {value}")
+            elif rule["choices"] and value not in rule["choices"]:
+                found.append(f"{setting.name} must be one of {', '.join(rule['choices'])}, not {value!r}")
+            elif rule["low"] is not None and not rule["low"] <= value <= rule["high"]:
+                found.append(f"{setting.name} must lie between {rule['low']:g} and {rule['high']:g}, not {value}")
+        if self.init in ("imagenet", "imagenet-full") and self.variant != "2014":
+            found.append(f"init {self.init} fits variant 2014 only, not {self.variant}; choose init scratch")
+        if self.init == "scratch" and self.features_lr == 0:
+            found.append("features_lr 0 freezes convolutions that have learned nothing; choose 1 with init scratch")
+        return found
+
+    def check(self) -> "TrainConfig":
+        """Itself, when it can be used.
+
+        Raises:
+            ConfigError: with all problems in one message.
+        """
+        found = self.problems()
+        if found:
+            raise ConfigError("These settings can't be used: " + "; ".join(found))
+        return self
+
+
+def from_dict(values: dict) -> TrainConfig:
+    """A config from JSON. Fields that it lacks take their defaults; unknown ones are an error.
+
+    Raises:
+        ConfigError: unknown fields or values out of range.
+    """
+    unknown = set(values) - {f.name for f in fields(TrainConfig)}
+    if unknown:
+        raise ConfigError(f"Unknown settings: {', '.join(sorted(unknown))}")
+    return TrainConfig(**values).check()
+
+
+def to_dict(config: TrainConfig) -> dict:
+    """The config as JSON can hold it."""
+    return asdict(config)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named set of settings, with what a person may expect of it.
+
+    Args:
+        title: its name on the page.
+        expect: one sentence on what it does and what comes out.
+        settings: what differs from TrainConfig's defaults when starting from ImageNet's or one's own weights.
+        from_scratch: what differs further when starting from nothing.
+    """
+
+    title: str
+    expect: str
+    settings: dict
+    from_scratch: dict
+
+
+_SCRATCH = {"features_lr": 1.0}
+
+PRESETS: dict[str, Preset] = {
+    "quick": Preset(
+        "A quick look",
+        "A few epochs on lightly varied photos: shows how training goes, and names many flowers already.",
+        {"epochs": 8, "augmentation": "light"},
+        {**_SCRATCH, "epochs": 15},
+    ),
+    "standard": Preset(
+        "Standard",
+        "The recipe we would choose: photos varied strongly, a learning rate that rises and falls smoothly.",
+        {},
+        {**_SCRATCH, "epochs": 120},
+    ),
+    "paper-2012": Preset(
+        "As in the paper of 2012",
+        "Krizhevsky's own settings: plain SGD, a learning rate cut by ten at plateaus, mirrored crops and colour "
+        "shifts. Made for a million photos; with few it learns slowly.",
+        {
+            "epochs": 90, "batch_size": 128, "lr": 0.01, "features_lr": 1.0, "optimizer": "sgd-2012",
+            "momentum": 0.9, "weight_decay": 5e-4, "schedule": "plateau", "warmup": 0.0, "dropout": 0.5,
+            "label_smoothing": 0.0, "augmentation": "paper", "clip": 0.0, "views": "ten",
+        },
+        {"variant": "2012"},
+    ),
+}  # fmt: skip
+
+
+def preset(name: str, init: str = "imagenet", **changes: object) -> TrainConfig:
+    """The settings of a preset for a start, with `changes` on top. Not checked yet.
+
+    Raises:
+        ConfigError: there is no such preset.
+    """
+    if name not in PRESETS:
+        raise ConfigError("There is no such preset", name, f"Choose one of {', '.join(PRESETS)}.")
+    chosen = PRESETS[name]
+    settings = {**chosen.settings, **(chosen.from_scratch if init == "scratch" else {})}
+    return replace(TrainConfig(), init=init, **{**settings, **changes})

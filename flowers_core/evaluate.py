@@ -1,0 +1,199 @@
+"""A checkpoint on the photos of a split: every answer, and what they add up to, saved as a report."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from flowers_core import metrics
+from flowers_core.cache import DecodedSource, decode_source
+from flowers_core.errors import DataError, FlowersError
+from flowers_core.sources import SPLITS, Source
+from flowers_core.sources.records import class_key
+from flowers_core.storage import data_dir, read_json, runs_dir, write_json
+
+BATCH = 64
+TOP = 5
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the network said of one photo: its name, file and id, the true class, and the five likeliest
+    classes with their probabilities, likeliest first."""
+
+    photo: str
+    path: str
+    true: int
+    top: tuple[int, ...]
+    probabilities: tuple[float, ...]
+
+    @property
+    def predicted(self) -> int:
+        return self.top[0]
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a checkpoint did on one split.
+
+    Args:
+        checkpoint: its path.
+        data: the source's name.
+        split: "train", "valid", "test" or "all".
+        classes: the checkpoint's.
+        answers: one per photo.
+        fingerprint: of the data; another one means other photos.
+        ece: expected calibration error, 0 to 1.
+        created: seconds since 1970.
+    """
+
+    checkpoint: str
+    data: str
+    split: str
+    classes: tuple[str, ...]
+    answers: tuple[Answer, ...]
+    fingerprint: str
+    ece: float
+    created: float
+
+    @property
+    def n(self) -> int:
+        """Photos scored."""
+        return len(self.answers)
+
+    @cached_property
+    def confusion(self) -> np.ndarray:
+        """Counts: rows true, columns predicted."""
+        true, predicted = [a.true for a in self.answers], [a.predicted for a in self.answers]
+        return metrics.confusion_matrix(np.array(true), np.array(predicted), len(self.classes))
+
+    @cached_property
+    def top1(self) -> metrics.Proportion:
+        return metrics.proportion(sum(a.predicted == a.true for a in self.answers), self.n)
+
+    @cached_property
+    def top5(self) -> metrics.Proportion:
+        return metrics.proportion(sum(a.true in a.top for a in self.answers), self.n)
+
+    def cell(self, true: int, predicted: int) -> list[Answer]:
+        """The photos in one cell of the confusion matrix, the surest answers first."""
+        chosen = [a for a in self.answers if (a.true, a.predicted) == (true, predicted)]
+        return sorted(chosen, key=lambda a: -a.probabilities[0])
+
+    def to_dict(self) -> dict:
+        """As `evaluate --json` prints it."""
+        return {
+            "n": self.n,
+            "top1": self.top1.value,
+            "top5": self.top5.value,
+            "top1_interval": [self.top1.low, self.top1.high],
+            "top5_interval": [self.top5.low, self.top5.high],
+            "macro_f1": metrics.macro_f1(self.confusion),
+            "macro_f1_interval": list(metrics.macro_f1_interval(self.confusion)),
+            "ece": self.ece,
+            "confusion": self.confusion.tolist(),
+            "classes": list(self.classes),
+            "checkpoint": self.checkpoint,
+            "data": self.data,
+            "split": self.split,
+        }
+
+
+def evaluate(
+    checkpoint: Path, source: Source, split: str, progress: Callable[[str, int, int], None] | None = None
+) -> Report:
+    """Scores the photos of a split. Class folders are matched to the checkpoint's classes by name.
+
+    Args:
+        checkpoint: the model.
+        source: the photos; those of some of the classes are enough.
+        split: one of SPLITS, or "all" for every photo whatever its split.
+        progress: told what is going on.
+
+    Raises:
+        CheckpointError: the checkpoint can't be used.
+        DataError: the split is empty, or a kind is not one that the checkpoint knows.
+    """
+    from flowers_core.predict import Classifier
+
+    classifier = Classifier(checkpoint)
+    label_of = match_classes(source, classifier.classes)
+    decoded = decode_source(source, progress)
+    photos = decoded.source.photos
+    chosen = [i for i, photo in enumerate(photos) if split in ("all", photo.split)]
+    if not chosen:
+        have = ", ".join(f"{count} in {name}" for name, count in decoded.source.counts().items())
+        raise DataError(f"There are no photos in the {split} split ({have})", source.root, "Choose another split.")
+    answers: list[Answer] = []
+    scores = []
+    for start in range(0, len(chosen), BATCH):
+        if progress:
+            progress("Asking the network", start, len(chosen))
+        batch = chosen[start : start + BATCH]
+        squares = np.stack([decoded.square(i) for i in batch])
+        probabilities = classifier.probabilities(squares, np.array([decoded.entries[i].aspect for i in batch]))
+        scores.append(probabilities)
+        best = np.argsort(-probabilities, axis=1, kind="stable")[:, :TOP]
+        for i, row, top in zip(batch, probabilities, best, strict=True):
+            likeliest = tuple(int(label) for label in top)
+            answers.append(
+                Answer(photos[i].name, str(photos[i].path), label_of[photos[i].label], likeliest,
+                       tuple(round(float(row[label]), 6) for label in top))
+            )  # fmt: skip
+    if len(answers) != len(chosen):
+        raise FlowersError(f"{len(answers)} photos were scored instead of {len(chosen)}")
+    true = np.array([answer.true for answer in answers])
+    ece = metrics.expected_calibration_error(np.concatenate(scores), true)
+    return Report(
+        str(checkpoint), source.name, split, classifier.classes, tuple(answers), decoded.fingerprint, ece, time.time()
+    )
+
+
+def match_classes(source: Source, classes: tuple[str, ...]) -> list[int]:
+    """For each of the source's classes its index among the checkpoint's.
+
+    Raises:
+        DataError: names the folders that the checkpoint doesn't know.
+    """
+    index = {class_key(name): i for i, name in enumerate(classes)}
+    unknown = [name for name in source.classes if class_key(name) not in index]
+    if unknown:
+        hint = "Rename or remove them, or choose a checkpoint that was trained on them."
+        raise DataError(f"The checkpoint doesn't know these kinds: {', '.join(unknown)}", source.root, hint)
+    return [index[class_key(name)] for name in source.classes]
+
+
+def save_report(report: Report, folder: Path | None = None) -> Path:
+    """Writes the report where `saved_report` finds it again, or into `folder`."""
+    path = (folder / f"report-{report.split}.json") if folder else _report_path(
+        Path(report.checkpoint), report.fingerprint, report.split
+    )  # fmt: skip
+    write_json(path, asdict(report) | {"summary": report.to_dict()})
+    return path
+
+
+def saved_report(checkpoint: Path, decoded: DecodedSource, split: str) -> Report | None:
+    """The report of an earlier evaluation of this very file on these very photos."""
+    values = read_json(_report_path(checkpoint, decoded.fingerprint, split))
+    if not isinstance(values, dict):
+        return None
+    answers = tuple(
+        Answer(a["photo"], a["path"], a["true"], tuple(a["top"]), tuple(a["probabilities"])) for a in values["answers"]
+    )
+    fields = {k: v for k, v in values.items() if k != "summary"}
+    return Report(**{**fields, "answers": answers, "classes": tuple(values["classes"])})
+
+
+def _report_path(checkpoint: Path, fingerprint: str, split: str) -> Path:
+    state = checkpoint.stat()
+    key = hashlib.blake2b(f"{checkpoint.resolve()} {state.st_size} {state.st_mtime_ns}".encode(), digest_size=6)
+    in_run = checkpoint.resolve().parent.parent == runs_dir().resolve()
+    folder = checkpoint.parent / "reports" if in_run else data_dir() / "reports"
+    return folder / f"{key.hexdigest()}-{fingerprint}-{split}.json"
+
+
+__all__ = ["SPLITS", "Answer", "Report", "evaluate", "match_classes", "save_report", "saved_report"]

@@ -1,0 +1,104 @@
+"""Confusion matrix, per-class figures, calibration, intervals: pure functions over arrays."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binomtest
+
+
+@dataclass(frozen=True)
+class Proportion:
+    """A share of n cases with its 95 % interval (Wilson's score interval; sound for small n too)."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        if self.n == 0:
+            return "-"
+        return f"{self.value:.1%} ({self.low:.0%} to {self.high:.0%})"
+
+
+def proportion(hits: int, n: int) -> Proportion:
+    """hits out of n. With n = 0 nothing is known: 0 with an interval from 0 to 1."""
+    if n == 0:
+        return Proportion(0.0, 0.0, 1.0, 0)
+    interval = binomtest(int(hits), int(n)).proportion_ci(method="wilson")
+    return Proportion(hits / n, float(interval.low), float(interval.high), int(n))
+
+
+def confusion_matrix(true: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """(classes, classes) counts: rows are the true class, columns the predicted one."""
+    pairs = np.asarray(true) * classes + np.asarray(predicted)
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def top_k_hits(probabilities: np.ndarray, true: np.ndarray, k: int) -> int:
+    """How many rows of (n, classes) have the true class among their k highest."""
+    if len(true) == 0:
+        return 0
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
+    return int((best == np.asarray(true)[:, None]).any(axis=1).sum())
+
+
+@dataclass(frozen=True)
+class ClassFigures:
+    """How one class did. Precision: of the photos called so, how many were. Recall: of its photos, how many
+    were called so. F1: the harmonic mean of both, 0 when nothing was right."""
+
+    precision: Proportion
+    recall: Proportion
+    f1: float
+
+
+def per_class(confusion: np.ndarray) -> list[ClassFigures]:
+    """Figures for each class of a confusion matrix, in its order."""
+    figures = []
+    for index in range(len(confusion)):
+        hits, called, real = confusion[index, index], confusion[:, index].sum(), confusion[index].sum()
+        f1 = 2 * hits / (called + real) if called + real else 0.0
+        figures.append(ClassFigures(proportion(hits, called), proportion(hits, real), float(f1)))
+    return figures
+
+
+def macro_f1(confusion: np.ndarray) -> float:
+    """Mean F1 over the classes that have photos: every kind counts the same, however many photos it has."""
+    scores = [c.f1 for c in per_class(confusion) if c.recall.n > 0]
+    return float(np.mean(scores)) if scores else 0.0
+
+
+def macro_f1_interval(confusion: np.ndarray, draws: int = 1000) -> tuple[float, float]:
+    """95 % interval of macro F1: percentiles of a bootstrap that draws every class's photos anew (seeded)."""
+    rng = np.random.default_rng(0)
+    rows = confusion[confusion.sum(axis=1) > 0]
+    if len(rows) == 0:
+        return 0.0, 1.0
+    shares = rows / rows.sum(axis=1, keepdims=True)
+    kept = np.flatnonzero(confusion.sum(axis=1) > 0)
+    drawn = np.stack([rng.multinomial(n, p, size=draws) for n, p in zip(rows.sum(axis=1), shares, strict=True)], 1)
+    hits = drawn[:, np.arange(len(kept)), kept]
+    f1 = 2 * hits / np.maximum(drawn.sum(axis=1)[:, kept] + drawn.sum(axis=2), 1)
+    low, high = np.percentile(f1.mean(axis=1), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def expected_calibration_error(probabilities: np.ndarray, true: np.ndarray, bins: int = 15) -> float:
+    """How far confidence is from accuracy, 0 to 1: the mean gap over equal bins of the highest probability,
+    weighted by photos (Guo et al. 2017, On Calibration of Modern Neural Networks, equation 3)."""
+    if len(true) == 0:
+        return 0.0
+    confidence, predicted = probabilities.max(axis=1), probabilities.argmax(axis=1)
+    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = np.bincount(bin_of, weights=(predicted == true) - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(true))
+
+
+def most_confused(confusion: np.ndarray, limit: int = 5) -> list[tuple[int, int, int]]:
+    """The commonest mistakes as (true, predicted, count), most first."""
+    mistakes = confusion.copy()
+    np.fill_diagonal(mistakes, 0)
+    order = np.argsort(-mistakes, axis=None, kind="stable")[:limit]
+    pairs = [(int(i // len(confusion)), int(i % len(confusion))) for i in order]
+    return [(t, p, int(mistakes[t, p])) for t, p in pairs if mistakes[t, p] > 0]

@@ -1,0 +1,49 @@
+"""Which device computes, with how many cores, and in which number format."""
+
+import os
+import time
+from contextlib import AbstractContextManager
+
+import torch
+
+
+def device() -> torch.device:
+    """The first CUDA device when there is one, or the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on; containers often allow fewer than the machine has."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS and Windows don't tell
+        return os.cpu_count() or 1
+
+
+def choose(wanted: str, place: torch.device) -> str:
+    """ "float32" or "bfloat16": what was asked for, or with "auto" what is faster here.
+
+    Nearly every processor accepts bfloat16, but without instructions of its own it computes it slower than
+    float32, so a small matrix product is timed in both.
+    """
+    if wanted != "auto":
+        return wanted
+    if place.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    return "bfloat16" if _product_seconds(torch.float32) > 1.5 * _product_seconds(torch.bfloat16) else "float32"
+
+
+def autocast(place: torch.device, number_format: str) -> AbstractContextManager:
+    """The context in which the network runs in that number format; weights stay float32."""
+    return torch.autocast(place.type, torch.bfloat16, enabled=number_format == "bfloat16")
+
+
+def _product_seconds(number_format: torch.dtype) -> float:
+    left, right = torch.ones(512, 1024, dtype=number_format), torch.ones(1024, 512, dtype=number_format)
+    left @ right  # the first call also sets things up
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        left @ right
+        times.append(time.perf_counter() - started)
+    return min(times)

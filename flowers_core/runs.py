@@ -1,0 +1,287 @@
+"""The run folder: the only channel between a training process and everybody who watches or steers it."""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from flowers_core import config as configs
+from flowers_core.config import TrainConfig
+from flowers_core.errors import RunError
+from flowers_core.storage import append_jsonl, explain_disk_errors, read_json, read_jsonl, runs_dir, write_json
+
+FINAL = ("finished", "stopped", "failed")
+"""Phases after which nothing happens by itself."""
+
+ACTIVE = ("starting", "queued", "preparing", "training", "paused", "stalled")
+"""States of a run whose process lives."""
+
+STALE_S = 60.0
+"""Seconds without a heartbeat after which a living process counts as stalled."""
+
+STARTING_S = 30.0
+"""Seconds that a new process may take until it holds its lock."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a run says of itself, replaced whole at least once a second while it trains.
+
+    Args:
+        phase: what the process was doing when it last spoke.
+        message: one sentence for people.
+        hint: what to do next after a failure.
+        epoch, epochs, step, steps: progress.
+        seconds: time spent training, pauses left out.
+        images_per_second: over the last seconds.
+        best_accuracy, best_epoch: on valid, None and 0 before the first epoch's end.
+        process: id of the training process.
+        time: when it was written (seconds since 1970): the heartbeat.
+    """
+
+    phase: str = "starting"
+    message: str = ""
+    hint: str = ""
+    epoch: int = 0
+    epochs: int = 0
+    step: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    images_per_second: float = 0.0
+    best_accuracy: float | None = None
+    best_epoch: int = 0
+    process: int = 0
+    time: float = 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """An estimate; None while too little is known."""
+        if self.step < 3 or self.steps <= self.step or self.seconds <= 0:
+            return None
+        return self.seconds / self.step * (self.steps - self.step)
+
+
+class Run:
+    """One training run on disk."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def __repr__(self) -> str:
+        return f"Run({self.id!r})"
+
+    @property
+    def id(self) -> str:
+        """The folder's name; sorts by time."""
+        return self.folder.name
+
+    @property
+    def metrics_path(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def log_path(self) -> Path:
+        return self.folder / "log.txt"
+
+    @property
+    def resume_path(self) -> Path:
+        return self.folder / "resume.pt"
+
+    @property
+    def checkpoint_path(self) -> Path:
+        return self.folder / "best.safetensors"
+
+    # What it is
+
+    def config(self) -> TrainConfig:
+        """The run's settings.
+
+        Raises:
+            RunError: they are missing or damaged.
+        """
+        values = read_json(self.folder / "config.json")
+        if not isinstance(values, dict):
+            raise RunError("This folder holds no training run", self.folder, "Choose a folder with a config.json.")
+        return configs.from_dict(values)
+
+    def facts(self) -> dict:
+        """What was recorded when training began: data, versions, machine; empty before."""
+        return read_json(self.folder / "run.json", {})
+
+    def record_facts(self, facts: dict) -> None:
+        write_json(self.folder / "run.json", facts)
+
+    # How it goes
+
+    def status(self) -> Status:
+        values = read_json(self.folder / "status.json", {})
+        return Status(**{k: v for k, v in values.items() if k in Status.__dataclass_fields__})
+
+    def write_status(self, status: Status) -> None:
+        """Replaces the status; its time is the heartbeat."""
+        write_json(self.folder / "status.json", {**status.__dict__, "time": time.time()})
+
+    def state(self) -> str:
+        """What is true now: a final phase, a phase of a living process, "stalled", or "interrupted" (it died)."""
+        status = self.status()
+        if status.phase in FINAL:
+            return status.phase
+        if self.is_locked():
+            return "stalled" if time.time() - status.time > STALE_S and status.time else status.phase
+        last_sign = max(status.time, (self.folder / "config.json").stat().st_mtime)
+        return "starting" if status.phase == "starting" and time.time() - last_sign < STARTING_S else "interrupted"
+
+    def is_locked(self) -> bool:
+        """Does a process hold the run's lock? (A process id would prove nothing: zombies still have one.)"""
+        try:
+            with FileLock(self.folder / "lock", timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Held by the training process for as long as it lives; the system lets go of it whatever kills it.
+
+        Raises:
+            RunError: another process trains this run.
+        """
+        try:
+            with FileLock(self.folder / "lock", timeout=5):
+                yield
+        except Timeout as error:
+            raise RunError("This run is already being trained", self.id, "Wait for it, or stop it.") from error
+
+    def metrics(self, start: int = 0) -> tuple[list[dict], int]:
+        """Records from byte `start` on, and where to go on reading next time."""
+        return read_jsonl(self.metrics_path, start)
+
+    def log(self, record: dict) -> None:
+        append_jsonl(self.metrics_path, record)
+
+    def log_tail(self, lines: int = 12) -> str:
+        """The log's last lines."""
+        try:
+            with open(self.log_path, "rb") as file:
+                file.seek(max(0, self.log_path.stat().st_size - 8192))
+                return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+        except FileNotFoundError:
+            return ""
+
+    # How it is steered: files that the process looks for at every batch
+
+    def ask(self, wish: str) -> None:
+        """Asks the process to "pause" or "stop"."""
+        with explain_disk_errors(self.folder):
+            (self.folder / wish).touch()
+
+    def take_back(self, wish: str) -> None:
+        """Undoes `ask`."""
+        (self.folder / wish).unlink(missing_ok=True)
+
+    def wish(self) -> str:
+        """What the process is asked to do: "stop", "pause" or ""."""
+        return next((wish for wish in ("stop", "pause") if (self.folder / wish).exists()), "")
+
+
+def create(config: TrainConfig, folder: Path | None = None) -> Run:
+    """A new run with its settings saved, not started yet.
+
+    Args:
+        config: its settings.
+        folder: where; a new folder below the runs when None.
+
+    Raises:
+        ConfigError: the settings can't be used.
+        RunError: the folder already holds a run.
+        StorageError: it can't be written.
+    """
+    config.check()
+    folder = folder or _new_folder(config)
+    if (folder / "config.json").exists():
+        hint = "Add --resume to go on with it, or give another folder."
+        raise RunError("The folder already holds a run", folder, hint)
+    with explain_disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "config.json", configs.to_dict(config))
+    return Run(folder)
+
+
+def list_runs() -> list[Run]:
+    """All runs, newest first."""
+    return [Run(path.parent) for path in sorted(runs_dir().glob("*/config.json"), reverse=True)]
+
+
+def find_run(run_id: str) -> Run | None:
+    """The run of that id, or None; never a path outside of the runs' folder."""
+    return next((run for run in list_runs() if run.id == run_id), None)
+
+
+def active_runs() -> list[Run]:
+    """Runs whose process lives, the longest waiting first."""
+    return [run for run in reversed(list_runs()) if run.state() in ACTIVE]
+
+
+@contextmanager
+def training_slot(run: Run, waiting: Status) -> Iterator[None]:
+    """Held while training, so that one run trains at a time; others wait here in the order they were started.
+
+    Raises:
+        InterruptedError: the run was asked to stop while it waited.
+    """
+    lock = FileLock(runs_dir() / ".slot.lock")
+    runs_dir().mkdir(parents=True, exist_ok=True)
+    while True:
+        ahead = [other for other in active_runs() if other.id < run.id and other.folder.parent == runs_dir()]
+        if not ahead or run.folder.parent != runs_dir():
+            try:
+                lock.acquire(timeout=0)
+                break
+            except Timeout:
+                pass
+        if run.wish() == "stop":
+            raise InterruptedError
+        name = ahead[-1].id if ahead else "another run"
+        run.write_status(Status(**{**waiting.__dict__, "phase": "queued", "message": f"Waiting for {name} to end."}))
+        time.sleep(0.5)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def summary(run: Run) -> dict:
+    """One run as `runs --json` lists it."""
+    status = run.status()
+    try:
+        config = run.config()
+        settings = {"data": config.data, "variant": config.variant, "init": config.init, "epochs": config.epochs}
+    except Exception:  # noqa: BLE001 - a run from a newer version, or a damaged one, is still listed
+        settings = {}
+    return {
+        "run": run.id,
+        "state": run.state(),
+        **settings,
+        "epoch": status.epoch,
+        "best_valid_accuracy": status.best_accuracy,
+        "seconds": round(status.seconds, 1),
+        "checkpoint": str(run.checkpoint_path) if run.checkpoint_path.exists() else None,
+    }
+
+
+def _new_folder(config: TrainConfig) -> Path:
+    data = re.sub(r"[^a-z0-9]+", "-", Path(config.data).name.casefold()).strip("-")[:24] or "data"
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    base = runs_dir() / f"{stamp}-{data}-{config.variant}"
+    count = 1
+    while base.exists():
+        count += 1
+        base = base.with_name(f"{stamp}-{data}-{config.variant}-{count}")
+    return base
+
+

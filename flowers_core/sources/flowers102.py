@@ -1,0 +1,83 @@
+"""Oxford Flowers-102 as torchvision lays it out, complete or with photos missing: the 30 default kinds of it."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from flowers_core.errors import DataError
+from flowers_core.sources.records import Photo, Problem, Source
+from flowers_core.species import SPECIES
+from flowers_core.storage import replacing_folder
+
+_SPLIT_KEYS = {"trnid": "train", "valid": "valid", "tstid": "test"}
+
+
+def is_layout(root: Path) -> bool:
+    """Does the folder hold Flowers-102's label file and photos?"""
+    return (root / "imagelabels.mat").is_file() and (root / "jpg").is_dir()
+
+
+def read(root: Path) -> Source:
+    """The photos of the 30 default kinds that are there, with the official splits.
+
+    Raises:
+        DataError: a file of labels or splits is missing or damaged, or none of the kinds has a photo.
+    """
+    labels, splits = _load(root / "imagelabels.mat"), _load(root / "setid.mat")
+    try:
+        number_of = labels["labels"].ravel()
+        split_of = {int(i): split for key, split in _SPLIT_KEYS.items() for i in splits[key].ravel()}
+    except KeyError as error:
+        raise DataError(f"Flowers-102's label files lack {error}", root, "Download the set again.") from error
+    label_of = {kind.flowers102: label for label, kind in enumerate(SPECIES)}
+    photos, problems = [], []
+    for path in sorted((root / "jpg").glob("image_*.jpg")):
+        digits = path.stem.removeprefix("image_")
+        index = int(digits) if digits.isdecimal() else 0
+        if index not in split_of or index > len(number_of):
+            problems.append(Problem(path.name, "not one of Flowers-102's photos"))
+        elif int(number_of[index - 1]) in label_of:
+            label = label_of[int(number_of[index - 1])]
+            photos.append(Photo(f"jpg/{path.name}", path, label, split_of[index]))
+    if not photos:
+        raise DataError("None of the 30 kinds' photos are there", root / "jpg", "Download the set again.")
+    names = tuple(kind.name for kind in SPECIES)
+    return Source("Flowers-102 (30 kinds)", root, names, tuple(photos), tuple(problems), "Flowers-102")
+
+
+def downloaded(folder: Path, progress=None) -> Path:
+    """The complete set below `folder`, fetched from its authors' site (345 MB) when it is not there yet.
+
+    The set states no licence: it is for study, and whoever downloads it decides that for themselves.
+
+    Raises:
+        DataError: the download failed; nothing of it is left behind.
+    """
+    root = folder / "flowers-102"
+    if is_layout(root):
+        return root
+    if progress:
+        progress("Downloading Oxford Flowers-102 (345 MB)", 0, 1)
+    from flowers_core.torchvision_import import torchvision
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder, prefix=".flowers-102.") as temporary:
+        try:
+            torchvision().datasets.Flowers102(temporary, download=True)
+        except (OSError, RuntimeError) as error:
+            hint = "Check the internet connection, or put the set there by hand as torchvision lays it out."
+            raise DataError(f"Could not download Flowers-102 ({error})", root, hint) from error
+        with replacing_folder(root) as place:
+            place.rmdir()
+            (Path(temporary) / "flowers-102").rename(place)
+    return root
+
+
+def _load(path: Path) -> dict:
+    from scipy.io import loadmat  # a quarter of a second that only this source needs
+
+    try:
+        return loadmat(path)
+    except FileNotFoundError as error:
+        raise DataError("A file of Flowers-102 is missing", path, "Download the set again.") from error
+    except Exception as error:  # a damaged .mat file makes scipy raise nearly anything
+        raise DataError("A file of Flowers-102 is damaged", path, "Download the set again.") from error

@@ -1,0 +1,149 @@
+"""Where state lies on disk, and how it gets there: whole files by rename, logs by append."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flowers_core.errors import StorageError
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def home() -> Path:
+    """The folder that holds `data/` and `checkpoints/runs/`: $FLOWERS_HOME, or the repository."""
+    return Path(os.environ.get("FLOWERS_HOME") or REPOSITORY)
+
+
+def data_dir() -> Path:
+    """Imported sets, decoded caches, saved splits."""
+    return home() / "data"
+
+
+def runs_dir() -> Path:
+    """One folder per training run."""
+    return home() / "checkpoints" / "runs"
+
+
+def shipped_dir() -> Path:
+    """The models that come with the project."""
+    return REPOSITORY / "checkpoints"
+
+
+@contextmanager
+def explain_disk_errors(path: Path) -> Iterator[None]:
+    """Turns an OSError while writing `path` into a StorageError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        hint = "Free some space and try again." if error.errno == 28 else "Check the folder's permissions."
+        raise StorageError(f"Could not write ({reason})", path, hint) from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; what is written there takes its place when the block ends well.
+
+    A reader sees the old file or the new one, never half of either, even after a power cut. When the
+    block fails, the old file stays and the temporary one is removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        os.chmod(temporary, 0o644)  # mkstemp makes files private; a shared folder has other readers
+        _fsync(temporary)
+        os.replace(temporary, path)
+        _fsync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Like `replacing`, for a whole folder that must not exist yet: it appears complete or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    try:
+        yield temporary
+        os.chmod(temporary, 0o755)
+        if not path.exists():  # another process may have made the same folder meanwhile
+            os.replace(temporary, path)
+            _fsync(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replaces the file whole.
+
+    Raises:
+        StorageError: the disk is full, read-only or closed to us.
+    """
+    with explain_disk_errors(path), replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Replaces the file whole with `value` as JSON. NaN is refused: it is not JSON."""
+    write_bytes(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False).encode())
+
+
+def read_json(path: Path, default: object = None) -> object:
+    """The file's value; `default` when it is missing or not JSON (an older or damaged file)."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return default
+
+
+def append_jsonl(path: Path, record: dict) -> None:
+    """Adds one record as one line, in a single write."""
+    line = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+    with explain_disk_errors(path), open(path, "ab") as file:
+        file.write(line.encode())
+
+
+def read_jsonl(path: Path, start: int = 0) -> tuple[list[dict], int]:
+    """The records from byte `start` on, and the byte after the last whole one.
+
+    A torn last line (its writer was killed, or is still writing) is left for the next read.
+    """
+    try:
+        with open(path, "rb") as file:
+            file.seek(start)
+            content = file.read()
+    except FileNotFoundError:
+        return [], 0
+    whole = content[: content.rfind(b"\n") + 1]
+    return [json.loads(line) for line in whole.splitlines() if line], start + len(whole)
+
+
+def truncate(path: Path, size: int) -> None:
+    """Cuts an append-only log back to `size` bytes, to where a resumed run goes on."""
+    with explain_disk_errors(path), open(path, "ab") as file:
+        file.truncate(size)
+
+
+def remove_folder(path: Path) -> None:
+    """Deletes a folder: first out of sight by one rename, then its contents, so no half-deleted one is seen."""
+    with explain_disk_errors(path):
+        grave = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".deleted", dir=path.parent))
+        os.replace(path, grave / path.name)
+        shutil.rmtree(grave, ignore_errors=True)
+
+
+def _fsync(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():  # Windows can't open a folder to sync it
+        return
+    handle = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

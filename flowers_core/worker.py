@@ -1,0 +1,155 @@
+"""Starts, steers and is the training process. Nothing here needs torch until training really begins."""
+
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from flowers_core import runs
+from flowers_core.config import TrainConfig
+from flowers_core.errors import FlowersError, RunError
+from flowers_core.runs import Run, Status
+from flowers_core.storage import REPOSITORY, explain_disk_errors
+
+if TYPE_CHECKING:
+    from flowers_core.train import Result
+
+_children: list[subprocess.Popen] = []
+
+
+def start(config: TrainConfig) -> Run:
+    """Begins a new run in a process of its own, which lives on when this one ends.
+
+    Raises:
+        ConfigError, StorageError: the run can't be created.
+    """
+    run = runs.create(config)
+    _launch(run)
+    return run
+
+
+def resume(run: Run) -> None:
+    """Goes on with a paused, stopped, failed or interrupted run.
+
+    Raises:
+        RunError: it has finished.
+    """
+    state = run.state()
+    run.take_back("pause")
+    if state in runs.ACTIVE:
+        return
+    if state == "finished":
+        raise RunError("This run has finished", run.id, "Start a new one from its checkpoint.")
+    run.take_back("stop")
+    run.write_status(replace(run.status(), phase="starting", message="", hint=""))
+    _launch(run)
+
+
+def pause(run: Run) -> None:
+    """The process saves its state and waits."""
+    run.ask("pause")
+
+
+def stop(run: Run) -> None:
+    """The process saves its state and its best model, and ends."""
+    run.ask("stop")
+
+
+def kill(run: Run) -> None:
+    """Ends a process that no longer listens. What was saved last stays, and the run can be resumed."""
+    process = run.status().process
+    if process and run.is_locked():  # whoever holds the lock wrote that number, so it can't be somebody else's
+        os.kill(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+def _launch(run: Run) -> None:
+    _children[:] = [child for child in _children if child.poll() is None]  # ended ones are zombies until asked
+    command = [sys.executable, "-m", "flowers_core", "train", "--run-dir", str(run.folder.resolve()), "--resume"]
+    apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}
+    with explain_disk_errors(run.folder), open(run.log_path, "ab") as log:
+        child = subprocess.Popen(
+            command,
+            cwd=REPOSITORY,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "FLOWERS_WORKER": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            **apart,
+        )
+    _children.append(child)
+
+
+def train_here(run: Run, say: Callable[[str], None]) -> "Result | None":
+    """Trains a run in this process: waits for its turn, reads the photos, fits. None when stopped before it began.
+
+    Whatever happens, the run's status tells it; errors are raised again for the caller to report.
+
+    Args:
+        run: created, perhaps begun before.
+        say: told one line at each turn of events.
+    """
+    last = replace(run.status(), message="", hint="", process=os.getpid())
+    stop_asked: list[int] = []
+    for name in ("SIGTERM", "SIGINT"):
+        signal.signal(getattr(signal, name), lambda number, frame: stop_asked.append(number))
+    if os.environ.get("FLOWERS_WORKER") and hasattr(os, "nice"):
+        os.nice(5)  # the pages stay quick while training takes every core
+
+    def wish() -> str:
+        return "stop" if stop_asked else run.wish()
+
+    with run.locked():
+        try:
+            run.write_status(replace(last, phase="preparing", message="Starting."))
+            with runs.training_slot(run, last):
+                result = _prepare_and_fit(run, wish, last, say)
+        except InterruptedError:
+            run.write_status(replace(last, phase="stopped", message="Stopped while waiting."))
+            return None
+        except FlowersError as error:
+            run.write_status(_failed(run, last, f"{error.what}.", error.hint))
+            raise
+        except MemoryError:
+            hint = "Choose a smaller batch size, or close other programs."
+            run.write_status(_failed(run, last, "The machine ran out of memory.", hint))
+            raise
+        except BaseException as error:
+            say(traceback.format_exc())
+            hint = "The log below says more. What was saved last is kept: resume to try again."
+            run.write_status(_failed(run, last, f"Unexpected: {type(error).__name__}: {error}", hint))
+            raise
+    return result
+
+
+def _prepare_and_fit(run: Run, wish: Callable[[], str], last: Status, say: Callable[[str], None]) -> "Result | None":
+    from flowers_core.cache import decode_source
+    from flowers_core.sources import open_source
+
+    config = run.config()
+
+    def report(what: str, done: int, total: int) -> None:
+        run.write_status(replace(last, phase="preparing", message=f"{what}: {done} of {total}."))
+        if wish() == "stop":
+            raise InterruptedError
+
+    say(f"Opening {config.data}")
+    report("Looking for photos", 0, 1)
+    source = open_source(config.data, progress=report)
+    decoded = decode_source(source, report)
+    counts = ", ".join(f"{count} {split}" for split, count in decoded.source.counts().items())
+    say(f"{decoded.source.name}: {len(source.classes)} kinds, {counts}, {len(decoded.source.problems)} left out")
+    run.write_status(replace(last, phase="preparing", message="Setting up the network."))
+    from flowers_core.train import fit
+
+    result = fit(config, decoded, run, wish)
+    say(f"{result.phase} after {result.epochs} epochs, {result.seconds:.0f} s, {result.images_per_second:.0f} images/s")
+    return result
+
+
+def _failed(run: Run, last: Status, message: str, hint: str) -> Status:
+    reached = replace(run.status(), process=last.process)
+    return replace(reached, phase="failed", message=message, hint=hint)

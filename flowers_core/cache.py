@@ -1,4 +1,4 @@
-"""The decoded cache: every photo of a source once as a square of uint8, memory-mapped, found again by its file's state."""
+"""The decoded cache: every photo of a source once as a square of uint8, memory-mapped, known by its file's state."""
 
 import hashlib
 import os
@@ -100,12 +100,10 @@ def decode_source(source: Source, progress: Callable[[str, int, int], None] | No
         entries = {photo.name: index.entries[photo.name] for photo in source.photos}
         pixels = index.open_pixels()
     kept = tuple(photo for photo in source.photos if not entries[photo.name].reason)
-    problems = [Problem(photo.name, entries[photo.name].reason) for photo in source.photos if entries[photo.name].reason]
+    problems = [Problem(name, entry.reason) for name, entry in entries.items() if entry.reason]
     if not kept:
         raise DataError(f"None of {len(problems)} photos could be read ({problems[0].reason})", source.root)
-    cleaned = Source(
-        source.name, source.root, source.classes, kept, (*source.problems, *problems), source.split_origin
-    )
+    cleaned = Source(source.name, source.root, source.classes, kept, (*source.problems, *problems), source.split_origin)
     return DecodedSource(cleaned, tuple(entries[photo.name] for photo in kept), pixels)
 
 

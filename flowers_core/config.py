@@ -63,7 +63,8 @@ class TrainConfig:
         found = []
         for setting in fields(self):
             value, rule = getattr(self, setting.name), setting.metadata
-            if isinstance(value, bool) or not isinstance(value, (int, float) if setting.type is float else setting.type):
+            accepted = (int, float) if setting.type is float else setting.type
+            if isinstance(value, bool) or not isinstance(value, accepted):
                 found.append(f"{setting.name} must be a {setting.type.__name__}, not {value!r}")
             elif setting.type is float and not math.isfinite(value):
                 found.append(f"{setting.name} must be a finite number, not {value}")

@@ -40,7 +40,7 @@ def decode(source: Path | bytes, want: int | None = None) -> Image.Image:
     _register_heif()
     where = source if isinstance(source, Path) else None
     try:
-        if where is not None and where.stat().st_size == 0 or source == b"":
+        if (where.stat().st_size if where is not None else len(source)) == 0:
             raise ImageError("The file is empty", where)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd metadata is no reason to worry a reader of the log

@@ -57,9 +57,9 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        os.chmod(temporary, 0o644)  # mkstemp makes files private; a shared folder has other readers
+        temporary.chmod(0o644)  # mkstemp makes files private; a shared folder has other readers
         _fsync(temporary)
-        os.replace(temporary, path)
+        temporary.replace(path)
         _fsync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
@@ -72,9 +72,9 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     try:
         yield temporary
-        os.chmod(temporary, 0o755)
+        temporary.chmod(0o755)
         if not path.exists():  # another process may have made the same folder meanwhile
-            os.replace(temporary, path)
+            temporary.replace(path)
             _fsync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -135,7 +135,7 @@ def remove_folder(path: Path) -> None:
     """Deletes a folder: first out of sight by one rename, then its contents, so no half-deleted one is seen."""
     with explain_disk_errors(path):
         grave = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".deleted", dir=path.parent))
-        os.replace(path, grave / path.name)
+        path.replace(grave / path.name)
         shutil.rmtree(grave, ignore_errors=True)
 
 

@@ -198,7 +198,9 @@ class _Fit:
         state, n = self.state, len(targets)
         if not math.isfinite(loss):
             hint = f"Try a smaller learning rate than {self.config.lr:g}; a third of it is a good next guess."
-            raise TrainingError(f"The loss stopped being a finite number at step {state.step} (lr {lr:.3g})", None, hint)
+            raise TrainingError(
+                f"The loss stopped being a finite number at step {state.step} (lr {lr:.3g})", None, hint
+            )
         state.epoch_loss += loss * n
         state.epoch_hits += (logits.argmax(1) == targets.argmax(1)).sum().item()
         state.epoch_seen += n

@@ -2,10 +2,11 @@
 
 import random
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import replace
 
 from flowers_core.errors import StorageError
-from flowers_core.sources.records import Photo, Source
+from flowers_core.sources.records import SPLITS, Photo, Source
 from flowers_core.storage import data_dir, read_json, write_json
 
 SEED = 0
@@ -30,10 +31,9 @@ def assign(source: Source, given: set[str]) -> Source:
     before = saved.get("photos", {}) if isinstance(saved, dict) else {}
     split_of = divide(undecided, before, make_test)
     if split_of != before:
-        try:
+        # On a read-only disk the same seed gives the same split next time, as long as no photo is added.
+        with suppress(StorageError):
             write_json(path, {"seed": SEED, "share": SHARE, "photos": split_of})
-        except StorageError:
-            pass  # a read-only disk: the same seed gives the same split next time, as long as no photo is added
     photos = tuple(replace(photo, split=split_of.get(photo.name, photo.split)) for photo in source.photos)
     who = f"this app (seed {SEED})"
     return replace(source, photos=photos, split_origin=who if make_test else f"the folders, valid by {who}")
@@ -44,7 +44,7 @@ def divide(photos: list[Photo], before: dict[str, str], make_test: bool) -> dict
 
     A kind with one photo has it in train, with two one is in valid, from three on test gets one too.
     """
-    result = {photo.name: before[photo.name] for photo in photos if before.get(photo.name) in ("train", "valid", "test")}
+    result = {photo.name: before[photo.name] for photo in photos if before.get(photo.name) in SPLITS}
     kinds: dict[int, list[str]] = defaultdict(list)
     for photo in photos:
         kinds[photo.label].append(photo.name)

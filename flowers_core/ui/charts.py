@@ -1,0 +1,121 @@
+"""Charts: learning curves that keep their zoom while they grow, and the confusion matrix that answers clicks."""
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+TRAIN, VALID = "train", "valid"
+
+
+def curves(records: list[dict], what: str) -> alt.LayerChart:
+    """Loss or accuracy over epochs, of train and valid.
+
+    The chart's specification is the same at every call and only its data grows: the browser then swaps the
+    data and keeps the zoom.
+
+    Args:
+        records: a run's metrics.
+        what: "loss" or "accuracy".
+    """
+    steps = [(r["epoch"], r["loss"]) for r in records if r["kind"] == "step"] if what == "loss" else []
+    epochs = [
+        (record["epoch"], record[f"{split}_{what}"], split)
+        for record in records
+        if record["kind"] == "epoch"
+        for split in (TRAIN, VALID)
+        if f"{split}_{what}" in record
+    ]
+    percent = what == "accuracy"
+    x = alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, grid=False), scale=alt.Scale(domainMin=0))
+    y = alt.Y(
+        "value:Q",
+        title=what.capitalize(),
+        axis=alt.Axis(format=".0%" if percent else ".2~f", tickCount=6),
+        scale=alt.Scale(domain=[0, 1]) if percent else alt.Scale(zero=False),
+    )
+    color = alt.Color(
+        "split:N",
+        title=None,
+        scale=alt.Scale(domain=[TRAIN, VALID]),
+        legend=alt.Legend(orient="top-right" if not percent else "bottom-right"),
+    )
+    tooltip = [
+        alt.Tooltip("split:N", title="Photos"),
+        alt.Tooltip("epoch:Q", title="Epoch"),
+        alt.Tooltip("value:Q", title=what.capitalize(), format=".1%" if percent else ".3f"),
+    ]
+    faint = pd.DataFrame(steps, columns=["epoch", "value"]).assign(split=TRAIN)
+    strong = pd.DataFrame(epochs, columns=["epoch", "value", "split"])
+    zoom = alt.selection_interval(name="zoom", bind="scales", encodings=["x"])
+    every_step = alt.Chart(faint).mark_line(opacity=0.35, strokeWidth=1).encode(x, y, color)
+    every_epoch = (
+        alt.Chart(strong)
+        .mark_line(strokeWidth=2.5, point=alt.OverlayMarkDef(size=30, filled=True))
+        .encode(x, y, color, tooltip=tooltip)
+        .add_params(zoom)
+    )
+    return alt.layer(every_step, every_epoch).properties(height=300)
+
+
+def learning_rate(records: list[dict]) -> alt.Chart:
+    """The learning rate over epochs."""
+    rows = pd.DataFrame([(r["epoch"], r["lr"]) for r in records if r["kind"] == "step"], columns=["epoch", "value"])
+    return (
+        alt.Chart(rows)
+        .mark_line(strokeWidth=2)
+        .encode(
+            alt.X("epoch:Q", title="Epoch", axis=alt.Axis(grid=False), scale=alt.Scale(domainMin=0)),
+            alt.Y("value:Q", title="Learning rate", axis=alt.Axis(format=".2~g", tickCount=4)),
+        )
+        .properties(height=150)
+    )
+
+
+def confusion(matrix: np.ndarray, classes: tuple[str, ...], as_percent: bool, dark: bool) -> go.Figure:
+    """The confusion matrix as a heat map, rows true, columns predicted.
+
+    A heat map reports no clicks to Streamlit, so invisible squares lie over its cells: the selected point's
+    `customdata` is [true, predicted].
+
+    Args:
+        matrix: counts.
+        classes: names in the matrix's order.
+        as_percent: rows in percent of their photos instead of counts.
+        dark: colours for a dark background.
+    """
+    n = len(classes)
+    totals = matrix.sum(axis=1, keepdims=True)
+    shares = np.divide(matrix, totals, out=np.zeros(matrix.shape), where=totals > 0)
+    values = shares * 100 if as_percent else matrix
+    rows, columns = np.divmod(np.arange(n * n), n)
+    text = [[f"{v:.0f}" if v else "" for v in row] for row in values] if n <= 40 else None
+    low, middle, high = ("#1f2426", "#8a3a63", "#f7a8cb") if dark else ("#f5f0e8", "#d993b4", "#8f1d50")
+    hover = [
+        f"<b>{classes[t]}</b><br>taken for <b>{classes[p]}</b><br>{matrix[t, p]} of {totals[t, 0]} photos"
+        f" ({shares[t, p]:.0%})"
+        for t, p in zip(rows, columns, strict=True)
+    ]
+    cell = max(16, min(30, 900 // n))
+    figure = go.Figure(
+        [
+            go.Heatmap(
+                z=values, x=list(range(n)), y=list(range(n)), text=text, texttemplate="%{text}",
+                textfont={"size": max(8, min(14, cell // 2))}, xgap=1, ygap=1, hoverinfo="skip",
+                colorscale=[(0, low), (0.35, middle), (1, high)], showscale=False,
+            ),
+            go.Scatter(
+                x=columns, y=rows, mode="markers", customdata=np.stack([rows, columns], 1), hovertext=hover,
+                hovertemplate="%{hovertext}<extra></extra>",
+                marker={"symbol": "square", "size": cell, "opacity": 0},
+            ),
+        ]
+    )  # fmt: skip
+    ticks = {"tickmode": "array", "tickvals": list(range(n)), "ticktext": list(classes), "tickfont": {"size": 11},
+             "showgrid": False, "zeroline": False, "fixedrange": True}  # fmt: skip
+    figure.update_xaxes(**ticks, range=[-0.5, n - 0.5], side="top", tickangle=-60, title="Called")
+    figure.update_yaxes(**ticks, range=[n - 0.5, -0.5], title="Really")
+    figure.update_layout(
+        height=190 + n * cell, margin={"l": 10, "r": 10, "t": 10, "b": 10}, dragmode=False, hovermode="closest"
+    )
+    return figure

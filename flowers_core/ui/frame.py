@@ -1,0 +1,70 @@
+"""The frame around every page: its navigation, and the way back into it from a cold link."""
+
+import streamlit as st
+
+PAGES = {
+    "": [("home", "Home", "home", "What this is, and what to do next.")],
+    "Look": [
+        ("photos", "Photos", "photo_library", "The kinds of flowers, their photos, and what is wrong with them."),
+    ],
+    "Learn": [
+        ("train", "Train", "model_training", "Choose settings, start training, and watch it learn."),
+        ("evaluate", "Evaluate", "grid_on", "The confusion matrix: what is taken for what, photo by photo."),
+    ],
+    "Use": [
+        ("classify", "Name a flower", "photo_camera", "Upload a photo or use the camera to hear a flower's name."),
+    ],
+}
+"""Section: (file below pages/ and address, title, icon, help) of each page."""
+
+
+def navigation():
+    """Declares all pages; the result's `run()` shows the one that was asked for."""
+    sections = {
+        section: [
+            st.Page(
+                f"pages/{name}.py",
+                title=title,
+                icon=f":material/{icon}:",
+                url_path="" if name == "home" else name,
+                default=name == "home",
+                help=help,
+            )
+            for name, title, icon, help in pages
+        ]
+        for section, pages in PAGES.items()
+    }
+    return st.navigation(sections)
+
+
+def enter() -> None:
+    """The first line of every page.
+
+    Because the folder is called `pages/`, a server that was just started runs the page of a deep link alone,
+    before the entry file ever declared its navigation. Switching that legacy mode off and running again
+    brings the whole frame. The name is internal to Streamlit; without it the page would show, unframed.
+    """
+    try:
+        from streamlit.runtime.pages_manager import PagesManager
+
+        legacy = PagesManager.uses_pages_directory
+    except (ImportError, AttributeError):
+        return
+    if legacy:
+        PagesManager.uses_pages_directory = False
+        st.rerun()
+
+
+def link(name: str, label: str, icon: str, **query: str) -> None:
+    """A link to another page, with query parameters."""
+    st.page_link(f"pages/{name}.py", label=label, icon=f":material/{icon}:", query_params=query or None)
+
+
+def training_note() -> None:
+    """A line in the sidebar while something trains, on whatever page one is."""
+    from flowers_core import runs
+
+    for run in runs.active_runs()[:3]:
+        status = run.status()
+        done = f"epoch {status.epoch} of {status.epochs}" if status.epochs else run.state()
+        link("train", f"Training: {done}", "progress_activity", run=run.id)

@@ -1,0 +1,25 @@
+"""Models in memory, shared by all sessions."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+if TYPE_CHECKING:
+    from flowers_core.predict import Classifier
+
+
+def classifier(path: Path) -> "Classifier":
+    """The checkpoint, ready to answer; loaded anew when the file has changed.
+
+    Raises:
+        CheckpointError: it can't be used.
+    """
+    return _classifier(str(path), path.stat().st_mtime_ns)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _classifier(path: str, changed: int) -> "Classifier":
+    from flowers_core.predict import Classifier
+
+    return Classifier(Path(path))

@@ -1,0 +1,44 @@
+"""Thumbnails: made from the decoded cache, never from a path that a page was given."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from flowers_core.cache import DecodedSource
+from flowers_core.images import from_square, to_jpeg
+
+THUMBNAIL = 160
+"""Longer side of a thumbnail, pixels."""
+
+PER_PAGE = 48
+
+
+def thumbnails(decoded: DecodedSource, indices: Sequence[int], side: int = THUMBNAIL) -> list[bytes]:
+    """The chosen photos as small JPEG files."""
+    return [_thumbnail(decoded.entries[i].digest, side, decoded, i) for i in indices]
+
+
+def cover(decoded: DecodedSource, index: int, width: int = 320, height: int = 220) -> bytes:
+    """A photo cut to one shape, so that tiles of a gallery line up."""
+    return _cover(decoded.entries[index].digest, width, height, decoded, index)
+
+
+def paged(count: int, key: str) -> range:
+    """A pager below a gallery; the indices of the page that is shown."""
+    pages = max(1, -(-count // PER_PAGE))
+    page = st.pagination(pages, key=key) if pages > 1 else 1
+    return range((page - 1) * PER_PAGE, min(count, page * PER_PAGE))
+
+
+@st.cache_data(max_entries=4000, show_spinner=False)
+def _thumbnail(digest: str, side: int, _decoded: DecodedSource, _index: int) -> bytes:
+    return to_jpeg(from_square(_decoded.square(_index), _decoded.entries[_index].aspect, side))
+
+
+@st.cache_data(max_entries=600, show_spinner=False)
+def _cover(digest: str, width: int, height: int, _decoded: DecodedSource, _index: int) -> bytes:
+    from PIL import ImageOps
+
+    entry = _decoded.entries[_index]
+    image = from_square(_decoded.square(_index), entry.aspect, 2 * max(width, height))
+    return to_jpeg(ImageOps.fit(image, (width, height)))

@@ -1,0 +1,162 @@
+"""An evaluation on the page: its figures, the confusion matrix, and the photos in a cell."""
+
+import io
+
+import pandas as pd
+import streamlit as st
+
+from flowers_core import metrics
+from flowers_core.cache import DecodedSource
+from flowers_core.evaluate import Report
+from flowers_core.ui import charts
+from flowers_core.ui.pictures import thumbnails
+
+SHOWN = 24
+"""Photos of a cell shown at most."""
+
+ANY = "any kind"
+
+
+def show(report: Report, decoded: DecodedSource) -> None:
+    """Everything a report says."""
+    _figures(report)
+    st.subheader("What is taken for what")
+    as_percent = st.segmented_control(
+        "Cells show", ["photos", "percent"], default="photos", required=True, key="cells", label_visibility="collapsed"
+    )
+    dark = st.context.theme.type == "dark"
+    figure = charts.confusion(report.confusion, report.classes, as_percent == "percent", dark)
+    st.caption("A row is a kind as it really is, a column what it was called. Click a cell to see its photos.")
+    st.plotly_chart(
+        figure, key="matrix", on_select=lambda: _take_click(report), selection_mode="points",
+        config={"displayModeBar": True, "modeBarButtons": [["toImage"]], "displaylogo": False,
+                "toImageButtonOptions": {"filename": f"confusion-{report.split}", "scale": 2}},
+        alt="Confusion matrix: rows are the true kinds, columns what they were called",
+    )  # fmt: skip
+    _downloads(report, figure)
+    _cell(report, decoded)
+    _table(report)
+
+
+def _figures(report: Report) -> None:
+    low, high = metrics.macro_f1_interval(report.confusion)
+    with st.grid(4, min_column_width=170):
+        _figure("Right at first guess", report.top1.value, report.top1.low, report.top1.high)
+        _figure("Right among five", report.top5.value, report.top5.low, report.top5.high)
+        _figure("F1, mean of kinds", metrics.macro_f1(report.confusion), low, high)
+        st.metric("Photos", f"{report.n:,}", border=True, delta=f"{report.split} split", delta_color="off",
+                  delta_arrow="off")  # fmt: skip
+    st.caption(
+        f"The ranges are 95 % intervals: with {report.n} photos, the true figure may well lie anywhere in them. "
+        f"Calibration error {report.ece:.1%}: how far its confidence is from how often it is right."
+    )
+
+
+def _figure(name: str, value: float, low: float, high: float) -> None:
+    st.metric(name, f"{value:.1%}", delta=f"{low:.0%} to {high:.0%}", delta_color="off", delta_arrow="off", border=True)
+
+
+def _take_click(report: Report) -> None:
+    """A click on a cell writes the two select boxes, which are what decides: so keyboard and links work too."""
+    points = st.session_state["matrix"].selection.points
+    if points:
+        true, predicted = points[0]["customdata"][:2]
+        st.session_state["true"], st.session_state["called"] = report.classes[int(true)], report.classes[int(predicted)]
+
+
+def _cell(report: Report, decoded: DecodedSource) -> None:
+    st.subheader("The photos in a cell")
+    left, right = st.columns(2)
+    options = [ANY, *report.classes]
+    worst = metrics.most_confused(report.confusion, 1)
+    if worst and "true" not in st.session_state and "true" not in st.query_params:
+        st.session_state["true"], st.session_state["called"] = (report.classes[i] for i in worst[0][:2])
+    true = left.selectbox("Really", options, key="true", bind="query-params")
+    called = right.selectbox("Called", options, key="called", bind="query-params")
+    index = {photo.name: i for i, photo in enumerate(decoded.source.photos)}
+    chosen = sorted(
+        (
+            answer
+            for answer in report.answers
+            if true in (ANY, report.classes[answer.true]) and called in (ANY, report.classes[answer.predicted])
+            if answer.photo in index
+        ),
+        key=lambda answer: (answer.true == answer.predicted, -answer.probabilities[0]),
+    )
+    if not chosen:
+        st.info("No photo was answered so.")
+        return
+    more = f", the first {SHOWN} shown" if len(chosen) > SHOWN else ""
+    st.caption(f"{len(chosen)} photo{'s' * (len(chosen) != 1)}{more}; mistakes first, the surest before the others.")
+    shown = chosen[:SHOWN]
+    captions = [
+        f"{report.classes[a.true]}, called {report.classes[a.predicted]} ({a.probabilities[0]:.0%})"
+        if a.true != a.predicted
+        else f"{report.classes[a.true]} ({a.probabilities[0]:.0%})"
+        for a in shown
+    ]
+    st.image(thumbnails(decoded, [index[a.photo] for a in shown]), caption=captions, width=160, alt=captions)
+
+
+def _table(report: Report) -> None:
+    st.subheader("Kind by kind")
+    figures = metrics.per_class(report.confusion)
+    rows = [
+        {
+            "Kind": name,
+            "Photos": f.recall.n,
+            "Found (recall)": f.recall.value if f.recall.n else None,
+            "from": f.recall.low,
+            "to": f.recall.high,
+            "Right when said (precision)": f.precision.value if f.precision.n else None,
+            "F1": f.f1 if f.recall.n else None,
+        }
+        for name, f in zip(report.classes, figures, strict=True)
+    ]
+    percent = st.column_config.NumberColumn(format="percent")
+    bar = st.column_config.ProgressColumn(format="percent", min_value=0.0, max_value=1.0)
+    columns = {"Found (recall)": bar, "from": percent, "to": percent, "Right when said (precision)": percent,
+               "F1": st.column_config.NumberColumn(format="%.2f")}  # fmt: skip
+    st.dataframe(pd.DataFrame(rows), column_config=columns, hide_index=True, height=36 * (len(rows) + 1))
+
+
+def _downloads(report: Report, figure) -> None:
+    name = f"confusion-{report.split}"
+    with st.container(horizontal=True):
+        st.download_button(
+            "Matrix as CSV", lambda: _matrix_csv(report), f"{name}.csv", "text/csv", icon=":material/download:",
+            on_click="ignore",
+        )  # fmt: skip
+        st.download_button(
+            "Answers as CSV", lambda: _answers_csv(report), f"answers-{report.split}.csv", "text/csv",
+            icon=":material/download:", on_click="ignore",
+        )  # fmt: skip
+        st.download_button(
+            "Matrix as a web page", lambda: figure.to_html(include_plotlyjs=True), f"{name}.html", "text/html",
+            icon=":material/download:", on_click="ignore",
+        )  # fmt: skip
+        st.caption("The camera in the matrix's corner saves it as a PNG picture.")
+
+
+def _matrix_csv(report: Report) -> str:
+    return pd.DataFrame(report.confusion, index=report.classes, columns=report.classes).to_csv(index_label="true")
+
+
+def _answers_csv(report: Report) -> str:
+    rows = [
+        {
+            "photo": _harmless(a.photo),
+            "true": report.classes[a.true],
+            **{f"guess {k + 1}": report.classes[i] for k, i in enumerate(a.top)},
+            **{f"probability {k + 1}": p for k, p in enumerate(a.probabilities)},
+        }
+        for a in report.answers
+    ]
+    buffer = io.StringIO()
+    pd.DataFrame(rows).to_csv(buffer, index=False)
+    return buffer.getvalue()
+
+
+def _harmless(text: str) -> str:
+    """A file name that a spreadsheet won't take for a formula."""
+    return f"'{text}" if text[:1] in "=+-@\t\r" else text

@@ -1,0 +1,64 @@
+"""Home: what this is, and in three steps what to do next, given what there is already."""
+
+import streamlit as st
+
+from flowers_core import checkpoint, runs
+from flowers_core.sources import library
+from flowers_core.ui import frame
+from flowers_core.ui.choices import describe
+from flowers_core.ui.welcome import garden_strip
+
+frame.enter()
+
+st.title("AlexNet Flowers")
+st.markdown(
+    "In 2012 a neural network called **AlexNet** learned to see, and started the age of deep learning. "
+    "Here you train it yourself on photos of 30 kinds of flowers, watch it learn, look into its mistakes, "
+    "and point a camera at a flower to hear its name."
+)
+garden_strip()
+
+active = runs.active_runs()
+models = checkpoint.find_checkpoints()
+added = [known for known in library.known_sets() if known not in library.BUILT_IN]
+next_step = 2 if active else 3 if models else 1
+
+first, second, third = st.columns(3)
+with first.container(border=True, height="stretch"):
+    st.subheader("1. See the photos")
+    if added:
+        st.text(f"Yours: {added[0].name}")
+    st.markdown("A drawn garden of 30 kinds is built in. Your own `Train` and `Valid` folders are welcome.")
+    frame.link("photos", "Look at the photos", "photo_library")
+with second.container(border=True, height="stretch"):
+    st.subheader("2. Train")
+    if active:
+        status = active[0].status()
+        st.progress(status.step / max(1, status.steps), f"Training: epoch {status.epoch} of {status.epochs}")
+        frame.link("train", "Watch it learn", "monitoring", run=active[0].id)
+    else:
+        trained = len(runs.list_runs())
+        st.markdown(
+            f"You have trained {trained} time{'s' * (trained != 1)}. Every run is kept, with its curves."
+            if trained
+            else "Press start and watch the loss fall. A first model takes a minute or two on a laptop."
+        )
+        frame.link("train", "Train a model", "model_training")
+with third.container(border=True, height="stretch"):
+    st.subheader("3. Name a flower")
+    if models:
+        newest = max(models, key=lambda path: path.stat().st_mtime)
+        st.text(f"Ready: {describe(newest)}")
+        frame.link("classify", "Upload a photo or use the camera", "photo_camera")
+        frame.link("evaluate", "See its mistakes", "grid_on")
+    else:
+        st.markdown("As soon as a model is trained, it answers here: from an upload or straight from the camera.")
+        frame.link("classify", "Go to the camera", "photo_camera")
+
+st.caption(
+    {
+        1: "Start with the photos, or go straight to training.",
+        2: "A model is training right now. Its curves grow while you watch.",
+        3: "A model is ready. Show it a flower.",
+    }[next_step]
+)

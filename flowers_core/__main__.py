@@ -138,6 +138,9 @@ def _new_run(options: argparse.Namespace) -> runs.Run:
         raise ConfigError("train needs DATA", None, "Name a folder of photos, or garden.")
     names = {setting.name for setting in fields(config.TrainConfig)}
     changes = {name: value for name, value in vars(options).items() if name in names}
+    from flowers_core.sources import open_source
+
+    open_source(options.data, progress=_progress)  # a wrong path should leave no run behind
     data = options.data if options.data in ("garden", "flowers102") else str(Path(options.data).expanduser().resolve())
     init = changes.pop("init", "imagenet" if changes.get("variant", "2014") == "2014" else "scratch")
     return runs.create(config.preset(options.preset, init, **{**changes, "data": data}), options.run_dir)

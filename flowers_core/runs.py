@@ -82,6 +82,11 @@ class Run:
         return self.folder.name
 
     @property
+    def started(self) -> datetime:
+        """When it was created."""
+        return datetime.fromtimestamp((self.folder / "config.json").stat().st_mtime)
+
+    @property
     def metrics_path(self) -> Path:
         return self.folder / "metrics.jsonl"
 

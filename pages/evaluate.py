@@ -61,5 +61,5 @@ if result is None:
     except FlowersError as error:
         show_error(error)
         st.stop()
-    bar.empty()
+    st.rerun()
 report.show(result, decoded)

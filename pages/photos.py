@@ -7,7 +7,7 @@ from flowers_core import species
 from flowers_core.sources import SPLITS
 from flowers_core.ui import add_photos, frame
 from flowers_core.ui.choices import choose_set, look_again, open_set
-from flowers_core.ui.pictures import cover, paged, thumbnails
+from flowers_core.ui.pictures import cover, gallery, paged, thumbnails
 
 frame.enter()
 
@@ -57,7 +57,8 @@ def show_kind(label: int) -> None:
     place = st.container()
     page = [indices[i] for i in paged(len(indices), key=f"kind-page-{label}")]
     captions = [f"{source.photos[i].split} · {decoded.entries[i].width}×{decoded.entries[i].height}" for i in page]
-    place.image(thumbnails(decoded, page), caption=captions, width=160, alt=[name] * len(page))
+    with place:
+        gallery(thumbnails(decoded, page), captions)
 
 
 def show_kinds() -> None:

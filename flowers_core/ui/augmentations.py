@@ -6,6 +6,7 @@ import streamlit as st
 from flowers_core.cache import DecodedSource
 from flowers_core.config import AUGMENTATIONS
 from flowers_core.images import to_jpeg
+from flowers_core.ui.pictures import gallery
 
 BATCH = 12
 
@@ -29,7 +30,7 @@ def preview(decoded: DecodedSource) -> None:
     if same:
         chosen = np.repeat(chosen[:1], BATCH)
     names = [decoded.source.classes[decoded.source.photos[i].label] for i in chosen]
-    st.image(_augmented(decoded, chosen, strength, seed), caption=names, width=180, alt=names)
+    gallery(_augmented(decoded, chosen, strength, seed), names)
 
 
 def _next_seed() -> None:

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 TRAIN, VALID = "train", "valid"
 
 
-def curves(records: list[dict], what: str) -> alt.LayerChart:
+def curves(records: list[dict], what: str, epochs: int) -> alt.LayerChart:
     """Loss or accuracy over epochs, of train and valid.
 
     The chart's specification is the same at every call and only its data grows: the browser then swaps the
@@ -17,9 +17,10 @@ def curves(records: list[dict], what: str) -> alt.LayerChart:
     Args:
         records: a run's metrics.
         what: "loss" or "accuracy".
+        epochs: how many there will be; the axis shows all of them from the start.
     """
     steps = [(r["epoch"], r["loss"]) for r in records if r["kind"] == "step"] if what == "loss" else []
-    epochs = [
+    ends = [
         (record["epoch"], record[f"{split}_{what}"], split)
         for record in records
         if record["kind"] == "epoch"
@@ -27,7 +28,8 @@ def curves(records: list[dict], what: str) -> alt.LayerChart:
         if f"{split}_{what}" in record
     ]
     percent = what == "accuracy"
-    x = alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, grid=False), scale=alt.Scale(domainMin=0))
+    axis = alt.Axis(tickMinStep=1, format="d", grid=False)
+    x = alt.X("epoch:Q", title="Epoch", axis=axis, scale=alt.Scale(domain=[0, epochs + 0.3], nice=False))
     y = alt.Y(
         "value:Q",
         title=what.capitalize(),
@@ -38,7 +40,7 @@ def curves(records: list[dict], what: str) -> alt.LayerChart:
         "split:N",
         title=None,
         scale=alt.Scale(domain=[TRAIN, VALID]),
-        legend=alt.Legend(orient="top-right" if not percent else "bottom-right"),
+        legend=alt.Legend(orient="top", symbolOpacity=1),
     )
     tooltip = [
         alt.Tooltip("split:N", title="Photos"),
@@ -46,7 +48,7 @@ def curves(records: list[dict], what: str) -> alt.LayerChart:
         alt.Tooltip("value:Q", title=what.capitalize(), format=".1%" if percent else ".3f"),
     ]
     faint = pd.DataFrame(steps, columns=["epoch", "value"]).assign(split=TRAIN)
-    strong = pd.DataFrame(epochs, columns=["epoch", "value", "split"])
+    strong = pd.DataFrame(ends, columns=["epoch", "value", "split"])
     zoom = alt.selection_interval(name="zoom", bind="scales", encodings=["x"])
     every_step = alt.Chart(faint).mark_line(opacity=0.35, strokeWidth=1).encode(x, y, color)
     every_epoch = (
@@ -58,14 +60,14 @@ def curves(records: list[dict], what: str) -> alt.LayerChart:
     return alt.layer(every_step, every_epoch).properties(height=300)
 
 
-def learning_rate(records: list[dict]) -> alt.Chart:
+def learning_rate(records: list[dict], epochs: int) -> alt.Chart:
     """The learning rate over epochs."""
     rows = pd.DataFrame([(r["epoch"], r["lr"]) for r in records if r["kind"] == "step"], columns=["epoch", "value"])
     return (
         alt.Chart(rows)
         .mark_line(strokeWidth=2)
         .encode(
-            alt.X("epoch:Q", title="Epoch", axis=alt.Axis(grid=False), scale=alt.Scale(domainMin=0)),
+            alt.X("epoch:Q", title="Epoch", axis=alt.Axis(grid=False), scale=alt.Scale(domain=[0, epochs], nice=False)),
             alt.Y("value:Q", title="Learning rate", axis=alt.Axis(format=".2~g", tickCount=4)),
         )
         .properties(height=150)
@@ -113,7 +115,7 @@ def confusion(matrix: np.ndarray, classes: tuple[str, ...], as_percent: bool, da
     )  # fmt: skip
     ticks = {"tickmode": "array", "tickvals": list(range(n)), "ticktext": list(classes), "tickfont": {"size": 11},
              "showgrid": False, "zeroline": False, "fixedrange": True}  # fmt: skip
-    figure.update_xaxes(**ticks, range=[-0.5, n - 0.5], side="top", tickangle=-60, title="Called")
+    figure.update_xaxes(**ticks, range=[-0.5, n - 0.5], side="top", tickangle=-90, title="Called")
     figure.update_yaxes(**ticks, range=[n - 0.5, -0.5], title="Really")
     figure.update_layout(
         height=190 + n * cell, margin={"l": 10, "r": 10, "t": 10, "b": 10}, dragmode=False, hovermode="closest"

@@ -12,6 +12,7 @@ from flowers_core.cache import DecodedSource, decode_source
 from flowers_core.checkpoint import Card
 from flowers_core.errors import FlowersError
 from flowers_core.sources import library, open_source
+from flowers_core.ui.plain import plain
 
 OPEN_SOURCES = 4
 """Sets kept open in memory (their lists; pixels stay on disk)."""
@@ -98,7 +99,7 @@ def describe(path: Path) -> str:
 def show_error(error: FlowersError) -> None:
     """An error as a person should read it. Shown as plain text: parts of it come from file names."""
     with st.container(border=True):
-        st.error(_plain(error.what) + ".", icon=":material/error:")
+        st.error(plain(error.what) + ".", icon=":material/error:")
         if error.where is not None:
             st.text(str(error.where))
         if error.hint:
@@ -142,8 +143,3 @@ def _offer_download() -> None:
     )
     if not st.button("Download it", type="primary"):
         st.stop()
-
-
-def _plain(text: str) -> str:
-    """Text that Markdown shows as it is."""
-    return "".join("\\" + c if c in r"\`*_{}[]()#+-.!|<>~$:&" else c for c in text)

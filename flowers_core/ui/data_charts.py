@@ -13,12 +13,12 @@ def balance(table: pd.DataFrame) -> alt.Chart:
         alt.Chart(counts)
         .mark_bar()
         .encode(
-            alt.Y("kind:N", title=None, sort=None, axis=alt.Axis(labelLimit=220)),
-            alt.X("size:Q", title="Photos"),
+            alt.Y("kind:N", title=None, sort=None, axis=alt.Axis(labelLimit=220, labelOverlap=False)),
+            alt.X("size:Q", title="Photos", axis=alt.Axis(tickMinStep=1, format="d")),
             _SPLIT.legend(orient="top"),
             tooltip=["kind", "split", alt.Tooltip("size", title="photos")],
         )
-        .properties(height=max(120, 18 * table.kind.nunique()))
+        .properties(height=alt.Step(20))
     )
 
 

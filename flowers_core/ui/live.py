@@ -28,10 +28,16 @@ WORDS = {
 
 
 def title(run: Run) -> str:
-    """A run in one line, for a list."""
-    status = run.status()
+    """A run in one line, for a list. Says nothing that changes while it trains: lists are not drawn anew then."""
+    state, status = run.state(), run.status()
+    try:
+        config = run.config()
+        what = f"{Path(config.data).name}, AlexNet {config.variant}"
+    except FlowersError:
+        what = "unknown settings"
     reached = f", {status.best_accuracy:.0%} on valid" if status.best_accuracy is not None else ""
-    return f"{run.id} ({WORDS[run.state()][0].lower()}{reached})"
+    ended = "running" if state in runs.ACTIVE else WORDS[state][0].lower() + reached
+    return f"{run.started:%d %b %H:%M:%S}: {what} ({ended})"
 
 
 def watch(run: Run) -> None:
@@ -53,11 +59,14 @@ def _panel(run: Run, was_alive: bool) -> None:
     _say_how_it_goes(run, state, status)
     _numbers(epochs, records, status)
     if records:
+        total = max(1, status.epochs)
         loss, accuracy = st.columns(2)
-        loss.altair_chart(charts.curves(records, "loss"), alt="Loss over epochs", key=f"loss-{run.id}")
-        accuracy.altair_chart(charts.curves(records, "accuracy"), alt="Accuracy over epochs", key=f"accuracy-{run.id}")
+        loss.altair_chart(charts.curves(records, "loss", total), alt="Loss over epochs", key=f"loss-{run.id}")
+        accuracy.altair_chart(
+            charts.curves(records, "accuracy", total), alt="Accuracy over epochs", key=f"accuracy-{run.id}"
+        )
         with st.expander("Learning rate"):
-            st.altair_chart(charts.learning_rate(records), alt="Learning rate over epochs", key=f"lr-{run.id}")
+            st.altair_chart(charts.learning_rate(records, total), alt="Learning rate over epochs", key=f"lr-{run.id}")
     with st.expander("Log"):
         st.code(run.log_tail() or "Nothing yet.", language=None, wrap_lines=True)
     with st.expander("Settings of this run"):

@@ -6,6 +6,7 @@ import streamlit as st
 
 from flowers_core.cache import DecodedSource
 from flowers_core.images import from_square, to_jpeg
+from flowers_core.ui.plain import plain
 
 THUMBNAIL = 160
 """Longer side of a thumbnail, pixels."""
@@ -16,6 +17,15 @@ PER_PAGE = 48
 def thumbnails(decoded: DecodedSource, indices: Sequence[int], side: int = THUMBNAIL) -> list[bytes]:
     """The chosen photos as small JPEG files."""
     return [_thumbnail(decoded.entries[i].digest, side, decoded, i) for i in indices]
+
+
+def gallery(pictures: Sequence[bytes], captions: Sequence[str], side: int = THUMBNAIL) -> None:
+    """Pictures in a grid that fits the screen's width, each with a line of plain text below."""
+    grid = st.grid("auto", min_column_width=side, vertical_alignment="bottom")
+    for picture, caption in zip(pictures, captions, strict=True):
+        cell = grid.cell()
+        cell.image(picture, width="stretch", alt=caption)
+        cell.caption(plain(caption))
 
 
 def cover(decoded: DecodedSource, index: int, width: int = 320, height: int = 220) -> bytes:

@@ -9,7 +9,7 @@ from flowers_core import metrics
 from flowers_core.cache import DecodedSource
 from flowers_core.evaluate import Report
 from flowers_core.ui import charts
-from flowers_core.ui.pictures import thumbnails
+from flowers_core.ui.pictures import gallery, thumbnails
 
 SHOWN = 24
 """Photos of a cell shown at most."""
@@ -95,7 +95,7 @@ def _cell(report: Report, decoded: DecodedSource) -> None:
         else f"{report.classes[a.true]} ({a.probabilities[0]:.0%})"
         for a in shown
     ]
-    st.image(thumbnails(decoded, [index[a.photo] for a in shown]), caption=captions, width=160, alt=captions)
+    gallery(thumbnails(decoded, [index[a.photo] for a in shown]), captions)
 
 
 def _table(report: Report) -> None:

@@ -46,6 +46,8 @@ class TrainTransform:
     Args:
         window_low, window_high: side of the window as a share of the photo's shorter side; above 1 the flower
             gets smaller and the photo's edge is mirrored outward.
+        place: where the window may lie: anywhere in the "photo", in its central "square" (the 2012 paper), or at
+            its "centre".
         stretch: window's width over height, drawn from 1/(1+stretch) to 1+stretch.
         rotation: degrees to either side.
         mirror: left and right swapped for half of the photos.
@@ -56,6 +58,7 @@ class TrainTransform:
 
     window_low: float = 0.875
     window_high: float = 0.875
+    place: str = "photo"
     stretch: float = 0.0
     rotation: float = 0.0
     mirror: bool = True
@@ -67,11 +70,11 @@ class TrainTransform:
 
 
 STRENGTHS: dict[str, TrainTransform] = {
-    "none": TrainTransform(mirror=False),
-    "paper": TrainTransform(pca_sd=0.1),
-    "light": TrainTransform(0.7, 1.0, 0.1, 5.0, True, 0.1, 0.1, 0.1),
-    "standard": TrainTransform(0.45, 1.05, 0.2, 15.0, True, 0.25, 0.25, 0.25, 0.1),
-    "strong": TrainTransform(0.3, 1.15, 0.3, 30.0, True, 0.4, 0.4, 0.4, 0.1, 0.25),
+    "none": TrainTransform(place="centre", mirror=False),
+    "paper": TrainTransform(place="square", pca_sd=0.1),
+    "light": TrainTransform(0.7, 1.0, "photo", 0.1, 5.0, True, 0.1, 0.1, 0.1),
+    "standard": TrainTransform(0.45, 1.05, "photo", 0.2, 15.0, True, 0.25, 0.25, 0.25, 0.1),
+    "strong": TrainTransform(0.3, 1.15, "photo", 0.3, 30.0, True, 0.4, 0.4, 0.4, 0.1, 0.25),
 }
 """What "augmentation" means on the page and on the command line."""
 
@@ -102,9 +105,10 @@ def train_batch(
     angle = torch.deg2rad(uniform(-t.rotation, t.rotation))
     mirror = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0) if t.mirror else torch.ones(n)
     reach_x, reach_y = _reach(aspects)
-    # The centre moves as far as the window stays inside; a window larger than the photo stays centred.
-    centre_x = uniform(-1, 1) * (1 - width / reach_x).clamp(min=0)
-    centre_y = uniform(-1, 1) * (1 - height / reach_y).clamp(min=0)
+    room_x, room_y = {"photo": (reach_x, reach_y), "square": (1.0, 1.0), "centre": (0.0, 0.0)}[t.place]
+    # The centre moves as far as the window stays inside; a window larger than its room stays centred.
+    centre_x = uniform(-1, 1) * (room_x - width).clamp(min=0) / reach_x
+    centre_y = uniform(-1, 1) * (room_y - height).clamp(min=0) / reach_y
     images = cut(squares, aspects, width * mirror, height, centre_x, centre_y, angle, base.size)
 
     if t.brightness or t.contrast or t.saturation:

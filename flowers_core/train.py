@@ -22,6 +22,9 @@ from flowers_core.storage import truncate
 PLATEAU_EPOCHS = 5
 """Epochs without a better validation loss after which the plateau schedule cuts the learning rate by ten."""
 
+LEAST_GAIN = 1e-3
+"""A validation loss that is lower by less than this counts as no better."""
+
 LOGGED_STEPS = 2000
 """About so many steps of a run are logged, evenly spaced: enough for any chart."""
 
@@ -231,7 +234,7 @@ class _Fit:
         if (accuracy, -loss) >= state.best_score:
             state.best_score, state.best_epoch = (accuracy, -loss), epoch
             state.best_weights = checkpoint.shrink(network)
-        if loss < state.lowest_loss:
+        if loss < state.lowest_loss - LEAST_GAIN:
             state.lowest_loss, state.lowest_loss_epoch = loss, epoch
         elif self.config.schedule == "plateau" and (epoch - state.lowest_loss_epoch) % PLATEAU_EPOCHS == 0:
             state.lr_cut /= 10

@@ -1,0 +1,117 @@
+"""The three variants against their papers, against torchvision, and one contract over all of them."""
+
+import pytest
+import torch
+from torch import nn
+
+from flowers_core import checkpoint, config
+from flowers_core.alexnet import HIDDEN, VARIANTS, AlexNet, LocalResponseNorm, build
+from flowers_core.errors import ConfigError
+from flowers_core.torchvision_import import torchvision
+
+FILTERS = {
+    "2012": [(96, 11, 4, 1), (256, 5, 1, 2), (384, 3, 1, 1), (384, 3, 1, 2), (256, 3, 1, 2)],
+    "2014": [(64, 11, 4, 1), (192, 5, 1, 1), (384, 3, 1, 1), (256, 3, 1, 1), (256, 3, 1, 1)],
+    "readme": [(96, 11, 4, 1), (96, 5, 1, 1), (256, 3, 1, 1), (256, 3, 1, 1), (384, 3, 1, 1)],
+}
+"""(filters, kernel, stride, groups) of the five convolutions."""
+
+
+@pytest.fixture(scope="module", params=list(VARIANTS))
+def network(request: pytest.FixtureRequest) -> AlexNet:
+    torch.manual_seed(0)
+    return build(request.param, 3).eval()
+
+
+def layers(network: AlexNet, kind: type) -> list:
+    return [layer for layer in network.modules() if isinstance(layer, kind)]
+
+
+def test_every_variant_maps_images_to_logits_and_learns(network: AlexNet) -> None:
+    images = torch.randn(2, 3, 224, 224)
+    logits = network(images)
+    assert logits.shape == (2, 3)
+    nn.functional.cross_entropy(logits, torch.tensor([0, 2])).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+    network.zero_grad(set_to_none=True)
+
+
+def test_every_variant_has_the_filters_of_the_table(network: AlexNet) -> None:
+    convolutions = layers(network, nn.Conv2d)
+    found = [(c.out_channels, c.kernel_size[0], c.stride[0], c.groups) for c in convolutions]
+    assert found == FILTERS[network.variant]
+    assert network.last_convolution is convolutions[-1]
+
+
+def test_every_variant_has_eight_learned_layers_overlapping_pools_and_two_dropouts(network: AlexNet) -> None:
+    linears = layers(network, nn.Linear)
+    assert len(layers(network, nn.Conv2d)) + len(linears) == 8
+    assert [layer.out_features for layer in linears] == [HIDDEN, HIDDEN, 3]
+    assert [(p.kernel_size, p.stride) for p in layers(network, nn.MaxPool2d)] == [(3, 2)] * 3
+    assert [type(layer) for layer in network.classifier][:4] == [nn.Dropout, nn.Linear, nn.ReLU, nn.Dropout]
+    assert [layer.p for layer in layers(network, nn.Dropout)] == [0.5, 0.5]
+
+
+def test_local_response_normalisation_stands_where_the_paper_has_it(network: AlexNet) -> None:
+    order = [type(layer).__name__ for layer in network.features]
+    block = ["Conv2d", "ReLU", "LocalResponseNorm", "MaxPool2d"]
+    expected = [*block, *block] if network.variant != "2014" else [block[0], block[1], block[3]] * 2
+    assert order[: len(expected)] == expected
+    assert order.count("LocalResponseNorm") == (0 if network.variant == "2014" else 2)
+
+
+def test_other_input_sizes_work_too(network: AlexNet) -> None:
+    with torch.inference_mode():
+        assert network(torch.randn(1, 3, 320, 256)).shape == (1, 3)
+
+
+def test_local_response_norm_is_the_papers_formula() -> None:
+    torch.manual_seed(1)
+    a = 40 * torch.randn(2, 16, 3, 5, dtype=torch.float64)
+    n, k, alpha, beta = 5, 2.0, 1e-4, 0.75
+    expected = torch.empty_like(a)
+    for i in range(16):
+        low, high = max(0, i - n // 2), min(15, i + n // 2)
+        total = (a[:, low : high + 1] ** 2).sum(1)
+        expected[:, i] = a[:, i] / (k + alpha * total) ** beta
+    torch.testing.assert_close(LocalResponseNorm(n, k, alpha, beta)(a), expected)
+
+
+def test_2014_answers_as_torchvisions_alexnet_with_the_same_weights() -> None:
+    torch.manual_seed(2)
+    theirs = torchvision().models.alexnet(num_classes=30).eval()
+    ours = AlexNet("2014", 30).eval()
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    ours.load_state_dict(theirs.state_dict())
+    images = torch.randn(2, 3, 224, 224)
+    with torch.inference_mode():
+        assert torch.equal(ours(images), theirs(images))
+
+
+def test_2012_begins_as_its_paper_says() -> None:
+    torch.manual_seed(3)
+    network = build("2012", 1000)
+    convolutions, linears = layers(network, nn.Conv2d), layers(network, nn.Linear)
+    for layer in (*convolutions, *linears):
+        assert abs(layer.weight.mean().item()) < 1e-3
+        assert layer.weight.std().item() == pytest.approx(0.01, rel=0.03)
+    assert [c.bias.unique().tolist() for c in convolutions] == [[0.0], [1.0], [0.0], [1.0], [1.0]]
+    assert [linear.bias.unique().tolist() for linear in linears] == [[1.0], [1.0], [0.0]]
+
+
+def test_imagenet_start_fills_all_five_convolutions() -> None:
+    torch.manual_seed(4)
+    network = build("2014", 3)
+    fresh = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    checkpoint.start_weights(network, "imagenet")
+    changed = {name for name, tensor in network.state_dict().items() if not torch.equal(tensor, fresh[name])}
+    assert changed == {name for name in fresh if name.startswith("features.")}
+
+
+def test_an_unknown_variant_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="2012, 2014, readme"):
+        AlexNet("2013", 3)
+
+
+def test_config_lists_the_same_variants() -> None:
+    assert set(config.VARIANTS) == set(VARIANTS)

@@ -1,0 +1,84 @@
+"""Figures against hand-made cases and against scikit-learn's definitions written out."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowers_core import metrics
+
+MATRIX = np.array([[8, 2, 0], [1, 3, 0], [0, 0, 0]])
+
+
+def test_confusion_matrix_has_true_rows_and_predicted_columns() -> None:
+    matrix = metrics.confusion_matrix(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 0]), 3)
+    assert matrix.tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=60))
+def test_confusion_matrix_counts_every_photo_once(pairs: list[tuple[int, int]]) -> None:
+    true, predicted = (np.array([pair[i] for pair in pairs], dtype=int) for i in (0, 1))
+    matrix = metrics.confusion_matrix(true, predicted, 5)
+    assert matrix.sum() == len(pairs)
+    assert matrix.trace() == (true == predicted).sum()
+
+
+def test_per_class_figures() -> None:
+    first, second, third = metrics.per_class(MATRIX)
+    assert (first.recall.value, first.precision.value) == (0.8, pytest.approx(8 / 9))
+    assert first.f1 == pytest.approx(2 * 0.8 * (8 / 9) / (0.8 + 8 / 9))
+    assert (second.recall.value, second.precision.value) == (0.75, 0.6)
+    assert (third.recall.n, third.precision.n, third.f1) == (0, 0, 0.0)
+
+
+def test_macro_f1_leaves_out_kinds_without_photos() -> None:
+    first, second, _ = metrics.per_class(MATRIX)
+    assert metrics.macro_f1(MATRIX) == pytest.approx((first.f1 + second.f1) / 2)
+    assert metrics.macro_f1(np.zeros((3, 3), int)) == 0.0
+
+
+def test_macro_f1_interval_holds_the_figure_and_narrows_with_photos() -> None:
+    few, many = metrics.macro_f1_interval(MATRIX), metrics.macro_f1_interval(MATRIX * 100)
+    assert few[0] <= metrics.macro_f1(MATRIX) <= few[1]
+    assert many[1] - many[0] < (few[1] - few[0]) / 4
+    low, high = metrics.macro_f1_interval(np.array([[1, 0], [1, 0]]))
+    assert high - low > 0.3, "one photo a kind says little"
+    assert metrics.macro_f1_interval(np.zeros((2, 2), int)) == (0.0, 1.0)
+
+
+def test_wilson_interval_of_a_textbook_case() -> None:
+    found = metrics.proportion(8, 10)
+    assert (found.value, found.n) == (0.8, 10)
+    assert (found.low, found.high) == (pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
+
+
+@given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_intervals_hold_the_share_and_stay_within_0_and_1(case: tuple[int, int]) -> None:
+    found = metrics.proportion(*case)
+    assert 0 <= found.low <= found.value + 1e-12
+    assert found.value - 1e-12 <= found.high <= 1
+
+
+def test_nothing_seen_means_nothing_known() -> None:
+    assert (metrics.proportion(0, 0).low, metrics.proportion(0, 0).high) == (0.0, 1.0)
+    assert str(metrics.proportion(0, 0)) == "-"
+
+
+def test_top_k_counts_the_true_class_among_the_k_likeliest() -> None:
+    probabilities = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.4, 0.35, 0.25]])
+    true = np.array([0, 1, 2])
+    assert [metrics.top_k_hits(probabilities, true, k) for k in (1, 2, 3)] == [1, 2, 3]
+    assert metrics.top_k_hits(np.zeros((0, 3)), np.zeros(0, int), 1) == 0
+
+
+def test_calibration_error_is_zero_for_honest_confidence_and_large_for_boasting() -> None:
+    honest = np.tile([0.75, 0.25], (4, 1))
+    boasting = np.tile([1.0, 0.0], (4, 1))
+    true = np.array([0, 0, 0, 1])
+    assert metrics.expected_calibration_error(honest, true) == pytest.approx(0.0)
+    assert metrics.expected_calibration_error(boasting, true) == pytest.approx(0.25)
+    assert metrics.expected_calibration_error(np.zeros((0, 2)), np.zeros(0, int)) == 0.0
+
+
+def test_most_confused_lists_mistakes_only_most_first() -> None:
+    assert metrics.most_confused(MATRIX) == [(0, 1, 2), (1, 0, 1)]

@@ -1,0 +1,568 @@
+"""Every page run without a browser: what it shows with nothing there yet, with photos, and with a model."""
+
+import functools
+import io
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import streamlit as st
+from conftest import KINDS, draw_set
+from PIL import Image
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.testing.v1 import AppTest, app_test
+
+from flowers_core import checkpoint, config, garden, runs
+from flowers_core.config import TrainConfig
+from flowers_core.sources import library
+
+ROOT = Path(__file__).parent.parent
+PAGES = {"home": "AlexNet Flowers", "photos": "Photos", "train": "Train", "evaluate": "Evaluate",
+         "classify": "Name a flower"}  # fmt: skip
+PROBABILITIES = {"daffodil": 0.25, "rose": 0.625, "sunflower": 0.125}
+"""What the tests' model answers to every photo: rose, by far."""
+
+TRAP = "![x](http://127.0.0.1:9/x.png)<img src='http://127.0.0.1:9/y.png'>[z](http://127.0.0.1:9/z)"
+"""A name that would make a viewer's browser fetch something, were it taken for Markdown or HTML."""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No shipped models, a garden that grows in no time, nothing cached by the test before; and a warm server.
+
+    AppTest begins every run as a server's first, on which `frame.enter` runs the page again: clicks and addresses
+    would be lost. Real servers are cold but once, which test_browser.py tries.
+    """
+    monkeypatch.setattr(PagesManager, "uses_pages_directory", False)
+    monkeypatch.setattr(app_test, "PagesManager", type("WarmPagesManager", (PagesManager,), {}))
+    monkeypatch.setattr(checkpoint, "shipped_dir", lambda: tmp_path / "shipped")
+    monkeypatch.setattr(garden, "grow", functools.partial(garden.grow, train=1, valid=1, test=1, size=24))
+    yield
+    st.cache_resource.clear()
+    st.cache_data.clear()
+
+
+@pytest.fixture(scope="session")
+def rose_sayer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A checkpoint whose output layer knows nothing but its biases, so that every answer is known: PROBABILITIES."""
+    import torch
+
+    from flowers_core import alexnet
+    from flowers_core.augment import EvalTransform
+
+    network = alexnet.build("2014", 3)
+    output = network.classifier[-1]
+    torch.nn.init.zeros_(output.weight)
+    output.bias.data = torch.tensor([PROBABILITIES[kind] for kind in KINDS]).log()
+    card = checkpoint.Card(
+        "2014", KINDS, asdict(EvalTransform(views="centre")), config=config.to_dict(TrainConfig()),
+        data={"data": "three kinds", "fingerprint": "", "counts": {"train": 12, "valid": 6, "test": 6}},
+        results={"epoch": 1, "valid_n": 6, "valid_accuracy": 1 / 3}, made_with=checkpoint.made_with(),
+    )  # fmt: skip
+    path = tmp_path_factory.mktemp("model") / "best.safetensors"
+    checkpoint.save(path, checkpoint.shrink(network), card)
+    yield path
+    path.unlink()
+
+
+@pytest.fixture
+def model(rose_sayer: Path, home: Path) -> str:
+    """The checkpoint as the best of a run; the run's id."""
+    folder = home / "checkpoints" / "runs" / "20250601-120000-three-kinds-2014"
+    folder.mkdir(parents=True)
+    os.link(rose_sayer, folder / "best.safetensors")
+    return folder.name
+
+
+@pytest.fixture
+def known(three_kinds: Path) -> library.KnownSet:
+    """The small set, as if somebody had added it."""
+    return library.remember(three_kinds, "three kinds")
+
+
+def opened(page: str, /, **query: str) -> AppTest:
+    """A page of the app after its first run, at an address with this query."""
+    app = AppTest.from_file(ROOT / "streamlit_app.py", default_timeout=60)
+    if page != "home":
+        app.switch_page(f"pages/{page}.py")
+    app.query_params.update(query)
+    return app.run()
+
+
+def texts(app: AppTest, *kinds: str) -> list[str]:
+    """What stands in all elements of these kinds, in their order."""
+    return [element.value for kind in kinds for element in app.main.get(kind)]
+
+
+def button(app: AppTest, label: str):
+    found = [each for each in app.button if each.label == label]
+    assert len(found) == 1, f"{len(found)} buttons {label!r} among {[each.label for each in app.button]}"
+    return found[0]
+
+
+def metrics(app: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def start_button(app: AppTest):
+    return button(app, "Start training")
+
+
+def jpeg(kind: str = "rose") -> bytes:
+    buffer = io.BytesIO()
+    garden.draw(kind, 7, 96).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+# Every page
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_runs_with_nothing_there_yet(page: str) -> None:
+    app = opened(page)
+    assert not app.exception
+    assert not app.error
+    assert app.title[0].value == PAGES[page]
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.usefixtures("known", "model")
+def test_runs_with_photos_and_a_model(page: str) -> None:
+    app = opened(page)
+    assert not app.exception
+    assert not app.error
+    assert app.title[0].value == PAGES[page]
+
+
+@pytest.mark.parametrize("page", ["photos", "train", "evaluate"])
+@pytest.mark.usefixtures("model")
+def test_a_set_whose_folder_vanished_is_an_error_to_read(page: str, tmp_path: Path) -> None:
+    folder = draw_set(tmp_path / "soon gone", {"Train": 1, "Valid": 1}, size=24)
+    library.remember(folder, "soon gone")
+    app = opened(page)
+    assert not app.error
+    shutil.rmtree(folder)
+    app.run()
+    assert not app.exception
+    assert [error.value for error in app.error] == ["There is no such folder or file."]
+    assert str(folder.resolve()) in texts(app, "text")
+    assert app.selectbox(key="data").options, "the way to other photos stays open"
+
+
+@pytest.mark.parametrize("page", ["photos", "train", "evaluate"])
+@pytest.mark.usefixtures("known", "model")
+def test_unknown_ids_in_a_link_are_ignored(page: str) -> None:
+    app = opened(page, data="no-such-set", model="no-such-model", run="no-such-run", view="?", split="?", true="?")
+    assert not app.exception
+    assert not app.error
+
+
+# Home
+
+
+def test_home_says_what_to_do_when_there_is_nothing_yet() -> None:
+    app = opened("home")
+    assert [link.value for link in app.main.get("page_link")] == [
+        "Look at the photos", "Train a model", "Go to the camera",
+    ]  # fmt: skip
+    assert "Start with the photos, or go straight to training." in texts(app, "caption")
+
+
+def test_home_offers_a_model_that_is_ready(model: str) -> None:
+    app = opened("home")
+    assert any(text.startswith("Ready: three kinds: AlexNet 2014, 33% on valid") for text in texts(app, "text"))
+    links = [link.value for link in app.main.get("page_link")]
+    assert links[2:] == ["Upload a photo or use the camera", "See its mistakes"]
+    assert "A model is ready. Show it a flower." in texts(app, "caption")
+
+
+def test_home_and_sidebar_lead_to_a_training_that_goes_on(known: library.KnownSet) -> None:
+    run = runs.create(TrainConfig(data=known.data))
+    with run.locked():
+        run.write_status(runs.Status(phase="training", epoch=3, epochs=10, step=30, steps=100))
+        app = opened("home")
+        assert [(bar.value, bar.text) for bar in app.main.progress] == [(30, "Training: epoch 3 of 10")]
+        watch = next(link for link in app.main.get("page_link") if link.value == "Watch it learn")
+        note = app.sidebar.get("page_link")[0]
+        assert run.id in watch.proto.query_string
+        assert run.id in note.proto.query_string
+    run.write_status(runs.Status(phase="finished", epoch=10, epochs=10, step=100, steps=100))
+    app.run()
+    assert not app.main.progress
+    assert not app.sidebar.get("page_link")
+
+
+# Photos
+
+
+@pytest.mark.usefixtures("known")
+def test_photos_counts_kinds_and_splits() -> None:
+    assert metrics(opened("photos")) == {"Kinds": "3", "Train": "12", "Valid": "6", "Test": "6", "Left out": "0"}
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize(
+    ("term", "found"),
+    [("", list(KINDS)), ("ROSE", ["rose"]), ("helianthus", ["sunflower"]), ("d", ["daffodil"]), ("cactus", [])],
+)
+def test_kinds_are_found_by_any_of_their_names(term: str, found: list[str]) -> None:
+    app = opened("photos")
+    search = next(each for each in app.text_input if each.label == "Search")
+    search.set_value(term).run()
+    assert [each.label for each in app.button if (each.key or "").startswith("open-")] == found
+    assert texts(app, "info") == ([] if found else ["No kind has that in its name."])
+
+
+@pytest.mark.usefixtures("known")
+def test_a_kind_opens_with_its_photos_and_closes_again() -> None:
+    app = opened("photos")
+    button(app, "sunflower").click().run()
+    assert not app.exception
+    assert texts(app, "header") == ["sunflower"]
+    assert "*Helianthus annuus*" in texts(app, "markdown")
+    assert len(app.main.get("image")) == 8
+    splits = next(each for each in app.get("pills") if each.label == "Splits")
+    splits.set_value(["valid"]).run()
+    assert len(app.main.get("image")) == 2
+    button(app, "All kinds").click().run()
+    assert not texts(app, "header")
+    assert len(app.main.get("image")) == 3
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("view", ["Sizes and shapes", "What the network sees"])
+def test_other_views_of_the_photos_run(view: str) -> None:
+    app = opened("photos", view=view)
+    assert not app.exception
+    assert len(app.main.get("vega_lite_chart")) == (2 if view == "Sizes and shapes" else 0)
+    assert len(app.main.get("image")) == (12 if view == "What the network sees" else 0)
+
+
+def test_files_that_are_left_out_are_listed_with_the_reason(tmp_path: Path) -> None:
+    folder = draw_set(tmp_path / "flawed", {"Train": 2, "Valid": 1}, size=24)
+    (folder / "Train" / "rose" / "broken.jpg").write_bytes(b"no picture")
+    (folder / "Train" / "rose" / "notes.txt").write_text("Bought on Monday")
+    library.remember(folder, "flawed")
+    app = opened("photos", view="Problems")
+    assert metrics(app)["Left out"] == "2"
+    assert metrics(app)["Train"] == "6"
+    table = app.dataframe[0].value
+    assert dict(zip(table["File"], table["Reason"], strict=True)) == {
+        "Train/rose/notes.txt": "not a photo (.txt)",
+        "Train/rose/broken.jpg": "Not a picture in a known format",
+    }
+
+
+def test_look_again_finds_a_photo_that_was_replaced_in_place(tmp_path: Path) -> None:
+    folder = draw_set(tmp_path / "mended", {"Train": 2, "Valid": 1}, size=24)
+    broken = folder / "Train" / "rose" / "1.jpg"
+    whole = broken.read_bytes()
+    broken.write_bytes(b"no picture")
+    library.remember(folder, "mended")
+    app = opened("photos")
+    assert metrics(app)["Left out"] == "1"
+    broken.write_bytes(whole)
+    button(app, "Look again").click().run()
+    assert metrics(app)["Left out"] == "0"
+
+
+# Train
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("preset", config.PRESETS)
+def test_a_preset_fills_the_widgets(preset: str) -> None:
+    app = opened("train")
+    app.get("segmented_control")[0].set_value(preset).run()
+    expected = config.preset(preset, "imagenet")
+    for name in ("epochs", "batch_size", "lr", "weight_decay", "clip", "momentum"):
+        assert app.number_input(key=f"set-{name}").value == getattr(expected, name), name
+    for name in ("augmentation", "optimizer", "schedule", "views"):
+        assert app.selectbox(key=f"set-{name}").value == getattr(expected, name), name
+    assert config.PRESETS[preset].expect in texts(app, "markdown")
+    assert not start_button(app).disabled
+
+
+@pytest.mark.usefixtures("known")
+def test_only_the_variant_of_2014_can_start_from_imagenet() -> None:
+    app = opened("train")
+    assert app.selectbox(key="set-init").value == "imagenet"
+    for variant in ("2012", "readme"):
+        app.selectbox(key="set-variant").select(variant).run()
+        start = app.selectbox(key="set-init")
+        assert start.value == "scratch"
+        assert not [option for option in start.options if "ImageNet" in option]
+        assert app.number_input(key="set-epochs").value == config.preset("standard", "scratch").epochs
+        assert not app.warning
+        assert not start_button(app).disabled
+
+
+@pytest.mark.usefixtures("known", "model")
+def test_a_model_of_ones_own_can_be_the_start_of_its_variant() -> None:
+    app = opened("train")
+    assert [option for option in app.selectbox(key="set-init").options if option.startswith("My model: three kinds")]
+    app.selectbox(key="set-variant").select("2012").run()
+    assert len(app.selectbox(key="set-init").options) == 1
+
+
+@pytest.mark.usefixtures("known")
+def test_settings_that_make_no_sense_disable_start_and_say_why() -> None:
+    app = opened("train")
+    app.selectbox(key="set-init").select("scratch").run()
+    assert not start_button(app).disabled
+    app.number_input(key="set-features_lr").set_value(0.0).run()
+    assert len(app.warning) == 1
+    assert "freezes convolutions that have learned nothing" in app.warning[0].value
+    assert start_button(app).disabled
+    app.number_input(key="set-features_lr").set_value(1.0).run()
+    assert not app.warning
+    assert not start_button(app).disabled
+
+
+@pytest.mark.usefixtures("known")
+def test_widgets_allow_exactly_the_range_of_each_setting() -> None:
+    app = opened("train")
+    rules = {setting.name: setting.metadata for setting in TrainConfig.__dataclass_fields__.values()}
+    numbers = {widget.key.removeprefix("set-"): widget for widget in app.number_input}
+    assert len(numbers) > 10
+    for name, widget in numbers.items():
+        assert (widget.min, widget.max) == (rules[name]["low"], rules[name]["high"]), name
+
+
+def test_a_kind_without_training_photos_disables_start_and_is_named(tmp_path: Path) -> None:
+    folder = draw_set(tmp_path / "lacking", {"Train": 1, "Valid": 1}, size=24)
+    shutil.rmtree(folder / "Train" / "rose")
+    library.remember(folder, "lacking")
+    app = opened("train")
+    assert [warning.value for warning in app.warning] == ["These kinds have no training photos: rose."]
+    assert start_button(app).disabled
+
+
+def test_a_single_kind_disables_start(tmp_path: Path) -> None:
+    library.remember(draw_set(tmp_path / "alone", {"Train": 2, "Valid": 1}, ("rose",), 24), "alone")
+    app = opened("train")
+    assert [warning.value for warning in app.warning] == ["Training needs at least two kinds of flowers."]
+    assert start_button(app).disabled
+
+
+@pytest.mark.usefixtures("known")
+def test_settings_outlive_a_visit_to_another_page() -> None:
+    app = opened("train")
+    app.number_input(key="set-epochs").set_value(7).run()
+    app.switch_page("pages/photos.py").run()
+    app.switch_page("pages/train.py").run()
+    assert app.number_input(key="set-epochs").value == 7
+
+
+RECORDS = [
+    {"kind": "step", "step": 1, "epoch": 0.5, "loss": 1.2, "lr": 0.01},
+    {"kind": "step", "step": 2, "epoch": 1.0, "loss": 1.0, "lr": 0.02},
+    {"kind": "epoch", "step": 2, "epoch": 1, "train_loss": 1.1, "train_accuracy": 0.5, "valid_loss": 1.3,
+     "valid_accuracy": 0.25},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("phase", "alive", "word", "buttons"),
+    [
+        ("queued", True, "Waiting its turn", ["Stop"]),
+        ("training", True, "Training", ["Pause", "Stop"]),
+        ("paused", True, "Paused", ["Resume", "Stop"]),
+        ("training", False, "Interrupted", ["Resume"]),
+        ("stopped", False, "Stopped", ["Resume"]),
+        ("failed", False, "Failed", ["Resume"]),
+        ("finished", False, "Finished", []),
+    ],
+)
+def test_a_run_is_shown_with_what_can_be_done(
+    known: library.KnownSet, phase: str, alive: bool, word: str, buttons: list[str]
+) -> None:
+    run = runs.create(TrainConfig(data=known.data, epochs=2))
+    for record in RECORDS:
+        run.log(record)
+    run.write_status(runs.Status(phase=phase, message="Why.", epoch=1, epochs=2, step=2, steps=4, process=os.getpid()))
+    if alive:
+        with run.locked():
+            app = opened("train", run=run.id)
+    else:
+        app = opened("train", run=run.id)
+    assert not app.exception
+    assert any(f"[{word}]" in text or f"badge[{word}]" in text for text in texts(app, "markdown"))
+    assert [each.label for each in app.button] == buttons
+    assert len(app.main.get("vega_lite_chart")) == 3
+    assert metrics(app)["Right on validation photos"] == "25%"
+
+
+def test_a_run_that_is_not_answering_can_be_ended(known: library.KnownSet) -> None:
+    run = runs.create(TrainConfig(data=known.data))
+    run.write_status(runs.Status(phase="training"))
+    values = runs.read_json(run.folder / "status.json") | {"time": time.time() - 2 * runs.STALE_S}
+    runs.write_json(run.folder / "status.json", values)
+    with run.locked():
+        app = opened("train", run=run.id)
+    assert [each.label for each in app.button] == ["End it"]
+    assert not app.exception
+
+
+def test_a_run_of_a_newer_version_is_listed_all_the_same(known: library.KnownSet) -> None:
+    run = runs.create(TrainConfig(data=known.data))
+    runs.write_json(run.folder / "config.json", {"colour": "green"})
+    run.write_status(runs.Status(phase="finished"))
+    app = opened("train", run=run.id)
+    assert not app.exception
+    assert "Unknown settings" in app.error[0].value
+
+
+# Evaluate
+
+
+@pytest.mark.usefixtures("known", "model")
+def test_evaluating_shows_figures_matrix_and_table() -> None:
+    app = opened("evaluate")
+    button(app, "Ask it about 6 photos").click().run()
+    assert not app.exception
+    figures = metrics(app)
+    assert figures["Right at first guess"] == "33.3%"
+    assert figures["Right among five"] == "100.0%"
+    assert figures["Photos"] == "6"
+    assert len(app.main.get("plotly_chart")) == 1
+    table = app.dataframe[0].value.set_index("Kind")
+    assert table["Found (recall)"].to_dict() == {"daffodil": 0.0, "rose": 1.0, "sunflower": 0.0}
+    assert table["Photos"].sum() == 6
+    assert table["Right when said (precision)"]["rose"] == pytest.approx(1 / 3)
+    assert pd.isna(table["Right when said (precision)"]["daffodil"])
+
+
+@pytest.mark.usefixtures("known", "model")
+def test_select_boxes_choose_a_cell_of_the_matrix() -> None:
+    app = opened("evaluate")
+    button(app, "Ask it about 6 photos").click().run()
+    assert app.selectbox(key="called").value == "rose", "the most common mistake is shown at first"
+    assert app.selectbox(key="true").value in ("daffodil", "sunflower")
+
+    def shown(true: str, called: str) -> list[str]:
+        app.selectbox(key="true").select(true)
+        app.selectbox(key="called").select(called).run()
+        assert not app.exception
+        captions = [text for text in texts(app, "caption") if text.endswith("62%\\)")]
+        assert len(captions) == len(app.main.get("image"))
+        return captions
+
+    assert shown("sunflower", "rose") == ["sunflower, called rose \\(62%\\)"] * 2
+    assert shown("rose", "rose") == ["rose \\(62%\\)"] * 2
+    assert shown("rose", "sunflower") == []
+    assert len(shown("any kind", "rose")) == 6
+    assert len(shown("any kind", "any kind")) == 6
+
+
+@pytest.mark.usefixtures("known", "model")
+def test_a_link_chooses_the_cell() -> None:
+    app = opened("evaluate")
+    button(app, "Ask it about 6 photos").click().run()
+    again = opened("evaluate", true="daffodil", called="rose")
+    assert (again.selectbox(key="true").value, again.selectbox(key="called").value) == ("daffodil", "rose")
+    assert len(again.main.get("image")) == 2
+
+
+@pytest.mark.usefixtures("known", "model")
+def test_the_test_set_opens_by_its_own_button_only() -> None:
+    app = opened("evaluate", split="test")
+    assert "one last, honest look" in app.warning[0].value
+    assert not app.metric
+    assert not app.main.get("plotly_chart")
+    button(app, "Open the test set").click().run()
+    assert metrics(app)["Photos"] == "6"
+    assert not app.warning
+
+
+@pytest.mark.usefixtures("model")
+def test_kinds_that_the_model_does_not_know_are_named(tmp_path: Path) -> None:
+    library.remember(draw_set(tmp_path / "others", {"Train": 1, "Valid": 1}, ("lotus", "rose"), 24), "others")
+    app = opened("evaluate")
+    assert not app.exception
+    assert len(app.error) == 1
+    assert "lotus" in app.error[0].value
+    assert "rose" not in app.error[0].value
+    assert not [each for each in app.button if each.label.startswith("Ask")]
+
+
+@pytest.mark.usefixtures("model")
+def test_an_empty_split_is_said_to_be_empty(tmp_path: Path) -> None:
+    library.remember(draw_set(tmp_path / "no test", {"Train": 1, "Valid": 1}, size=24), "no test")
+    app = opened("evaluate", split="test")
+    assert not app.exception
+    assert "have no test split" in app.info[0].value
+
+
+# Name a flower
+
+
+@pytest.mark.usefixtures("model")
+def test_a_photo_gets_an_answer_and_a_text_file_a_reason() -> None:
+    app = opened("classify")
+    files = [("mine.jpg", jpeg(), "image/jpeg"), ("letter.jpg", b"Dear all", "image/jpeg")]
+    app.file_uploader(key="uploads").set_value(files).run()
+    assert not app.exception
+    assert texts(app, "header") == ["rose"]
+    assert [bar.text for bar in app.progress] == ["rose: 62.5%", "daffodil: 25.0%", "sunflower: 12.5%"]
+    assert [error.value for error in app.error] == [
+        "Not a picture in a known format. Try a JPEG, PNG, WebP or HEIC photo."
+    ]
+    assert {"mine.jpg", "letter.jpg"} <= set(texts(app, "text"))
+
+
+@pytest.mark.usefixtures("model")
+def test_the_camera_gets_an_answer_too() -> None:
+    app = opened("classify")
+    app.get("segmented_control")[0].set_value("The camera").run()
+    app.camera_input(key="camera").upload("photo.jpg", jpeg("sunflower"), "image/jpeg").run()
+    assert not app.exception
+    assert texts(app, "header") == ["rose"]
+
+
+@pytest.mark.usefixtures("model")
+def test_names_of_uploaded_files_are_never_markdown() -> None:
+    app = opened("classify")
+    files = [(f"{TRAP}.jpg", jpeg(), "image/jpeg"), (f"{TRAP}.png", b"no picture", "image/png")]
+    app.file_uploader(key="uploads").set_value(files).run()
+    assert not app.exception
+    assert len(app.progress) == 3
+    assert len(app.error) == 1
+    formatted = texts(app, "markdown", "caption", "header", "subheader", "error", "info", "warning", "success")
+    assert not [text for text in [*formatted, *(bar.text for bar in app.progress)] if "127.0.0.1" in text]
+    assert f"{TRAP}.png" in texts(app, "text")
+
+
+def test_a_damaged_checkpoint_is_not_offered(home: Path, model: str) -> None:
+    damaged = home / "checkpoints" / "runs" / "20250601-130000-damaged-2014" / "best.safetensors"
+    damaged.parent.mkdir()
+    damaged.write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{")
+    app = opened("classify")
+    assert not app.exception
+    assert len(app.selectbox(key="model").options) == 1
+
+
+def test_weights_that_are_cut_off_are_an_error_to_read(home: Path, rose_sayer: Path) -> None:
+    cut = home / "checkpoints" / "runs" / "20250601-130000-cut-2014" / "best.safetensors"
+    cut.parent.mkdir(parents=True)
+    with open(rose_sayer, "rb") as whole:
+        cut.write_bytes(whole.read(1_000_000))
+    app = opened("classify")
+    app.file_uploader(key="uploads").set_value([("mine.jpg", jpeg(), "image/jpeg")]).run()
+    assert not app.exception
+    assert [error.value for error in app.error] == ["The checkpoint is cut off or damaged."]
+    assert str(cut) in texts(app, "text")
+
+
+def test_a_huge_photo_is_answered_and_shown_small(model: str) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (6000, 3000), "orange").save(buffer, "JPEG")
+    app = opened("classify")
+    app.file_uploader(key="uploads").set_value([("wide.jpg", buffer.getvalue(), "image/jpeg")]).run()
+    assert not app.exception
+    assert texts(app, "header") == ["rose"]

@@ -1,0 +1,101 @@
+"""Files appear whole or not at all, and logs forgive a torn last line."""
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from flowers_core import storage
+from flowers_core.errors import StorageError
+
+
+def leftovers(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "value.json"
+    storage.write_json(path, {"kept": 1})
+    with pytest.raises(RuntimeError), storage.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert storage.read_json(path) == {"kept": 1}
+    assert leftovers(tmp_path) == []
+
+
+def test_a_failed_folder_does_not_appear(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), storage.replacing_folder(tmp_path / "set") as temporary:
+        (temporary / "photo.jpg").touch()
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_another_process_made_first_is_kept(tmp_path: Path) -> None:
+    with storage.replacing_folder(tmp_path / "set") as temporary:
+        (temporary / "mine").touch()
+        (tmp_path / "set").mkdir()
+        (tmp_path / "set" / "theirs").touch()
+    assert [path.name for path in (tmp_path / "set").iterdir()] == ["theirs"]
+
+
+def test_nan_is_refused_because_it_is_not_json(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        storage.write_json(tmp_path / "value.json", float("nan"))
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[1, 2"])
+def test_damaged_json_gives_the_default(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "value.json"
+    path.write_bytes(content)
+    assert storage.read_json(path, "default") == "default"
+    assert storage.read_json(tmp_path / "missing.json", "default") == "default"
+
+
+def test_a_log_is_read_on_from_where_one_was(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    storage.append_jsonl(path, {"n": 1})
+    first, place = storage.read_jsonl(path)
+    storage.append_jsonl(path, {"n": 2})
+    second, end = storage.read_jsonl(path, place)
+    assert (first, second) == ([{"n": 1}], [{"n": 2}])
+    assert end == path.stat().st_size
+
+
+def test_a_torn_last_line_waits_for_its_rest(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    line = json.dumps({"name": "süß"}) + "\n"
+    whole = (json.dumps({"n": 1}) + "\n").encode()
+    for cut in range(len(line.encode())):
+        path.write_bytes(whole + line.encode()[:cut])
+        assert storage.read_jsonl(path) == ([{"n": 1}], len(whole))
+
+
+def test_a_missing_log_is_empty(tmp_path: Path) -> None:
+    assert storage.read_jsonl(tmp_path / "none.jsonl") == ([], 0)
+
+
+def test_truncate_cuts_to_a_size(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    storage.append_jsonl(path, {"n": 1})
+    size = path.stat().st_size
+    storage.append_jsonl(path, {"n": 2})
+    storage.truncate(path, size)
+    assert storage.read_jsonl(path)[0] == [{"n": 1}]
+
+
+def test_a_full_disk_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(StorageError, match="No space left") as caught:
+        storage.write_json(tmp_path / "value.json", 1)
+    assert "Free some space" in caught.value.hint
+    assert leftovers(tmp_path) == []
+
+
+def test_removed_folders_are_gone(tmp_path: Path) -> None:
+    (tmp_path / "set" / "rose").mkdir(parents=True)
+    storage.remove_folder(tmp_path / "set")
+    assert list(tmp_path.iterdir()) == []

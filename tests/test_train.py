@@ -1,0 +1,197 @@
+"""The training loop: it learns, obeys, fails with reasons, and a resumed run ends with the same bits."""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import draw_set
+
+from flowers_core import checkpoint, config, runs
+from flowers_core.cache import decode_source
+from flowers_core.config import TrainConfig
+from flowers_core.errors import CheckpointError, DataError, RunError, StorageError, TrainingError
+from flowers_core.runs import Run
+from flowers_core.sources import open_source
+from flowers_core.train import fit, learning_rate
+
+QUICK = replace(config.preset("quick"), epochs=2, batch_size=5, views="centre", precision="float32")
+"""12 photos in batches of 5, 5, 2: three steps an epoch, the last one short."""
+
+
+def new_run(settings: TrainConfig, folder: Path) -> Run:
+    return runs.create(settings, folder)
+
+
+@pytest.fixture
+def decoded(three_kinds: Path):
+    return decode_source(open_source(three_kinds))
+
+
+def weights(run: Run) -> dict[str, torch.Tensor]:
+    network, _ = checkpoint.load(run.checkpoint_path)
+    return network.state_dict()
+
+
+def without_times(run: Run) -> list[dict]:
+    return run.metrics()[0]
+
+
+def test_it_learns_three_kinds_and_says_so(decoded, tmp_path: Path) -> None:
+    run = new_run(replace(QUICK, epochs=6, lr=0.01), tmp_path / "run")
+    result = fit(run.config(), decoded, run)
+    records = run.metrics()[0]
+    epochs = [record for record in records if record["kind"] == "epoch"]
+    assert (result.phase, result.epochs) == ("finished", 6)
+    assert [record["epoch"] for record in epochs] == [1, 2, 3, 4, 5, 6]
+    assert [record["step"] for record in records if record["kind"] == "step"] == list(range(1, 19))
+    assert epochs[-1]["train_loss"] < epochs[0]["train_loss"]
+    assert result.best_accuracy >= 0.5, "chance is a third"
+    status = run.status()
+    assert (status.phase, status.step, status.steps) == ("finished", 18, 18)
+    card = checkpoint.read_card(run.checkpoint_path)
+    assert card.classes == decoded.source.classes
+    assert card.results["valid_accuracy"] == result.best_accuracy
+    assert card.data["fingerprint"] == decoded.fingerprint
+    assert not run.resume_path.exists(), "a finished run needs no half a gigabyte to go on"
+
+
+def stopping_after(steps: int, run: Run) -> Iterator[str]:
+    """A wish to stop before step number `steps`; the last wishes repeat."""
+    for _ in range(steps):
+        yield ""
+    while True:
+        yield "stop"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"optimizer": "adamw", "lr": 1e-4, "mixup": 0.4, "averaging": 0.9}, {"schedule": "plateau", "clip": 0.0}],
+    ids=["sgd", "adamw, mixup, averaging", "plateau"],
+)
+def test_a_stopped_and_resumed_run_ends_with_the_same_bits(decoded, tmp_path: Path, changes: dict) -> None:
+    settings = replace(QUICK, **changes)
+    whole = new_run(settings, tmp_path / "whole")
+    fit(settings, decoded, whole)
+    parts = new_run(settings, tmp_path / "parts")
+    for pause_at in (2, 2):  # in the middle of an epoch, and across its end
+        wishes = stopping_after(pause_at, parts)
+        assert fit(settings, decoded, parts, lambda wishes=wishes: next(wishes)).phase == "stopped"
+        assert parts.resume_path.exists()
+    parts.log({"kind": "step", "step": 99, "epoch": 9, "loss": 1, "lr": 1})  # as of a process killed before saving
+    assert fit(settings, decoded, parts).phase == "finished"
+    assert without_times(parts) == without_times(whole)
+    ours, theirs = weights(parts), weights(whole)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_another_seed_gives_another_run(decoded, tmp_path: Path) -> None:
+    first, second = (new_run(replace(QUICK, epochs=1, seed=seed), tmp_path / str(seed)) for seed in (1, 2))
+    for run in (first, second):
+        fit(run.config(), decoded, run)
+    assert without_times(first) != without_times(second)
+
+
+def test_a_pause_saves_and_waits(decoded, tmp_path: Path) -> None:
+    run = new_run(replace(QUICK, epochs=1), tmp_path / "run")
+    seen = []
+
+    def wishes() -> Iterator[str]:
+        yield ""
+        yield "pause"
+        yield "pause"
+        seen.append((run.status().phase, run.resume_path.exists(), run.checkpoint_path.exists()))
+        while True:
+            yield ""
+
+    wish = wishes()
+    assert fit(run.config(), decoded, run, lambda: next(wish)).phase == "finished"
+    assert seen == [("paused", True, True)]
+
+
+def test_a_class_without_training_photos_is_named(tmp_path: Path) -> None:
+    folder = draw_set(tmp_path / "set", {"Train": 1, "Valid": 1})
+    (folder / "Train" / "rose" / "1.jpg").unlink()
+    with pytest.raises(DataError, match="No readable training photos of: rose"):
+        run = new_run(QUICK, tmp_path / "run")
+        fit(QUICK, decode_source(open_source(folder)), run)
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_step_and_keeps_the_last_good_checkpoint(decoded, tmp_path) -> None:
+    wild = replace(QUICK, lr=10.0, features_lr=10.0, warmup=0.0, clip=0.0, epochs=50)
+    run = new_run(wild, tmp_path / "run")
+    with pytest.raises(TrainingError, match=r"at step \d+ .*smaller learning rate|not a finite number"):
+        fit(wild, decoded, run)
+
+
+def test_without_validation_photos_the_last_epoch_counts(tmp_path: Path) -> None:
+    folder = draw_set(tmp_path / "set", {"Train": 2, "Valid": 1})
+    for photo in (folder / "Valid").rglob("*.jpg"):
+        photo.unlink()
+    run = new_run(QUICK, tmp_path / "run")
+    result = fit(QUICK, decode_source(open_source(folder)), run)
+    assert (result.best_accuracy, result.best_epoch) == (None, 2)
+    assert "valid_accuracy" not in checkpoint.read_card(run.checkpoint_path).results
+
+
+def test_a_run_does_not_go_on_with_other_photos(decoded, tmp_path: Path) -> None:
+    run = new_run(QUICK, tmp_path / "run")
+    wishes = stopping_after(1, run)
+    fit(QUICK, decoded, run, lambda: next(wishes))
+    other = decode_source(open_source(draw_set(tmp_path / "set", {"Train": 3, "Valid": 1})))
+    with pytest.raises(RunError, match="photos have changed"):
+        fit(QUICK, other, run)
+
+
+def test_early_stopping_ends_after_its_patience(decoded, tmp_path: Path) -> None:
+    stuck = replace(QUICK, lr=1e-8, epochs=30, patience=2, warmup=0.0, schedule="constant", features_lr=0.0)
+    run = new_run(stuck, tmp_path / "run")
+    assert fit(stuck, decoded, run).epochs < 30
+
+
+def test_a_full_disk_keeps_the_last_saved_state(decoded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = new_run(QUICK, tmp_path / "run")
+    wishes = stopping_after(2, run)
+    fit(QUICK, decoded, run, lambda: next(wishes))
+    saved = run.resume_path.read_bytes()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    wishes = stopping_after(1, run)
+    with pytest.raises(StorageError, match="No space left"):
+        fit(QUICK, decoded, run, lambda: next(wishes))
+    assert run.resume_path.read_bytes() == saved
+
+
+def test_a_run_starts_from_ones_own_checkpoint(decoded, tmp_path: Path) -> None:
+    first = new_run(replace(QUICK, epochs=1), tmp_path / "first")
+    fit(first.config(), decoded, first)
+    begun = replace(QUICK, init=str(first.checkpoint_path), epochs=1, lr=1e-8)
+    second = new_run(begun, tmp_path / "second")
+    fit(begun, decoded, second)
+    before, after = weights(first), weights(second)
+    assert all(torch.allclose(before[name], after[name], atol=1e-3) for name in before)
+    with pytest.raises(CheckpointError, match="can't start"):
+        fit(replace(begun, variant="readme"), decoded, new_run(replace(begun, variant="readme"), tmp_path / "third"))
+
+
+def test_the_learning_rate_climbs_and_falls_along_the_cosine() -> None:
+    settings = TrainConfig(lr=1.0, warmup=0.1, schedule="cosine")
+    rates = [learning_rate(settings, step, 100) for step in range(100)]
+    assert rates[:10] == sorted(rates[:10])
+    assert rates[10] == max(rates) == 1.0
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[99] < 0.001
+    assert all(b < a for a, b in zip(rates[10:], rates[11:], strict=False))
+
+
+def test_metrics_are_plain_json_lines(decoded, tmp_path: Path) -> None:
+    run = new_run(replace(QUICK, epochs=1), tmp_path / "run")
+    fit(run.config(), decoded, run)
+    for line in run.metrics_path.read_text().splitlines():
+        assert all(math.isfinite(value) for value in json.loads(line).values() if isinstance(value, float))

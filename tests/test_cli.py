@@ -1,0 +1,156 @@
+"""The command line as scripts use it: fields, exit codes, one line per error."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flowers_core.__main__ import build_parser
+from flowers_core.storage import REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text()
+
+
+def flowers(*arguments: object, timeout: float = 240) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "flowers_core", *map(str, arguments)]
+    return subprocess.run(command, cwd=REPOSITORY, env=os.environ, capture_output=True, text=True, timeout=timeout)
+
+
+def answer(*arguments: object) -> dict | list:
+    result = flowers(*arguments, "--json")
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def commands() -> list[str]:
+    (subparsers,) = [action for action in build_parser()._actions if action.dest == "command"]
+    return list(subparsers.choices)
+
+
+@pytest.fixture(scope="module")
+def trained(three_kinds: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """What `train --json` says of a small run."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    return answer("train", three_kinds, "--preset", "quick", "--epochs", 2, "--seed", 1, "--run-dir", folder)
+
+
+def test_data_lists_classes_counts_and_problems(three_kinds: Path, tmp_path: Path) -> None:
+    found = answer("data", three_kinds)
+    assert found["classes"] == ["daffodil", "rose", "sunflower"]
+    assert found["images"] == {"train": 12, "valid": 6, "test": 6}
+    assert found["problems"] == []
+
+
+def test_train_reports_what_scripts_rely_on(trained: dict) -> None:
+    assert Path(trained["checkpoint"]).exists()
+    assert Path(trained["run_dir"], "config.json").exists()
+    assert (trained["epochs"], trained["phase"]) == (2, "finished")
+    assert 0 <= trained["best_valid_accuracy"] <= 1
+    assert trained["seconds"] > 0
+    assert trained["images_per_second"] > 0
+
+
+def test_evaluate_reports_what_scripts_rely_on(trained: dict, three_kinds: Path, tmp_path: Path) -> None:
+    found = answer("evaluate", trained["checkpoint"], three_kinds, "--split", "test", "--out", tmp_path)
+    assert found["n"] == 6 == sum(map(sum, found["confusion"]))
+    assert found["classes"] == ["daffodil", "rose", "sunflower"]
+    low, high = found["top1_interval"]
+    assert 0 <= low <= found["top1"] <= high <= 1
+    assert found["top5"] == 1.0
+    assert {"macro_f1", "ece"} <= set(found)
+    saved = json.loads((tmp_path / "report-test.json").read_text())
+    assert len(saved["answers"]) == 6
+
+
+def test_evaluate_all_takes_class_folders_of_some_kinds_and_names_unknown_ones(
+    trained: dict, three_kinds: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "Roses" / "Rose").mkdir(parents=True)
+    for photo in (three_kinds / "Test" / "rose").iterdir():
+        (tmp_path / "Roses" / "Rose" / photo.name).write_bytes(photo.read_bytes())
+    found = answer("evaluate", trained["checkpoint"], tmp_path / "Roses", "--split", "all")
+    assert (found["n"], sum(found["confusion"][1])) == (2, 2)
+    (tmp_path / "Roses" / "Rose").rename(tmp_path / "Roses" / "triffid")
+    result = flowers("evaluate", trained["checkpoint"], tmp_path / "Roses", "--split", "all")
+    assert result.returncode == 2
+    assert "triffid" in result.stderr
+
+
+def test_predict_answers_every_photo_and_says_which_it_cannot_read(trained: dict, three_kinds: Path, tmp_path) -> None:
+    photo = three_kinds / "Test" / "rose" / "1.jpg"
+    (tmp_path / "note.jpg").write_text("not a photo")
+    good, bad = answer("predict", trained["checkpoint"], photo, tmp_path / "note.jpg", "--top", 2)
+    assert good["known"] is True
+    assert good["error"] is None
+    assert [set(row) for row in good["top"]] == [{"name", "probability"}] * 2
+    assert good["top"][0]["probability"] >= good["top"][1]["probability"]
+    assert (bad["known"], bad["top"]) == (False, [])
+    assert "Not a picture" in bad["error"]
+
+
+def test_one_path_from_photo_to_probabilities(trained: dict, three_kinds: Path, tmp_path: Path) -> None:
+    photo = three_kinds / "Test" / "rose" / "1.jpg"
+    (alone,) = answer("predict", trained["checkpoint"], photo)
+    answer("evaluate", trained["checkpoint"], three_kinds, "--split", "test", "--out", tmp_path)
+    report = json.loads((tmp_path / "report-test.json").read_text())
+    (row,) = [row for row in report["answers"] if row["path"] == str(photo)]
+    assert report["classes"][row["top"][0]] == alone["top"][0]["name"]
+    assert row["probabilities"][0] == pytest.approx(alone["top"][0]["probability"], abs=0.02)
+
+
+def test_a_finished_run_cannot_be_resumed_nor_overwritten(trained: dict, three_kinds: Path) -> None:
+    again = flowers("train", "--run-dir", trained["run_dir"], "--resume")
+    assert (again.returncode, again.stderr.count("\n")) == (2, 1)
+    over = flowers("train", three_kinds, "--run-dir", trained["run_dir"])
+    assert over.returncode == 2
+    assert "already holds a run" in over.stderr
+
+
+def test_runs_lists_what_was_trained(three_kinds: Path) -> None:
+    assert answer("runs") == []
+    flowers("train", three_kinds, "--preset", "quick", "--epochs", 1)
+    (row,) = answer("runs")
+    assert (row["state"], row["variant"], row["epoch"]) == ("finished", "2014", 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["data", "/no/such/folder"], "There is no such folder or file"),
+        (["data", ""], "There is no such folder or file"),
+        (["train"], "train needs DATA"),
+        (["train", "/no/such/folder"], "There is no such folder or file"),
+        (["train", "garden", "--lr", "nan"], "lr must be a finite number"),
+        (["train", "garden", "--epochs", "0"], "epochs must lie between"),
+        (["train", "garden", "--epochs", "many"], "invalid int value"),
+        (["train", "garden", "--variant", "2012", "--init", "imagenet"], "fits variant 2014 only"),
+        (["train", "--resume"], "--resume needs --run-dir"),
+        (["train", "--resume", "--run-dir", "/no/such/run"], "holds no training run"),
+        (["evaluate", "/no/such.safetensors", "garden"], "There is no such checkpoint"),
+        (["predict", "model.pth", "photo.jpg"], "Pickled files can run code"),
+        (["sing"], "invalid choice"),
+        ([], "required"),
+    ],
+)
+def test_errors_are_one_clear_line_and_exit_code_2(arguments: list[str], says: str, home: Path) -> None:
+    (home / "data").mkdir(parents=True)
+    from flowers_core import garden
+
+    garden.grow(home / "data" / "garden", train=1, valid=1, test=0, size=64)
+    (home / "data" / "garden" / "complete").touch()
+    result = flowers(*arguments)
+    assert result.returncode == 2
+    assert says in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_has_help_and_stands_in_the_readme(command: str) -> None:
+    result = flowers(command, "--help")
+    assert result.returncode == 0
+    assert len(result.stdout.splitlines()[2:]) > 3
+    assert f"python -m flowers_core {command}" in README

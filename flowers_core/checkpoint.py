@@ -27,6 +27,7 @@ FORMAT = 1
 """Goes up when an older program could no longer read the file rightly."""
 
 IMAGENET_FEATURES = "alexnet-imagenet-features.safetensors"
+OUTPUT_LAYER = "classifier.6."
 MAX_HEADER_BYTES = 10_000_000
 
 
@@ -132,7 +133,7 @@ def load(path: Path) -> tuple["AlexNet", Card]:
     return network.eval().to(memory_format=torch.channels_last), card
 
 
-def start_weights(network: "AlexNet", init: str) -> None:
+def start_weights(network: "AlexNet", init: str, classes: tuple[str, ...] = ()) -> bool:
     """Fills in what a run starts from: ImageNet's convolutions, all of ImageNet's but the output, or a checkpoint's.
 
     From a checkpoint of other classes everything but the output layer is taken.
@@ -140,12 +141,17 @@ def start_weights(network: "AlexNet", init: str) -> None:
     Args:
         network: freshly built; changed in place.
         init: "scratch", "imagenet", "imagenet-full" or a checkpoint's path.
+        classes: what the network is to learn.
+
+    Returns:
+        Whether every layer was filled, the output layer too: true for a checkpoint of the same classes.
 
     Raises:
         CheckpointError: the file is missing, damaged, or of another variant; the download failed.
     """
     if init == "scratch":
-        return
+        return False
+    learned: tuple[str, ...] | None = None
     if init == "imagenet":
         weights = _read_tensors(shipped_dir() / IMAGENET_FEATURES)
     elif init == "imagenet-full":
@@ -155,12 +161,15 @@ def start_weights(network: "AlexNet", init: str) -> None:
         if card.variant != network.variant:
             hint = f"Choose variant {card.variant}, or another start."
             raise CheckpointError(f"A {card.variant} checkpoint can't start a {network.variant}", init, hint)
-        weights = _read_tensors(Path(init))
+        weights, learned = _read_tensors(Path(init)), card.classes
     shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
     fitting = {name: tensor.float() for name, tensor in weights.items() if tensor.shape == shapes.get(name)}
+    if learned != classes:  # as many outputs may still mean other kinds
+        fitting = {name: tensor for name, tensor in fitting.items() if not name.startswith(OUTPUT_LAYER)}
     if "features.0.weight" not in fitting:
         raise CheckpointError("The file holds no AlexNet weights of this variant", init)
     network.load_state_dict(fitting, strict=False)
+    return len(fitting) == len(shapes)
 
 
 def save_state(path: Path, state: dict) -> None:

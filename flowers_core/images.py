@@ -23,7 +23,9 @@ MAX_PIXELS = 200_000_000
 MAX_BYTES = 2**30
 """A file with more is refused: it is read whole, and no photo of MAX_PIXELS is as large."""
 
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".heic", ".heif", ".bmp", ".gif", ".tif", ".tiff")
+SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".heic", ".heif", ".avif", ".bmp", ".gif", ".tif", ".tiff"
+)  # fmt: skip
 """Endings of file names that are taken for photos."""
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "BMP", "GIF", "TIFF")
@@ -70,7 +72,7 @@ def decode_sized(source: Path | bytes, want: int | None = None) -> tuple[Image.I
         with Image.open(io.BytesIO(content), formats=_known_formats()) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
-                raise ImageError(f"The picture is too large ({width} x {height} pixels)")
+                raise Image.DecompressionBombError
             if want is not None and image.format in ("JPEG", "MPO"):
                 image.draft("RGB", (2 * want, 2 * want))
             image.load()
@@ -83,7 +85,7 @@ def decode_sized(source: Path | bytes, want: int | None = None) -> tuple[Image.I
     except ImageError as error:
         raise ImageError(error.what, where) from None
     except Image.DecompressionBombError as error:
-        raise ImageError("The picture is too large", where) from error
+        raise ImageError(f"The picture is too large (over {MAX_PIXELS // 10**6} million pixels)", where) from error
     except Image.UnidentifiedImageError as error:
         raise ImageError("Not a picture in a known format", where) from error
     except Exception as error:  # decoders raise nearly anything on hostile bytes; one file must not stop the rest

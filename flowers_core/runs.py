@@ -40,7 +40,7 @@ class Status:
         epoch, epochs, step, steps: progress.
         seconds: time spent training, pauses left out.
         images_per_second: over the last seconds.
-        best_accuracy, best_epoch: on valid, None and 0 before the first epoch's end.
+        best_accuracy, best_epoch: on valid, of the epoch that is kept; None and 0 before the first epoch's end.
         process: id of the training process.
         time: when it was written (seconds since 1970): the heartbeat.
     """
@@ -52,12 +52,12 @@ class Status:
     epochs: int = 0
     step: int = 0
     steps: int = 0
-    seconds: float = 0.0
-    images_per_second: float = 0.0
-    best_accuracy: float | None = None
+    seconds: float | int = 0.0
+    images_per_second: float | int = 0.0
+    best_accuracy: float | int | None = None
     best_epoch: int = 0
     process: int = 0
-    time: float = 0.0
+    time: float | int = 0.0
 
     @property
     def seconds_left(self) -> float | None:
@@ -117,7 +117,8 @@ class Run:
 
     def facts(self) -> dict:
         """What was recorded when training began: data, versions, machine; empty before."""
-        return read_json(self.folder / "run.json", {})
+        facts = read_json(self.folder / "run.json")
+        return facts if isinstance(facts, dict) else {}
 
     def record_facts(self, facts: dict) -> None:
         write_json(self.folder / "run.json", facts)
@@ -125,8 +126,11 @@ class Run:
     # How it goes
 
     def status(self) -> Status:
-        values = read_json(self.folder / "status.json", {})
-        return Status(**{k: v for k, v in values.items() if k in Status.__dataclass_fields__})
+        """What the process said last; the defaults where it said nothing, or the file is damaged."""
+        values = read_json(self.folder / "status.json")
+        known = Status.__dataclass_fields__ if isinstance(values, dict) else {}
+        said = {name: values[name] for name, rule in known.items() if isinstance(values.get(name, ...), rule.type)}
+        return Status(**said) if said.get("phase") in (*FINAL, *ACTIVE) else Status()
 
     def write_status(self, status: Status) -> None:
         """Replaces the status; its time is the heartbeat."""

@@ -28,6 +28,14 @@ def runs_dir() -> Path:
     return home() / "checkpoints" / "runs"
 
 
+def free_megabytes() -> int:
+    """Room left on the disk that holds our state."""
+    place = home()
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free // 2**20
+
+
 def shipped_dir() -> Path:
     """The models that come with the project."""
     return REPOSITORY / "checkpoints"

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from flowers_core import checkpoint, precision
+from flowers_core import checkpoint, head_start, precision
 from flowers_core.alexnet import AlexNet, build
 from flowers_core.augment import STRENGTHS, EvalTransform, TrainTransform, eval_views, train_batch
 from flowers_core.cache import DecodedSource
@@ -47,9 +47,12 @@ class LoopState:
     seconds: float = 0.0
     lr_cut: float = 1.0
     """Factor that plateaus have cut the learning rate by."""
-    best_score: tuple[float, float] = (-1.0, -math.inf)
-    """Accuracy and negative loss on valid of the best epoch."""
+    highest_accuracy: float = 0.0
+    """On valid, of all epochs so far."""
+    best_accuracy: float = 0.0
+    best_loss: float = math.inf
     best_epoch: int = 0
+    """The epoch that is kept, and its figures on valid."""
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     lowest_loss: float = math.inf
     lowest_loss_epoch: int = 0
@@ -230,13 +233,18 @@ class _Fit:
                 hint = f"Try a smaller learning rate than {self.config.lr:g}."
                 raise TrainingError(f"The validation loss is not a finite number after epoch {epoch}", None, hint)
         else:  # nothing to choose by: the last epoch is the best known
-            loss, accuracy = -float(epoch), 0.0
-        if (accuracy, -loss) >= state.best_score:
-            state.best_score, state.best_epoch = (accuracy, -loss), epoch
+            loss, accuracy = 0.0, 0.0
+        state.highest_accuracy = max(state.highest_accuracy, accuracy)
+        if accuracy >= state.highest_accuracy - standard_error(state.highest_accuracy, len(self.valid)):
+            state.best_accuracy, state.best_loss, state.best_epoch = accuracy, loss, epoch
             state.best_weights = checkpoint.shrink(network)
         if loss < state.lowest_loss - LEAST_GAIN:
             state.lowest_loss, state.lowest_loss_epoch = loss, epoch
-        elif self.config.schedule == "plateau" and (epoch - state.lowest_loss_epoch) % PLATEAU_EPOCHS == 0:
+        elif (
+            self.config.schedule == "plateau"
+            and len(self.valid)
+            and (epoch - state.lowest_loss_epoch) % PLATEAU_EPOCHS == 0
+        ):
             state.lr_cut /= 10
         self.run.log(record)
         self.recent = []  # validation is not training: it must not count as slowness
@@ -276,7 +284,7 @@ class _Fit:
             step=state.step,
             seconds=state.seconds,
             images_per_second=speed,
-            best_accuracy=state.best_score[0] if state.best_epoch and len(self.valid) else None,
+            best_accuracy=state.best_accuracy if state.best_epoch and len(self.valid) else None,
             best_epoch=state.best_epoch,
         )
         self.run.write_status(replace(self.status, **changes))
@@ -289,9 +297,14 @@ class _Fit:
         torch.manual_seed(_number(config.seed, "weights", 0))
         network = build(config.variant, classes, config.dropout)
         saved = checkpoint.load_state(self.run.resume_path) if self.run.resume_path.exists() else None
+        self.precision = saved["precision"] if saved else precision.choose(config.precision, self.device)
+        is_complete = False
         if saved is None:
-            checkpoint.start_weights(network, config.init)
+            is_complete = checkpoint.start_weights(network, config.init, self.decoded.source.classes)
         network = network.to(self.device, memory_format=torch.channels_last).train()
+        if saved is None and config.head == "least-squares" and not is_complete:
+            chance = _generator(config.seed, "head", 0)
+            head_start.apply(network, self.train, self.base, self.transform, chance, self.device, self.precision)
         state = LoopState(network, make_optimizer(config, network))
         if config.averaging:
             state.average = {name: tensor.clone() for name, tensor in network.state_dict().items()}
@@ -302,10 +315,8 @@ class _Fit:
                 raise RunError("The photos have changed since this run began, so it can't go on", self.run.id, hint)
             state.restore(saved)
             truncate(self.run.metrics_path, saved["metrics_bytes"])
-            self.precision = saved["precision"]
         else:
             truncate(self.run.metrics_path, 0)
-            self.precision = precision.choose(config.precision, self.device)
             self.run.record_facts(self._facts())
         return state
 
@@ -345,7 +356,7 @@ class _Fit:
         facts, state = self.run.facts(), self.state
         results = {"epoch": state.best_epoch, "valid_n": len(self.valid)}
         if state.best_epoch and len(self.valid):
-            results |= {"valid_accuracy": state.best_score[0], "valid_loss": -state.best_score[1]}
+            results |= {"valid_accuracy": state.best_accuracy, "valid_loss": state.best_loss}
         return checkpoint.Card(
             variant=self.config.variant,
             classes=self.decoded.source.classes,
@@ -364,10 +375,20 @@ class _Fit:
             self._save_best()
             self.run.resume_path.unlink(missing_ok=True)
         epochs = state.step // self.steps_per_epoch
-        accuracy = state.best_score[0] if state.best_epoch and len(self.valid) else None
+        accuracy = state.best_accuracy if state.best_epoch and len(self.valid) else None
         speed = state.step / self.steps_per_epoch * len(self.train) / state.seconds if state.seconds else 0.0
         self._write_status(phase=phase, images_per_second=speed)
         return Result(phase, epochs, accuracy, state.best_epoch, state.seconds, speed)
+
+
+def standard_error(accuracy: float, n: int) -> float:
+    """Of an accuracy measured on n photos (binomial); 0 when there are none.
+
+    The epoch that is kept is the latest one within a standard error of the highest accuracy. With 30 validation
+    photos one epoch beats another by luck, and the later one, at a lower learning rate, is the better bet; with
+    thousands of photos the rule comes down to keeping the best.
+    """
+    return math.sqrt(accuracy * (1 - accuracy) / n) if n else 0.0
 
 
 def input_transform(config: TrainConfig) -> EvalTransform:

@@ -5,7 +5,7 @@ import streamlit as st
 from flowers_core.errors import FlowersError
 from flowers_core.evaluate import evaluate, match_classes, save_report, saved_report
 from flowers_core.sources import SPLITS
-from flowers_core.ui import frame, report
+from flowers_core.ui import frame, linked, report
 from flowers_core.ui.choices import choose_checkpoint, choose_set, open_set, show_error
 
 frame.enter()
@@ -21,9 +21,9 @@ decoded = open_set(known)
 counts = decoded.source.counts()
 path, card = model
 
-split = st.segmented_control(
-    "Photos of", SPLITS, default="valid", required=True, key="split", bind="query-params",
-    format_func=lambda name: f"{name} ({counts[name]:,})",
+split = linked.choose(
+    "Photos of", {name: f"{name} ({counts[name]:,})" for name in SPLITS}, "split", first="valid",
+    widget=st.segmented_control, required=True,
 )  # fmt: skip
 if split == "train":
     st.caption("These are the photos it learned from: a high score here proves memory, not skill.")

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from flowers_core import runs
-from flowers_core.ui import frame, live, settings
+from flowers_core.ui import frame, linked, live, settings
 from flowers_core.ui.choices import choose_set, open_set
 
 frame.enter()
@@ -11,21 +11,17 @@ frame.enter()
 st.title("Train")
 
 every_run = runs.list_runs()
-NEW = "A new training"
-if started := st.session_state.pop("started-run", None):
-    st.session_state["run"] = started
-names = {NEW: NEW} | {run.id: live.title(run) for run in every_run}
+NEW = "new"
+names = {NEW: "A new training"} | {run.id: live.title(run) for run in every_run}
 active = runs.active_runs()
-if active and "run" not in st.session_state and "run" not in st.query_params:
-    st.session_state["run"] = active[0].id  # who comes back, comes back to what is going on
 chosen = NEW
 if every_run:
-    chosen = st.selectbox(
-        "Training", list(names), format_func=lambda run: names[run], key="run", bind="query-params",
-        label_visibility="collapsed",
+    chosen = linked.choose(
+        "Training", names, "run", take=st.session_state.pop("started-run", None), label_visibility="collapsed",
+        first=active[0].id if active else NEW, remember=False,  # who comes back, comes back to what is going on
     )  # fmt: skip
 
-if chosen in names and chosen != NEW:
+if chosen != NEW:
     live.watch(runs.find_run(chosen))
 else:
     known = choose_set()

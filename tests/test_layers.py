@@ -13,7 +13,7 @@ LAYERS = [
     {"errors", "storage", "config", "species"},
     {"images", "augment", "alexnet", "metrics", "precision", "torchvision_import"},
     {"garden", "sources", "cache", "dataset", "checkpoint", "runs"},
-    {"train", "predict"},
+    {"head_start", "train", "predict"},
     {"worker", "evaluate"},
     {"__main__", "ui"},
 ]

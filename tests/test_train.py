@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -189,7 +190,7 @@ def test_the_learning_rate_climbs_and_falls_along_the_cosine() -> None:
     assert rates[10] == max(rates) == 1.0
     assert rates[55] == pytest.approx(0.5)
     assert rates[99] < 0.001
-    assert all(b < a for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(rates[10:]))
 
 
 def test_metrics_are_plain_json_lines(decoded, tmp_path: Path) -> None:

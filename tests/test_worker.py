@@ -90,7 +90,8 @@ def test_the_worker_outlives_the_process_that_started_it(settings, home: Path) -
         "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     )
     environment = {**os.environ, "FLOWERS_HOME": str(home)}
-    server = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+    command = [sys.executable, "-c", code]
+    server = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
     assert server.returncode == -signal.SIGKILL
     run = runs.find_run(server.stdout.strip())
     until_state(run, "training")

@@ -1,12 +1,13 @@
 """Where photos come from: every source becomes a list of `Photo` records with classes and a split."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from flowers_core.errors import DataError
 from flowers_core.sources import archive, flowers102, folder
-from flowers_core.sources.records import SPLITS, Photo, Problem, Source
-from flowers_core.storage import data_dir
+from flowers_core.sources.records import SPLITS, Photo, Problem, Source, printable
+from flowers_core.storage import data_dir, explain_disk_errors
 
 __all__ = ["SPLITS", "Photo", "Problem", "Source", "open_source"]
 
@@ -26,30 +27,48 @@ def open_source(data: str | Path, *, least_classes: int = 2, progress: Progress 
     Raises:
         DataError: nothing there, or nothing in a layout that is known; the message says what is accepted.
     """
-    text = str(data).strip()
-    if text == "garden":
+    name = str(data).strip()
+    if name == "garden":
         source = folder.read(_planted_garden(progress), name="garden")
-    elif text == "flowers102":
+    elif name == "flowers102":
         source = flowers102.read(flowers102.downloaded(data_dir(), progress))
     else:
-        path = Path(text).expanduser()
-        if not text or not path.exists():
-            hint = "Give a folder, a zip file, or one of the names garden and flowers102."
-            raise DataError("There is no such folder or file", text or "(empty)", hint)
-        source = _read_path(path, progress)
+        try:
+            source = _read_path(_existing(str(data)), progress)
+        except OSError as error:
+            hint = "Check its permissions, or copy the photos somewhere else."
+            raise DataError(f"This can't be read ({error.strerror})", error.filename or data, hint) from error
     if len(source.classes) < least_classes:
         hint = "Make one folder per kind of flower, with its photos inside."
-        raise DataError(f"Found {len(source.classes)} kind(s), {least_classes} are needed", source.root, hint)
+        raise DataError(f"Found {len(source.classes)} kind(s), {least_classes} are needed", data, hint)
     return source
 
 
+def _existing(text: str) -> Path:
+    for spelling in (text, text.strip()):  # a name may end in a space, and so may what somebody typed
+        with suppress(OSError, RuntimeError):  # a name that is too long; the home of nobody
+            path = Path(spelling).expanduser()
+            if spelling and path.exists():
+                return path
+    hint = "Give a folder, a zip file, or one of the names garden and flowers102."
+    raise DataError("There is no such folder or file", printable(text) or "(empty)", hint)
+
+
 def _read_path(path: Path, progress: Progress | None) -> Source:
-    name = path.resolve().stem if path.is_file() else path.resolve().name
-    if path.is_file():
-        path = archive.unpacked(path, progress)
-    for root in (path, path / "flowers-102"):
-        if flowers102.is_layout(root):
-            return flowers102.read(root)
+    if not path.is_file():
+        return _read_folder(path, printable(path.resolve().name))
+    root = archive.unpacked(path, progress)
+    try:
+        return _read_folder(root, printable(path.resolve().stem))
+    except DataError as error:  # its owner knows the zip, not the folder that it was unpacked to
+        raise DataError(error.what, str(error.where).replace(str(root), str(path)), error.hint) from error
+
+
+def _read_folder(path: Path, name: str) -> Source:
+    if path.is_dir():
+        for root in (path, path / "flowers-102", folder.unwrapped(path)):
+            if flowers102.is_layout(root):
+                return flowers102.read(root)
     return folder.read(path, name=name)
 
 
@@ -60,10 +79,11 @@ def _planted_garden(progress: Progress | None) -> Path:
     from flowers_core import garden  # numpy and Pillow's drawing: only who asks for the garden pays for them
 
     root = data_dir() / "garden"
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(root.with_suffix(".lock")):
-        if not (root / "complete").exists():
-            report = (lambda done, total: progress("Planting the garden", done, total)) if progress else None
-            garden.grow(root, progress=report)
-            (root / "complete").touch()
+    report = (lambda done, total: progress("Planting the garden", done, total)) if progress else None
+    with explain_disk_errors(root):
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(root.with_suffix(".lock")):
+            if not (root / "complete").exists():
+                garden.grow(root, progress=report)
+                (root / "complete").touch()
     return root

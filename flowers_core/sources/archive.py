@@ -1,12 +1,16 @@
 """Unpacks zip files of photos: complete or not at all, and nothing outside of its folder."""
 
+import errno
 import hashlib
-import shutil
+import re
 import zipfile
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from flowers_core.errors import DataError
+from flowers_core.sources.records import printable
 from flowers_core.storage import data_dir, explain_disk_errors, replacing_folder
 
 MAX_BYTES = 20 * 2**30
@@ -15,46 +19,90 @@ MAX_BYTES = 20 * 2**30
 MAX_RATIO = 200
 """Unpacked over packed size above which a zip is taken for a bomb; photos hardly shrink."""
 
+MAX_FILES = 500_000
+CHUNK_BYTES = 2**20
+
+_BAD_NAME = {errno.ENAMETOOLONG, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EINVAL, errno.EILSEQ}
+"""The disk's complaints that mean the name of a file in the zip, not the disk."""
+
+_HINT = "Give a zip file of photos in class folders, or the folder itself."
+
 
 def unpacked(path: Path, progress=None) -> Path:
     """The folder with the zip's contents; unpacked at first use, found again by the file's content.
 
     Raises:
         DataError: not a zip, damaged, encrypted, too large, or reaching outside of its folder.
+        StorageError: the disk is full or read-only.
     """
-    hint = "Give a zip file of photos in class folders, or the folder itself."
     if not zipfile.is_zipfile(path):
-        raise DataError("This file is not a zip", path, hint)
+        raise DataError("This file is not a zip", path, _HINT)
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
-    folder = data_dir() / "imports" / digest / path.stem
+    folder = data_dir() / "imports" / digest
     if folder.is_dir():
         return folder
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [_checked(member, path) for member in archive.infolist() if not member.is_dir()]
-            size = sum(member.file_size for member in members)
-            if size > MAX_BYTES or size > MAX_RATIO * max(1, path.stat().st_size):
-                raise DataError(f"The zip would unpack to {size / 2**30:.1f} GB", path, "Make smaller zips of it.")
-            with explain_disk_errors(folder), replacing_folder(folder) as place:
-                for done, member in enumerate(members):
-                    if progress and done % 50 == 0:
-                        progress("Unpacking the photos", done, len(members))
-                    target = place.joinpath(*PurePosixPath(member.filename).parts)
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    with archive.open(member) as packed, open(target, "wb") as file:
-                        shutil.copyfileobj(packed, file)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, zlib.error) as error:
-        raise DataError(f"The zip is damaged or encrypted ({error})", path, hint) from error
+    with _explain_zip_errors(path):
+        archive = zipfile.ZipFile(path)
+    with archive:
+        members = _checked(archive, path)
+        with explain_disk_errors(folder), replacing_folder(folder) as place:
+            for done, (name, member) in enumerate(members.items()):
+                if progress and done % 50 == 0:
+                    progress("Unpacking the photos", done, len(members))
+                _unpack(archive, member, place.joinpath(*name.parts), path)
     return folder
 
 
-def _checked(member: zipfile.ZipInfo, path: Path) -> zipfile.ZipInfo:
-    name = member.filename.replace("\\", "/")
-    parts = PurePosixPath(name).parts
-    if name.startswith("/") or ".." in parts or any(":" in part for part in parts):
-        raise DataError("The zip holds a file that would land outside of its folder", f"{path}: {name!r}")
-    if member.flag_bits & 1:
-        raise DataError("The zip is encrypted", path, "Make a zip without a password.")
-    member.filename = name
-    return member
+def _checked(archive: zipfile.ZipFile, path: Path) -> dict[PurePosixPath, zipfile.ZipInfo]:
+    """The files in the zip by where they belong below its folder; of several with one name the last."""
+    members = {}
+    for member in archive.infolist():
+        name = member.filename.replace("\\", "/")  # old Windows programs write them so
+        if name.startswith("/") or ".." in name.split("/") or re.match("[A-Za-z]:", name):
+            where = f"{path}: {printable(name)}"
+            raise DataError("The zip holds a file that would land outside of its folder", where, _HINT)
+        if member.flag_bits & 1:
+            raise DataError("The zip is encrypted", path, "Make a zip without a password.")
+        if PurePosixPath(name).parts and not name.endswith("/"):
+            members[PurePosixPath(name)] = member
+    size = sum(member.file_size for member in members.values())
+    if size > MAX_BYTES or size > MAX_RATIO * path.stat().st_size or len(members) > MAX_FILES:
+        what = f"The zip would unpack to {len(members)} files of {size / 2**30:.1f} GB together"
+        raise DataError(what, path, "Make smaller zips of it.")
+    return members
+
+
+def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, path: Path) -> None:
+    """One file. Never more bytes than its header says: zipfile stops there and finds the checksum wrong."""
+    with _explain_zip_errors(path):
+        packed = archive.open(member)
+    with packed, _created(target, f"{path}: {printable(member.filename)}") as file:
+        chunk = b"..."
+        while chunk:
+            with _explain_zip_errors(path):
+                chunk = packed.read(CHUNK_BYTES)
+            file.write(chunk)
+
+
+def _created(target: Path, where: str) -> BinaryIO:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return open(target, "wb")
+    except OSError as error:
+        if error.errno not in _BAD_NAME:
+            raise
+        hint = "Rename it, and make the zip again."
+        raise DataError(f"The zip holds a file that can't be stored ({error.strerror})", where, hint) from error
+
+
+@contextmanager
+def _explain_zip_errors(path: Path) -> Iterator[None]:
+    """Around reading alone, so that a full disk or a caller's own error is not taken for a damaged zip."""
+    try:
+        yield
+    except NotImplementedError as error:
+        hint = "Make the zip again with the usual compression (Deflate)."
+        raise DataError(f"The zip is packed in a way that this app can't read ({error})", path, hint) from error
+    except Exception as error:  # zipfile raises nearly anything on a damaged file
+        raise DataError(f"The zip is damaged ({error})", path, _HINT) from error

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flowers_core.errors import DataError
 from flowers_core.images import SUFFIXES
-from flowers_core.sources.records import Photo, Problem, Source, class_key, class_name, natural_order
+from flowers_core.sources.records import Photo, Problem, Source, class_key, class_name, natural_order, printable
 from flowers_core.sources.splits import assign
 
 SPLIT_NAMES = {
@@ -15,7 +15,7 @@ SPLIT_NAMES = {
 }  # fmt: skip
 """Folder names, in any letter case, that mean a split."""
 
-_LITTER = {"thumbs.db", "desktop.ini", "__macosx", "complete"}
+_LITTER = {"thumbs.db", "desktop.ini", "__macosx"}
 _ACCEPTED = (
     "Accepted are a folder with Train and Valid (and Test) folders that hold one folder per kind of flower, "
     "or a folder that holds one folder per kind."
@@ -30,23 +30,25 @@ def read(root: Path, name: str | None = None) -> Source:
     """
     if not root.is_dir():
         raise DataError("This is neither a folder nor a zip file", root, _ACCEPTED)
-    inner = _unwrap(root)
+    inner = unwrapped(root)
     problems: list[Problem] = []
     found: list[tuple[str, str, Path, str]] = []  # split ("" when unknown), class folder, file, name below root
-    splits = {SPLIT_NAMES[d.name.casefold()] for d in _folders(inner) if d.name.casefold() in SPLIT_NAMES}
-    for top in _folders(inner):
-        split = SPLIT_NAMES.get(top.name.casefold(), "")
+    tops = _folders(inner)
+    splits = {_split_of(top) for top in tops if _split_of(top)}
+    for top in tops:
+        split = _split_of(top)
         if splits and not split:
             problems.append(Problem(_shown(top, inner), "not a Train, Valid or Test folder, so left out"))
             continue
         for kind in _folders(top) if split else [top]:
             found.append((split, kind.name, kind, ""))  # remembers kinds without photos
             found += [(split, kind.name, file, _shown(file, inner)) for file in _photos(kind, inner, problems)]
-        if split:
-            problems += [
-                Problem(_shown(file, inner), "lies beside the kinds' folders, so its kind is unknown")
-                for file in _loose_photos(top)
-            ]
+    for place in (inner, *(top for top in tops if _split_of(top))):
+        problems += [
+            Problem(_shown(file, inner), "lies beside the kinds' folders, so its kind is unknown")
+            for file in _loose_photos(place)
+        ]
+    given = {split for split, _, _, shown in found if shown and split}
     if not any(shown for *_, shown in found):
         detail = f" ({problems[0].path}: {problems[0].reason})" if problems else ""
         raise DataError(f"No photos found{detail}", root, _ACCEPTED)
@@ -62,43 +64,70 @@ def read(root: Path, name: str | None = None) -> Source:
         if shown
     ]
     source = Source(name or root.name, root, tuple(classes), tuple(photos), tuple(problems), "the folders")
-    return assign(source, given=splits)
+    return assign(source, given=given)
 
 
-def _folders(parent: Path) -> list[Path]:
-    inside = (Path(entry.path) for entry in os.scandir(parent) if entry.is_dir() and not _is_litter(entry.name))
-    return sorted(inside, key=lambda path: natural_order(path.name))
-
-
-def _unwrap(root: Path) -> Path:
-    """Goes through folders that hold nothing but one folder, as zips and downloads often have them."""
+def unwrapped(root: Path) -> Path:
+    """Goes through folders that only wrap the set, as zips and downloads often have them."""
     inner = root
     for _ in range(4):
         inside = _folders(inner)
-        if len(inside) != 1 or inside[0].name.casefold() in SPLIT_NAMES or not _folders(inside[0]):
+        if any(_split_of(folder) for folder in inside):
             break
-        inner = inside[0]
+        sets = [folder for folder in inside if "train" in map(_split_of, _folders(folder))]
+        if len(sets) != 1:
+            sets = inside
+        if len(sets) != 1 or not _folders(sets[0]):
+            break
+        inner = sets[0]
     return inner
+
+
+def _folders(parent: Path) -> list[Path]:
+    inside = (Path(entry.path) for entry in os.scandir(parent) if _is_folder(entry) and not _is_litter(entry.name))
+    return sorted(inside, key=lambda path: natural_order(path.name))
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads in a circle
+        return False
+
+
+def _split_of(folder: Path) -> str:
+    """The split that a folder's name means, or ""."""
+    return SPLIT_NAMES.get(folder.name.strip().casefold(), "")
 
 
 def _photos(kind: Path, root: Path, problems: list[Problem]) -> list[Path]:
     """The photos anywhere below a class folder; what is not a photo is noted in `problems`."""
     photos = []
-    for folder, subfolders, files in os.walk(kind):
+
+    def note(path: str | Path, reason: str) -> None:
+        problems.append(Problem(_shown(Path(path), root), reason))
+
+    for folder, subfolders, files in os.walk(
+        kind, onerror=lambda e: note(e.filename, f"can't be opened ({e.strerror})")
+    ):
         subfolders[:] = sorted(name for name in subfolders if not _is_litter(name))
-        for file in files:
-            path = Path(folder, file)
-            if _is_litter(file):
+        for name in subfolders:
+            if Path(folder, name).is_symlink():
+                note(Path(folder, name), "a link to a folder, so left out")
+        for name in sorted(files):
+            path = Path(folder, name)
+            if _is_litter(name):
                 continue
             if path.suffix.casefold() in SUFFIXES:
                 photos.append(path)
             else:
-                problems.append(Problem(_shown(path, root), f"not a photo ({path.suffix or 'no ending'})"))
+                note(path, f"not a photo ({printable(path.suffix) or 'no ending'})")
     return photos
 
 
-def _loose_photos(top: Path) -> list[Path]:
-    return [path for path in sorted(top.iterdir()) if path.is_file() and path.suffix.casefold() in SUFFIXES]
+def _loose_photos(folder: Path) -> list[Path]:
+    names = (path for path in folder.iterdir() if path.suffix.casefold() in SUFFIXES and not _is_litter(path.name))
+    return sorted(path for path in names if not path.is_dir())
 
 
 def _is_litter(name: str) -> bool:
@@ -106,4 +135,4 @@ def _is_litter(name: str) -> bool:
 
 
 def _shown(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix()
+    return printable(path.relative_to(root).as_posix())

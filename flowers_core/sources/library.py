@@ -1,6 +1,7 @@
 """The sets of photos that this installation knows: built in, and added by its users."""
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +32,12 @@ BUILT_IN = (
 def known_sets() -> list[KnownSet]:
     """Added sets, newest first, then the built-in ones."""
     saved = read_json(_path(), [])
-    added = [KnownSet(row["id"], row["name"], row["data"]) for row in saved] if isinstance(saved, list) else []
+    added = []
+    for row in saved if isinstance(saved, list) else []:
+        with suppress(TypeError):  # an older or damaged file
+            known = KnownSet(**row)
+            if all(isinstance(value, str) for value in row.values()):
+                added.append(known)
     return [*added, *BUILT_IN]
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,24 +72,41 @@ class Source:
         return hashlib.blake2b(str(self.root.resolve()).encode(errors="surrogateescape"), digest_size=8).hexdigest()
 
 
+def printable(name: str) -> str:
+    """A file's name as text that can be shown on one line and saved: no control characters, no broken encoding."""
+    return "".join(ascii(c)[1:-1] if unicodedata.category(c) in ("Cc", "Cs") else c for c in name)
+
+
 def class_name(folder: str) -> str:
     """How a class folder's name is shown: underscores are spaces, and the 30 default kinds are spelled alike."""
-    words = " ".join(folder.replace("_", " ").split())
+    words = _words(folder)
     known = species.find(words)
-    return known.name if known and class_key(known.name) == _plain(words) else words
+    return known.name if known and class_key(known.name) == _plain(words) else printable(words)
 
 
 def class_key(name: str) -> str:
     """Equal for names that mean the same kind: case, punctuation, and friendlier or Latin names don't matter."""
-    known = species.find(name)
-    return _plain(known.name if known else name)
+    words = _words(name)
+    known = species.find(words)
+    return _plain(known.name if known else words) or words
 
 
-def natural_order(name: str) -> list[tuple[int, int, str]]:
-    """Sorts by letters without case, and numbers by their size: 2 before 10."""
-    parts = re.split(r"(\d+)", name.casefold())
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
+def natural_order(name: str) -> tuple:
+    """Sorts by letters without case, and numbers by their size: 2 before 10. Different names never tie."""
+    parts = re.split(r"(\d+)", _composed(name).casefold())
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part], name
+
+
+def _words(name: str) -> str:
+    return " ".join(_composed(name).replace("_", " ").split()) or name
 
 
 def _plain(name: str) -> str:
-    return " ".join(re.sub(r"[\W_]+", " ", name.casefold()).split())
+    """Letters, marks, digits and symbols (a flower may be named by its emoji); the rest is space."""
+    kept = (c if unicodedata.category(c)[0] in "LMNS" else " " for c in _composed(name.casefold()))
+    return " ".join("".join(kept).split())
+
+
+def _composed(name: str) -> str:
+    """Accents joined with their letters: a Mac's zip has them apart, and is to mean the same."""
+    return unicodedata.normalize("NFC", name)

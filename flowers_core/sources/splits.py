@@ -19,21 +19,23 @@ def assign(source: Source, given: set[str]) -> Source:
 
     Args:
         source: its photos carry the split their folder says, or "".
-        given: the splits that folders exist for. With all but test given nothing is made: a missing test set
-            stays missing. Without valid, a part of train becomes valid. Without any, all three are made.
+        given: the splits whose folders hold photos. With all but test given nothing is made: a missing test
+            set stays missing. Without valid, a part of train becomes valid. Without any, all three are made.
     """
-    if "valid" in given:
+    if given and ("valid" in given or "train" not in given):
         return source
     undecided = [photo for photo in source.photos if photo.split == "train" or not photo.split]
     make_test = not given
     path = data_dir() / "splits" / f"{source.key}.json"
     saved = read_json(path, {})
-    before = saved.get("photos", {}) if isinstance(saved, dict) else {}
+    before = saved.get("photos") if isinstance(saved, dict) else None
+    before = before if isinstance(before, dict) else {}
     split_of = divide(undecided, before, make_test)
-    if split_of != before:
+    remembered = before | split_of  # photos that are away for now come back to their split
+    if remembered != before:
         # On a read-only disk the same seed gives the same split next time, as long as no photo is added.
         with suppress(StorageError):
-            write_json(path, {"seed": SEED, "share": SHARE, "photos": split_of})
+            write_json(path, {"seed": SEED, "share": SHARE, "photos": remembered})
     photos = tuple(replace(photo, split=split_of.get(photo.name, photo.split)) for photo in source.photos)
     who = f"this app (seed {SEED})"
     return replace(source, photos=photos, split_origin=who if make_test else f"the folders, valid by {who}")
@@ -58,4 +60,6 @@ def divide(photos: list[Photo], before: dict[str, str], make_test: bool) -> dict
             for _ in range(min(missing, len(new))):
                 result[new.pop()] = split
         result.update(dict.fromkeys(new, "train"))
+        if "train" not in map(result.get, names):  # its training photos were deleted; test gives one before valid
+            result[min(names, key=lambda name: (result[name], name))] = "train"
     return result

@@ -15,7 +15,10 @@ from flowers_core.ui.choices import is_local, show_error
 
 def popover() -> None:
     """A button that opens the ways in."""
-    with st.popover("Add photos", icon=":material/add_photo_alternate:"):
+    if st.session_state.pop("photos-added", False):
+        st.session_state["add-photos"] = False  # out of the way of what was added
+        st.session_state["folder-path"] = ""
+    with st.popover("Add photos", icon=":material/add_photo_alternate:", key="add-photos", on_change="rerun"):
         st.markdown(
             "Put your photos into folders: `Train` and `Valid` (and `Test`, if you like), "
             "in each one folder per kind of flower. Folders of kinds alone are fine too."
@@ -54,5 +57,5 @@ def _add(path: Path) -> bool:
     except FlowersError as error:
         show_error(error)
         return False
-    st.session_state["new-set"] = known.id
+    st.session_state["new-set"], st.session_state["photos-added"] = known.id, True
     st.rerun()

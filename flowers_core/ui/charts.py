@@ -77,8 +77,8 @@ def learning_rate(records: list[dict], epochs: int) -> alt.Chart:
 def confusion(matrix: np.ndarray, classes: tuple[str, ...], as_percent: bool, dark: bool) -> go.Figure:
     """The confusion matrix as a heat map, rows true, columns predicted.
 
-    A heat map reports no clicks to Streamlit, so invisible squares lie over its cells: the selected point's
-    `customdata` is [true, predicted].
+    A heat map reports no clicks to Streamlit, so invisible squares lie over its cells: a selected point's y is
+    the true kind, its x the predicted one.
 
     Args:
         matrix: counts.
@@ -107,8 +107,7 @@ def confusion(matrix: np.ndarray, classes: tuple[str, ...], as_percent: bool, da
                 colorscale=[(0, low), (0.35, middle), (1, high)], showscale=False,
             ),
             go.Scatter(
-                x=columns, y=rows, mode="markers", customdata=np.stack([rows, columns], 1), hovertext=hover,
-                hovertemplate="%{hovertext}<extra></extra>",
+                x=columns, y=rows, mode="markers", hovertext=hover, hovertemplate="%{hovertext}<extra></extra>",
                 marker={"symbol": "square", "size": cell, "opacity": 0},
             ),
         ]

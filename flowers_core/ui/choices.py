@@ -12,6 +12,7 @@ from flowers_core.cache import DecodedSource, decode_source
 from flowers_core.checkpoint import Card
 from flowers_core.errors import FlowersError
 from flowers_core.sources import library, open_source
+from flowers_core.ui import linked
 from flowers_core.ui.plain import plain
 
 OPEN_SOURCES = 4
@@ -21,12 +22,8 @@ OPEN_SOURCES = 4
 def choose_set(label: str = "Photos") -> library.KnownSet:
     """A select box of all known sets; the choice is shared by all pages and part of the address."""
     sets = {known.id: known for known in library.known_sets()}
-    if added := st.session_state.pop("new-set", None):  # a widget's value can only be set before it is drawn
-        st.session_state["data"] = added
-    chosen = st.selectbox(
-        label, list(sets), format_func=lambda set_id: sets[set_id].name, key="data", bind="query-params"
-    )
-    return sets.get(chosen) or library.BUILT_IN[0]
+    names = {known.id: known.name for known in sets.values()}
+    return sets[linked.choose(label, names, "data", take=st.session_state.pop("new-set", None))]
 
 
 def open_set(known: library.KnownSet) -> DecodedSource:
@@ -75,10 +72,7 @@ def choose_checkpoint(label: str = "Model") -> tuple[Path, Card] | None:
         st.page_link("pages/train.py", label="Train a model", icon=":material/model_training:")
         return None
     newest_first = sorted(found, key=lambda key: found[key].stat().st_mtime, reverse=True)
-    chosen = st.selectbox(
-        label, newest_first, format_func=lambda key: describe(found[key]), key="model", bind="query-params"
-    )
-    path = found.get(chosen, found[newest_first[0]])
+    path = found[linked.choose(label, {key: describe(found[key]) for key in newest_first}, "model")]
     return path, checkpoint.read_card(path)
 
 

@@ -34,7 +34,11 @@ def navigation():
         ]
         for section, pages in PAGES.items()
     }
-    return st.navigation(sections)
+    page = st.navigation(sections)
+    if st.session_state.get("page") != page.url_path:
+        st.session_state["page"] = page.url_path
+        st.session_state["visit"] = st.session_state.get("visit", 0) + 1  # see linked.choose
+    return page
 
 
 def enter() -> None:

@@ -7,11 +7,15 @@ import streamlit as st
 from flowers_core import runs, worker
 from flowers_core.errors import FlowersError
 from flowers_core.runs import Run, Status
+from flowers_core.storage import free_megabytes
 from flowers_core.ui import charts, frame
 from flowers_core.ui.choices import checkpoint_id, show_error
 
 EVERY_S = 1.0
 """Seconds between two looks at a living run."""
+
+LOW_DISK_MB = 1000
+"""Below this a run's saved state may not have fitted: it is over half a gigabyte."""
 
 WORDS = {
     "starting": ("Starting", "blue"),
@@ -119,6 +123,8 @@ def _say_how_it_goes(run: Run, state: str, status: Status) -> None:
             "Resume goes on from the last saved step.",
             icon=":material/power_off:",
         )
+        if (free := free_megabytes()) < LOW_DISK_MB:
+            st.warning(f"The disk has only {free} MB left, which may be why. Free some space before you resume.")
     elif state == "failed":
         show_error(FlowersError(status.message.rstrip("."), None, status.hint))
     elif state in ("finished", "stopped"):
@@ -129,13 +135,17 @@ def _result(run: Run, state: str, status: Status) -> None:
     ended = "Finished" if state == "finished" else "Stopped"
     what = f"{ended} after {status.epoch} epochs and {_span(status.seconds)}"
     if status.best_accuracy is not None:
-        what += f". Best on the validation photos: {status.best_accuracy:.1%}, after epoch {status.best_epoch}"
+        what += f". Kept: the model after epoch {status.best_epoch}, right on {status.best_accuracy:.1%} of the "
+        what += "validation photos"
     st.success(what + ".", icon=":material/check_circle:")
     if run.checkpoint_path.exists():
         with st.container(horizontal=True):
             frame.link("evaluate", "See its mistakes", "grid_on", model=checkpoint_id(run.checkpoint_path))
             frame.link("classify", "Name a flower with it", "photo_camera", model=checkpoint_id(run.checkpoint_path))
-        st.caption("The model lies here:")
+        st.caption(
+            "Kept is the latest epoch that is as good as the best one, give or take what chance does to so few "
+            "validation photos. The model lies here:"
+        )
         st.code(str(run.checkpoint_path), language=None)
 
 

@@ -60,8 +60,8 @@ def _take_click(report: Report) -> None:
     """A click on a cell writes the two select boxes, which are what decides: so keyboard and links work too."""
     points = st.session_state["matrix"].selection.points
     if points:
-        true, predicted = points[0]["customdata"][:2]
-        st.session_state["true"], st.session_state["called"] = report.classes[int(true)], report.classes[int(predicted)]
+        true, called = int(points[0]["y"]), int(points[0]["x"])
+        st.session_state["true"], st.session_state["called"] = report.classes[true], report.classes[called]
 
 
 def _cell(report: Report, decoded: DecodedSource) -> None:

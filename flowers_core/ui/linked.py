@@ -1,0 +1,68 @@
+"""Choices that stand in the page's address by their id, so that links, reloads and the Back button lead to them.
+
+Streamlit's own `bind="query-params"` puts the shown text into the address, which for a model or a run changes
+with its results, and takes two entries of one text for the same.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+
+def choose(
+    label: str,
+    names: dict[str, str],
+    key: str,
+    *,
+    first: str | None = None,
+    take: str | None = None,
+    remember: bool = True,
+    widget: Callable[..., Any] = st.selectbox,
+    **look: Any,
+) -> str:
+    """The id that is chosen.
+
+    Args:
+        label: of the widget.
+        names: what to show for each id.
+        key: the address's parameter, and the widget's key.
+        first: what is chosen when nobody has chosen yet; the first of `names` when None.
+        take: chosen now, whatever was before.
+        remember: what was chosen on another page holds here too.
+        widget: `st.selectbox` or `st.segmented_control`.
+        look: further arguments of the widget.
+    """
+    state, visit = st.session_state, st.session_state.get("visit")
+    address = st.query_params.get(key)
+    last_visit, address_before, chosen = state.get(f"{key}-choice", (None, None, None))
+    picked = False
+    if take in names:
+        chosen, picked = take, True
+    elif visit != last_visit:
+        chosen = address if address in names else chosen if remember else None
+    elif address != address_before:  # a link, or Back and Forward
+        chosen = address
+    elif state.get(key) in names:
+        picked = state[key] != chosen
+        chosen = state[key]
+    if chosen not in names:
+        chosen = first if first in names else next(iter(names))
+    state[key] = chosen  # by id, because the text that the browser knows may be another by now
+    shown = _distinct(names)
+    widget(label, list(names), format_func=shown.__getitem__, key=key, **look)
+    if picked:
+        st.query_params[key] = chosen
+    state[f"{key}-choice"] = (visit, st.query_params.get(key), chosen)
+    return chosen
+
+
+def _distinct(names: dict[str, str]) -> dict[str, str]:
+    """The same, with a number behind each text that occurs again: the browser tells entries apart by their texts."""
+    seen: Counter[str] = Counter()
+    shown = {}
+    for key, name in names.items():
+        seen[name] += 1
+        shown[key] = name if seen[name] == 1 else f"{name} ({seen[name]})"
+    return shown

@@ -1,0 +1,448 @@
+"""The app in a real Chromium: cold links, a training from start to finish, clicks on charts, upload and camera."""
+
+import io
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from browser_app import CHROMIUM, CHROMIUM_ARGS, Server, at_rest, save_model, until
+from conftest import KINDS, draw_set
+from PIL import Image
+
+from flowers_core import garden
+from flowers_core.runs import Run
+from flowers_core.sources import library
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+Browser, Locator, Page, expect = sync_api.Browser, sync_api.Locator, sync_api.Page, sync_api.expect
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed (apt-get install chromium)"),
+]
+
+WAIT_MS = 90_000
+TITLES = {"": "AlexNet Flowers", "photos": "Photos", "train": "Train", "evaluate": "Evaluate",
+          "classify": "Name a flower"}  # fmt: skip
+LINKS = ["Home", "Photos", "Train", "Evaluate", "Name a flower"]
+PHONE = {"width": 390, "height": 844}
+CHART = "[data-testid=stVegaLiteChart]"
+TRAP = (
+    "![x](http:&#47;&#47;127.0.0.1:9&#47;x.png)[z](http:&#47;&#47;127.0.0.1:9&#47;z)<img src='&#47;&#47;127.0.0.1:9'>"
+)
+"""A folder's name that would make a viewer's browser fetch something, were it taken for Markdown or HTML."""
+
+
+def jpeg(kind: str, seed: int = 5, width: int = 320, height: int = 240) -> bytes:
+    buffer = io.BytesIO()
+    garden.draw(kind, seed, width).resize((width, height)).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Chromium, with a film of drawn flowers for a camera."""
+    film = tmp_path_factory.mktemp("camera") / "flowers.mjpeg"
+    film.write_bytes(b"".join(jpeg(kind, seed, 640, 480) for seed in range(3) for kind in KINDS))
+    camera = [
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-video-capture={film}",
+    ]
+    expect.set_options(timeout=WAIT_MS)
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*CHROMIUM_ARGS, *camera])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def new_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens pages, each in a browser context of its own: another viewer."""
+    contexts = []
+
+    def opened(**look: object) -> Page:
+        context = browser.new_context(**({"viewport": {"width": 1366, "height": 1000}} | look))
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(WAIT_MS)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def page(new_page: Callable[..., Page]) -> Page:
+    return new_page()
+
+
+def new_home(folder: Path) -> Path:
+    """A home with a small set of photos."""
+    known = draw_set(folder / "three kinds", {"Train": 4, "Valid": 2, "Test": 2})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLOWERS_HOME", str(folder / "home"))
+        library.remember(known, "three kinds")
+    return folder / "home"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose home has a small set of photos and one model, which takes everything for a rose."""
+    home = new_home(tmp_path_factory.mktemp("browser"))
+    save_model(home / "checkpoints" / "runs" / "20200101-120000-rose-2014" / "best.safetensors",
+               dict(zip(KINDS, (0.25, 0.65, 0.1), strict=True)))  # fmt: skip
+    server = Server(home)
+    server.start()
+    yield server
+    server.end_trainings()
+    server.kill()
+    shutil.rmtree(home)
+
+
+def settled(page: Page) -> Page:
+    """The page, once its script has run to its end."""
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    return page
+
+
+def visit(page: Page, address: str) -> Page:
+    page.goto(address)
+    expect(page.locator("h1")).to_be_visible()
+    return settled(page)
+
+
+def box(page: Page, label: str) -> Locator:
+    """A select box; its value is what it shows."""
+    return page.get_by_role("combobox", name=label, exact=True)
+
+
+def address_says(page: Page, **query: str) -> None:
+    for key, value in query.items():
+        expect(page).to_have_url(re.compile(rf"[?&]{key}={re.escape(value)}(&|$)"))
+
+
+def type_number(page: Page, label: str, value: int, instead_of: int) -> None:
+    field = page.get_by_role("spinbutton", name=label, exact=True)
+    expect(field).to_have_value(str(instead_of))
+    field.fill(str(value))
+    field.press("Enter")
+    settled(page)
+
+
+# Cold links
+
+
+@pytest.mark.parametrize("name", TITLES)
+def test_a_cold_link_shows_the_page_in_its_frame(name: str, page: Page, cold_home: Path) -> None:
+    server = Server(cold_home)
+    server.start()
+    try:
+        visit(page, f"{server.url}/{name}")
+        expect(page.locator("h1")).to_have_text(TITLES[name])
+        expect(page.get_by_test_id("stSidebarNavLink")).to_have_text([re.compile(f"{link}$") for link in LINKS])
+        assert not page.get_by_test_id("stException").count()
+        maps = Path(f"/proc/{server.process.pid}/maps")
+        if name == "" and maps.exists():
+            assert "libtorch" not in maps.read_text(), "the first page must not pay for torch"
+    finally:
+        server.kill()
+
+
+@pytest.mark.parametrize(
+    ("asked", "sign"), [("view=Problems", "Every file could be read."), ("data=flowers102", "Oxford Flowers-102 (Nil")]
+)
+def test_a_cold_link_keeps_what_it_asks_for(asked: str, sign: str, page: Page, cold_home: Path) -> None:
+    server = Server(cold_home)
+    server.start()
+    try:
+        visit(page, f"{server.url}/photos?{asked}")
+        expect(page.get_by_text(sign)).to_be_visible()
+    finally:
+        server.kill()
+
+
+@pytest.fixture(scope="module")
+def cold_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return new_home(tmp_path_factory.mktemp("cold"))
+
+
+# Looks
+
+
+@pytest.mark.parametrize("look", ["dark", "phone"])
+def test_no_page_scrolls_sideways_or_breaks(look: str, server: Server, new_page: Callable[..., Page]) -> None:
+    how = {"color_scheme": "dark"} if look == "dark" else {"viewport": PHONE, "has_touch": True, "is_mobile": True}
+    page = new_page(**how)
+    for name, title in TITLES.items():
+        visit(page, f"{server.url}/{name}")
+        expect(page.locator("h1")).to_have_text(title)
+        assert not page.get_by_test_id("stException").count()
+        too_wide = """() => [document.documentElement, document.querySelector('[data-testid=stMain]')]
+                             .map(element => element.scrollWidth - element.clientWidth)"""
+        assert max(page.evaluate(too_wide)) <= 0, f"/{name} scrolls sideways"
+        if look == "dark":
+            background = "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
+            assert max(int(part) for part in re.findall(r"\d+", page.evaluate(background))[:3]) < 60
+
+
+# Training
+
+
+@pytest.fixture(scope="module")
+def long_run(server: Server, browser: Browser) -> Run:
+    """A training that was started through the pages, on a folder that was typed in, and lasts for hours."""
+    page = browser.new_page()
+    page.set_default_timeout(WAIT_MS)
+    folder = draw_set(server.home.parent / "typed in", {"Train": 4, "Valid": 2, "Test": 2})
+    visit(page, f"{server.url}/photos")
+    page.get_by_role("button", name="Add photos").click()
+    field = page.get_by_role("textbox", name="Or a folder on this computer")
+    field.fill(str(folder))
+    field.press("Enter")
+    page.get_by_role("button", name="Add the folder").click()
+    expect(box(page, "Photos")).to_have_value("typed in")
+    expect(field).not_to_be_visible()
+    page.get_by_role("link", name="Train").click()
+    expect(box(page, "Photos")).to_have_value("typed in")
+    page.get_by_text("A quick look").click()
+    type_number(page, "Epochs", 9000, instead_of=8)
+    type_number(page, "Batch size", 4, instead_of=32)
+    page.get_by_role("button", name="Start training").click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    page.close()
+    (run,) = server.runs()
+    assert run.config().epochs == 9000
+    assert run.config().batch_size == 4
+    return run
+
+
+@pytest.fixture
+def training(server: Server, long_run: Run, page: Page) -> Page:
+    """A page that shows the long run while it trains."""
+    visit(page, f"{server.url}/train?run={long_run.id}")
+    if long_run.state() != "training":
+        page.get_by_role("button", name="Resume").click()
+    expect(badge(page)).to_have_text("Training")
+    expect(page.locator(CHART).nth(1)).to_be_visible()
+    return page
+
+
+def badge(page: Page) -> Locator:
+    return page.locator(".stMarkdownBadge")
+
+
+def step(run: Run) -> int:
+    return run.status().step
+
+
+def goes_on(run: Run) -> None:
+    before = step(run)
+    until(lambda: step(run) > before and run.state() == "training", "the training to go on")
+
+
+def points(page: Page) -> int:
+    """How many epochs the loss chart shows."""
+    return page.locator(CHART).first.locator("[role=graphics-symbol][aria-roledescription=point]").count()
+
+
+def test_a_reload_and_a_second_viewer_see_the_same_training(
+    training: Page, server: Server, long_run: Run, new_page: Callable[..., Page]
+) -> None:
+    until(lambda: points(training) >= 2, "curves")
+    address_says(training, run=long_run.id)
+    training.reload()
+    expect(badge(training)).to_have_text("Training")
+    other = visit(new_page(), f"{server.url}/train")
+    expect(badge(other)).to_have_text("Training")
+    for viewer in (training, other):
+        before = points(viewer)
+        until(lambda viewer=viewer, before=before: points(viewer) > before, "the curves to grow")
+    visit(other, server.url)
+    other.get_by_role("link", name="Watch it learn").click()
+    expect(badge(other)).to_have_text("Training")
+    address_says(other, run=long_run.id)
+    assert len(server.runs()) == 1
+
+
+def test_the_sidebar_leads_from_anywhere_to_the_training(training: Page, long_run: Run) -> None:
+    def shows_the_form() -> None:
+        expect(training.get_by_role("button", name="Start training")).to_be_visible()
+        expect(badge(training)).to_have_count(0)
+
+    def shows_the_run() -> None:
+        expect(badge(training)).to_have_text("Training")
+        expect(training.get_by_role("button", name="Start training")).to_have_count(0)
+        address_says(training, run=long_run.id)
+
+    box(training, "Training").click()
+    training.get_by_role("option", name="A new training").click()
+    shows_the_form()
+    training.get_by_role("link", name="A training is running").click()
+    shows_the_run()
+    training.go_back()
+    shows_the_form()
+    training.go_forward()
+    shows_the_run()
+
+
+def test_charts_keep_their_zoom_and_their_place_while_data_grows(training: Page) -> None:
+    chart = training.locator(CHART).first
+    ticks = chart.locator("[aria-label^='X-axis'] .role-axis-label text")
+
+    def shown() -> list[int]:
+        """The epochs that label the x axis."""
+        return [int(text.replace(",", "")) for text in ticks.all_text_contents()]
+
+    assert max(shown()) >= 8000
+    chart.scroll_into_view_if_needed()
+    place = chart.locator("svg").bounding_box()
+    training.mouse.move(place["x"] + 70, place["y"] + place["height"] / 2)
+
+    def zoom() -> bool:
+        training.mouse.wheel(0, -200)
+        return max(shown()) < 2000
+
+    until(zoom, "the zoom")
+    zoomed = at_rest(shown)
+    training.evaluate(f"document.querySelectorAll('{CHART}').forEach(chart => chart.isStillTheSame = true)")
+    metric = training.get_by_test_id("stMetricValue").first
+    metric.evaluate("element => element.isStillTheSame = true")
+    for _ in range(3):
+        before = points(training)
+        until(lambda before=before: points(training) > before, "new data")
+        assert shown() == zoomed
+    same = f"[...document.querySelectorAll('{CHART}')].slice(0, 2).map(chart => chart.isStillTheSame === true)"
+    assert training.evaluate(same) == [True, True]
+    assert metric.evaluate("element => element.isStillTheSame === true")
+
+
+def test_pause_and_resume(training: Page, long_run: Run) -> None:
+    training.get_by_role("button", name="Pause").click()
+    expect(badge(training)).to_have_text("Paused")
+    assert long_run.resume_path.exists()
+    paused_at = step(long_run)
+    training.reload()
+    expect(badge(training)).to_have_text("Paused")
+    assert step(long_run) == paused_at
+    training.get_by_role("button", name="Resume").click()
+    expect(badge(training)).to_have_text("Training")
+    goes_on(long_run)
+
+
+def test_a_training_outlives_its_server(training: Page, server: Server, long_run: Run) -> None:
+    process = long_run.status().process
+    before = step(long_run)
+    server.kill()
+    server.start()
+    visit(training, f"{server.url}/train")
+    expect(badge(training)).to_have_text("Training")
+    goes_on(long_run)
+    assert step(long_run) > before
+    assert long_run.status().process == process
+    training.get_by_role("button", name="Pause").click()
+    expect(badge(training)).to_have_text("Paused")
+
+
+def test_a_stopped_training_keeps_its_model_and_goes_on(training: Page, server: Server, long_run: Run) -> None:
+    training.get_by_role("button", name="Stop").click()
+    expect(badge(training)).to_have_text("Stopped")
+    address_says(training, run=long_run.id)
+    stopped_at = step(long_run)
+    assert long_run.checkpoint_path.exists()
+    assert not long_run.is_locked()
+    training.get_by_role("button", name="Resume").click()
+    expect(badge(training)).to_have_text("Training")
+    goes_on(long_run)
+    assert step(long_run) > stopped_at
+    assert len(server.runs()) == 1
+
+
+def test_a_killed_training_is_seen_to_be_interrupted(training: Page, server: Server, long_run: Run) -> None:
+    server.end_trainings()
+    expect(badge(training)).to_have_text("Interrupted")
+    expect(training.get_by_role("button", name="Resume")).to_be_visible()
+
+
+def test_a_finished_training_leads_to_its_mistakes(page: Page, server: Server) -> None:
+    visit(page, f"{server.url}/train?run=new")
+    page.get_by_text("A quick look").click()
+    type_number(page, "Epochs", 2, instead_of=8)
+    page.get_by_role("button", name="Start training").click()
+    expect(badge(page)).to_have_text("Finished")
+    run = server.runs()[-1]
+    address_says(page, run=run.id)
+    assert run.checkpoint_path.exists()
+    page.get_by_role("link", name="See its mistakes").click()
+    expect(page.locator("h1")).to_have_text("Evaluate")
+    address_says(page, model=run.id)
+    page.get_by_role("button", name="Ask it about 6 photos").click()
+    expect(page.locator(".js-plotly-plot")).to_be_visible()
+    assert len(list((run.folder / "reports").iterdir())) == 1
+
+
+# Evaluating
+
+
+def cell(page: Page, true: int, called: int) -> tuple[float, float]:
+    """Where a cell of the confusion matrix lies on the screen."""
+    x, y = page.evaluate(
+        """([x, y]) => { const {xaxis, yaxis} = document.querySelector('.js-plotly-plot')._fullLayout;
+                         return [xaxis._offset + xaxis.d2p(x), yaxis._offset + yaxis.d2p(y)] }""",
+        [called, true],
+    )
+    place = page.locator(".js-plotly-plot").bounding_box()
+    return place["x"] + x, place["y"] + y
+
+
+def test_a_click_on_a_cell_shows_its_photos(page: Page, server: Server) -> None:
+    visit(page, f"{server.url}/evaluate?model=20200101-120000-rose-2014")
+    button = page.get_by_role("button", name="Ask it about 6 photos")
+    matrix = page.locator(".js-plotly-plot")
+    button.or_(matrix).first.wait_for()
+    if button.is_visible():
+        button.click()
+    matrix.wait_for()
+    settled(page).wait_for_function("document.querySelector('.js-plotly-plot')._fullLayout?.xaxis?._offset > 0")
+    pictures = page.get_by_test_id("stImage")
+    for true, kind in ((2, "sunflower"), (0, "daffodil"), (1, "rose")):
+        matrix.scroll_into_view_if_needed()
+        page.mouse.move(*cell(page, true, 1))
+        page.mouse.click(*cell(page, true, 1))
+        expect(box(page, "Really")).to_have_value(kind)
+        expect(box(page, "Called")).to_have_value("rose")
+        expect(pictures).to_have_count(2)
+        address_says(page, true=kind)
+    matrix.scroll_into_view_if_needed()
+    page.mouse.click(*cell(page, 1, 2))
+    expect(box(page, "Called")).to_have_value("sunflower")
+    expect(page.get_by_text("No photo was answered so.")).to_be_visible()
+
+
+# Naming
+
+
+def test_an_uploaded_photo_gets_five_names_at_most(page: Page, server: Server, tmp_path: Path) -> None:
+    visit(page, f"{server.url}/classify?model=20200101-120000-rose-2014")
+    photo = tmp_path / "mine.jpg"
+    photo.write_bytes(jpeg("sunflower"))
+    page.locator("input[type=file]").set_input_files(photo)
+    expect(page.get_by_role("heading", name="rose")).to_be_visible()
+    expect(page.get_by_test_id("stProgress")).to_have_text(
+        [re.compile("rose: 6.%"), re.compile("daffodil: 2.%"), re.compile("sunflower: .*%")]
+    )
+
+
+def test_the_camera_sees_a_flower(page: Page, server: Server) -> None:
+    visit(page, f"{server.url}/classify?model=20200101-120000-rose-2014")
+    page.get_by_text("The camera", exact=True).click()
+    page.get_by_role("button", name="Take Photo").click()
+    expect(page.get_by_role("heading", name="rose")).to_be_visible()
+    expect(page.get_by_test_id("stProgress")).to_have_count(3)
+    shown = page.get_by_test_id("stImage").locator("img")
+    picture = Image.open(io.BytesIO(page.request.get(shown.evaluate("image => image.src")).body())).convert("RGB")
+    assert max(high - low for low, high in picture.getextrema()) > 60, "a flower, not a black frame"

@@ -1,0 +1,28 @@
+"""The main job on real photos: Oxford Flowers-102's, which are not part of the project (see FLOWERS_PHOTOS)."""
+
+from pathlib import Path
+
+import pytest
+from test_cli import answer
+
+from flowers_core.sources import open_source
+
+
+def test_five_photos_a_kind_are_learned_well_enough_to_name_unseen_ones(real_photos: Path) -> None:
+    trained = answer("train", real_photos / "thirty_by_five", "--init", "imagenet", "--seed", 1)
+    found = answer("evaluate", trained["checkpoint"], real_photos / "flowers30", "--split", "test")
+    assert found["n"] == 1640
+    assert found["top1"] >= 0.68
+    assert found["top5"] >= 0.88
+
+
+def test_flowers102s_official_splits_and_kinds(real_photos: Path) -> None:
+    source = open_source(real_photos / "flowers30")
+    assert source.counts() == {"train": 278, "valid": 274, "test": 1640}
+    assert len(source.classes) == 30
+    assert source.split_origin == "Flowers-102"
+
+
+@pytest.mark.parametrize("name", ["flowers30", "flowers30/flowers-102"])
+def test_flowers102_is_found_from_its_folder_and_from_the_one_above(real_photos: Path, name: str) -> None:
+    assert len(open_source(real_photos / name).photos) == 2192

@@ -4,8 +4,11 @@ A checkpoint is a safetensors file: weights as float16, and a card as JSON in it
 executes anything, and reading a card needs neither torch nor the weights.
 """
 
+import errno
 import json
+import math
 import platform
+import stat
 import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -14,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowers_core import __version__
+from flowers_core.config import VARIANTS, TrainConfig
 from flowers_core.errors import CheckpointError
 from flowers_core.storage import explain_disk_errors, replacing, runs_dir, shipped_dir
 
@@ -29,6 +33,10 @@ FORMAT = 1
 IMAGENET_FEATURES = "alexnet-imagenet-features.safetensors"
 OUTPUT_LAYER = "classifier.6."
 MAX_HEADER_BYTES = 10_000_000
+INPUT_SIZES = range(63, 1025)
+"""Sides in pixels that a network takes: below, nothing is left after the last pooling."""
+
+_VIEWS = TrainConfig.__dataclass_fields__["views"].metadata["choices"]
 
 
 @dataclass(frozen=True)
@@ -80,12 +88,16 @@ def save(path: Path, weights: Mapping[str, "Tensor"], card: Card) -> None:
     Raises:
         StorageError: the disk is full, read-only or closed to us.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
     metadata = {"format": str(FORMAT), "card": json.dumps(asdict(card), ensure_ascii=False)}
     with explain_disk_errors(path), replacing(path) as temporary:
-        save_file(tensors, temporary, metadata)
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:  # how it reports a full disk
+            raise OSError(errno.ENOSPC, str(error)) from error
 
 
 def read_card(path: Path) -> Card:
@@ -94,17 +106,16 @@ def read_card(path: Path) -> Card:
     Raises:
         CheckpointError: missing, damaged, not one of ours, or of a newer format.
     """
-    metadata = _read_header(path).get("__metadata__", {})
-    if "card" not in metadata:
+    metadata = _read_header(path).get("__metadata__")
+    if not isinstance(metadata, dict) or "card" not in metadata:
         hint = "Choose a checkpoint that this app made: best.safetensors in a run's folder."
         raise CheckpointError("This file holds weights without a card, so it can't say what it knows", path, hint)
     try:
         if int(metadata.get("format", 0)) > FORMAT:
             hint = "Update this app to use it."
             raise CheckpointError(f"Made by a newer version (format {metadata['format']})", path, hint)
-        values = json.loads(metadata["card"])
-        return Card(**{**values, "classes": tuple(values["classes"])})
-    except (ValueError, TypeError, KeyError) as error:
+        return _checked(json.loads(metadata["card"]))
+    except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
         raise CheckpointError("The checkpoint's card is damaged", path, "Use another checkpoint.") from error
 
 
@@ -117,19 +128,18 @@ def load(path: Path) -> tuple["AlexNet", Card]:
     import torch
 
     from flowers_core.alexnet import AlexNet
-    from flowers_core.errors import ConfigError
 
     card = read_card(path)
     weights = _read_tensors(path)
-    try:
-        with torch.device("meta"):  # no time spent on weights that are replaced at once
-            network = AlexNet(card.variant, len(card.classes))
-        network.load_state_dict({name: tensor.float() for name, tensor in weights.items()}, assign=True)
-    except (RuntimeError, ConfigError) as error:
-        detail = str(error).splitlines()[0]
-        raise CheckpointError(f"The weights don't fit the network ({detail})", path, "Use another.") from error
-    if not all(torch.isfinite(tensor).all() for tensor in network.state_dict().values()):
-        raise CheckpointError("The weights are not finite numbers", path, "Use another checkpoint.")
+    with torch.device("meta"):  # no time spent on weights that are replaced at once
+        network = AlexNet(card.variant, len(card.classes))
+    shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    odd = sorted(n for n in shapes.keys() | weights.keys() if n not in weights or weights[n].shape != shapes.get(n))
+    if odd:
+        what = f"The weights don't fit the network ({', '.join(odd[:3])})"
+        raise CheckpointError(what, path, "Use another checkpoint.")
+    network.load_state_dict({name: tensor.float() for name, tensor in weights.items()}, assign=True)
+    _require_finite(weights, path)
     return network.eval().to(memory_format=torch.channels_last), card
 
 
@@ -166,8 +176,12 @@ def start_weights(network: "AlexNet", init: str, classes: tuple[str, ...] = ()) 
     fitting = {name: tensor.float() for name, tensor in weights.items() if tensor.shape == shapes.get(name)}
     if learned != classes:  # as many outputs may still mean other kinds
         fitting = {name: tensor for name, tensor in fitting.items() if not name.startswith(OUTPUT_LAYER)}
-    if "features.0.weight" not in fitting:
-        raise CheckpointError("The file holds no AlexNet weights of this variant", init)
+    needed = "features." if init == "imagenet" else ("features.", "classifier.")
+    lacking = [n for n in shapes if n.startswith(needed) and not n.startswith(OUTPUT_LAYER) and n not in fitting]
+    if lacking:
+        what = f"The file lacks weights that AlexNet {network.variant} needs ({', '.join(lacking[:3])})"
+        raise CheckpointError(what, init, "Choose another start.")
+    _require_finite(fitting, init)
     network.load_state_dict(fitting, strict=False)
     return len(fitting) == len(shapes)
 
@@ -189,18 +203,19 @@ def load_state(path: Path) -> dict:
     Raises:
         CheckpointError: missing or damaged.
     """
-    import pickle
-
     import torch
 
     try:
-        return torch.load(path, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError) as error:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        if not isinstance(state, dict):
+            raise TypeError("not a table")
+        return state
+    except Exception as error:  # damaged files make torch raise nearly anything
         raise CheckpointError("The saved state of this run can't be read", path, "Start a new run.") from error
 
 
 def find_checkpoints() -> list[Path]:
-    """Every usable checkpoint: those shipped with the project, then the best of each run, newest first."""
+    """Every checkpoint with a sound card: those shipped with the project, then the best of each run, newest first."""
     shipped = sorted(shipped_dir().glob("*.safetensors"))
     trained = sorted(runs_dir().glob("*/best.safetensors"), reverse=True)
     return [path for path in (*shipped, *trained) if _has_card(path)]
@@ -214,35 +229,75 @@ def _has_card(path: Path) -> bool:
     return True
 
 
+def _checked(values: dict) -> Card:
+    """A card from JSON; LookupError, TypeError or ValueError when something in it can't be right."""
+    card = Card(**{**values, "classes": tuple(values["classes"])})
+    tables = (card.transform, card.config, card.data, card.results, card.made_with)
+    if not all(isinstance(table, dict) for table in tables) or not isinstance(card.data.get("counts", {}), dict):
+        raise TypeError("not a table")
+    if not isinstance(values["classes"], list) or not all(isinstance(name, str) for name in card.classes):
+        raise TypeError("classes are names")
+    if card.variant not in VARIANTS or not card.classes or len(set(card.classes)) < len(card.classes):
+        raise ValueError("no such network")
+    measured = [card.results.get(name) for name in ("valid_accuracy", "valid_n", "valid_loss", "epoch")]
+    if not all(value is None or _is_number(value) for value in measured):
+        raise TypeError("results are numbers")
+
+    names = ("size", "window", "views", "mean", "std")
+    size, window, views, mean, std = (card.transform[name] for name in names)
+    if len(card.transform) > len(names) or type(size) is not int or size not in INPUT_SIZES or views not in _VIEWS:
+        raise ValueError("no such transform")
+    if not len(mean) == len(std) == 3 or not all(map(_is_number, (window, *mean, *std))):
+        raise ValueError("no such transform")
+    if not 0.01 <= window <= 4 or max(map(abs, mean)) > 1e3 or min(std) < 1e-4:
+        raise ValueError("no such transform")
+    return card
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _require_finite(weights: Mapping[str, "Tensor"], where: object) -> None:
+    import torch
+
+    if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
+        raise CheckpointError("The weights are not finite numbers", where, "Use another checkpoint.")
+
+
 def _read_header(path: Path) -> dict:
     hint = "Choose a .safetensors file that this app made."
     if path.suffix.casefold() in (".pt", ".pth", ".pkl", ".ckpt", ".bin"):
         raise CheckpointError("Pickled files can run code when they are opened, so they are refused", path, hint)
     try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise CheckpointError("This is a folder, not a checkpoint", path, hint)
+        if not stat.S_ISREG(mode):  # reading a pipe might never end
+            raise CheckpointError("This is not a plain file", path, hint)
         with open(path, "rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > MAX_HEADER_BYTES:
                 raise ValueError("header too long")
             header = json.loads(file.read(length))
-            if not isinstance(header, dict):
-                raise ValueError("header is not a table")
-            return header
-    except FileNotFoundError as error:
+        if not isinstance(header, dict):
+            raise ValueError("header is not a table")
+        return header
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise CheckpointError("There is no such checkpoint", path, hint) from error
-    except IsADirectoryError as error:
-        raise CheckpointError("This is a folder, not a checkpoint", path, hint) from error
-    except (OSError, ValueError, struct.error) as error:
+    except PermissionError as error:
+        raise CheckpointError("No permission to read the checkpoint", path, "Check its permissions.") from error
+    except (OSError, ValueError, RecursionError, struct.error) as error:
         raise CheckpointError("This file is not a checkpoint, or it is damaged", path, hint) from error
 
 
 def _read_tensors(path: Path) -> dict[str, "Tensor"]:
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     _read_header(path)
     try:
         return load_file(path)
-    except (SafetensorError, OSError) as error:
+    except Exception as error:  # damaged files make safetensors and torch raise nearly anything
         raise CheckpointError("The checkpoint is cut off or damaged", path, "Copy it again, or use another.") from error
 
 

@@ -34,7 +34,7 @@ class TrainConfig:
     )
     epochs: int = _setting(24, "How many times every training photo is seen.", 1, 10_000)
     batch_size: int = _setting(32, "Photos per step.", 1, 4096)
-    lr: float = _setting(0.003, "Learning rate of the fully connected layers at its highest.", 1e-8, 10.0)
+    lr: float = _setting(0.001, "Learning rate of the fully connected layers at its highest.", 1e-8, 10.0)
     features_lr: float = _setting(
         1.0, "Learning rate of the convolutions as a share of `lr`; 0 freezes them (as ImageNet left them).", 0.0, 10.0
     )

@@ -3,6 +3,7 @@
 import math
 import os
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 
@@ -454,10 +455,11 @@ def _mix(images: Tensor, targets: Tensor, alpha: float, chance: torch.Generator)
 
 
 def _number(seed: int, purpose: str, count: int) -> int:
-    """A well-spread number for each seed, purpose and count, so that no state of chance needs saving."""
-    import zlib
+    """A seed for each run's seed, purpose and count, so that no state of chance needs saving.
 
-    return zlib.crc32(f"{purpose}:{count}".encode()) * 2**31 + seed
+    All of it lies in the lowest 32 bits: torch's generator on the CPU silently ignores the others.
+    """
+    return zlib.crc32(f"{seed}:{purpose}:{count}".encode())
 
 
 def _generator(seed: int, purpose: str, count: int) -> torch.Generator:

@@ -8,6 +8,7 @@ from flowers_core.sources import SPLITS
 from flowers_core.ui import add_photos, frame
 from flowers_core.ui.choices import choose_set, look_again, open_set
 from flowers_core.ui.pictures import cover, gallery, paged, thumbnails
+from flowers_core.ui.plain import plain
 
 frame.enter()
 
@@ -43,7 +44,7 @@ def show_kind(label: int) -> None:
     """One kind: its names, and its photos by split."""
     name = source.classes[label]
     st.button("All kinds", icon=":material/arrow_back:", on_click=lambda: st.session_state.update(kind=None))
-    st.header(name)
+    st.header(plain(name))
     about = species.find(name)
     if about:
         also = f" · {about.also}" if about.also else ""
@@ -78,8 +79,9 @@ def show_kinds() -> None:
             if of_kind[label]:
                 st.image(cover(decoded, of_kind[label][0]), width="stretch", alt=name)
             st.button(
-                name, key=f"open-{label}", width="stretch", on_click=lambda n=name: st.session_state.update(kind=n)
-            )
+                plain(name), key=f"open-{label}", width="stretch",
+                on_click=lambda n=name: st.session_state.update(kind=n),
+            )  # fmt: skip
             per_split = {s: sum(source.photos[i].split == s for i in of_kind[label]) for s in SPLITS}
             latin = f"*{about.latin}*  \n" if about else ""
             st.caption(latin + " · ".join(f"{count} {split}" for split, count in per_split.items() if count))

@@ -1,6 +1,7 @@
 """The app as the browser tests meet it: a real server with a home of its own, and a model whose answers are known."""
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -10,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
@@ -36,9 +38,7 @@ class Server:
 
     def __init__(self, home: Path):
         self.home = home
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://localhost:{self.port}"
         self.process: subprocess.Popen | None = None
 
@@ -83,6 +83,14 @@ class Server:
                 return answer.status == 200
         except (urllib.error.URLError, OSError):
             return False
+
+
+def free_port() -> int:
+    """A port below those that systems hand out for outgoing connections: no browser takes it before the server does."""
+    while True:
+        with socket.socket() as tried, suppress(OSError):
+            tried.bind(("", port := random.randrange(20_000, 32_000)))
+            return port
 
 
 def until(holds: Callable[[], bool], what: str, seconds: float = 60) -> None:

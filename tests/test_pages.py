@@ -432,7 +432,7 @@ def test_a_run_is_shown_with_what_can_be_done(
     assert any(text.endswith(f"-badge[{word}]") for text in texts(app, "markdown"))
     assert [each.label for each in app.button] == buttons
     assert len(app.main.get("vega_lite_chart")) == 3
-    assert metrics(app)["Right on validation photos"] == "25%"
+    assert metrics(app)["Validation accuracy"] == "25%"
 
 
 def test_a_run_that_is_not_answering_can_be_ended(known: library.KnownSet) -> None:

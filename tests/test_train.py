@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import draw_set
 
-from flowers_core import alexnet, checkpoint, config, runs
+from flowers_core import alexnet, checkpoint, config, runs, train
 from flowers_core.cache import decode_source
 from flowers_core.config import TrainConfig
 from flowers_core.errors import CheckpointError, DataError, RunError, StorageError, TrainingError
@@ -89,6 +89,27 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_bits(decoded, tmp_path: Pa
     assert parts.metrics() == whole.metrics()
     ours, theirs = weights(parts), weights(whole)
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_every_step_has_chance_of_its_own() -> None:
+    """Torch's generator reads 32 bits of a seed: seeds that differ only above them repeat the same step for ever."""
+    draws = {
+        torch.rand(4, generator=train._generator(seed, purpose, count)).numpy().tobytes()
+        for seed in (1, 2)
+        for purpose in ("order", "augment")
+        for count in range(500)
+    }
+    assert len(draws) == 2000
+
+
+def test_every_epoch_shows_all_photos_in_an_order_of_its_own(decoded, tmp_path: Path) -> None:
+    loop = train._Fit(QUICK, decoded, new_run(QUICK, tmp_path / "run"), lambda: "")
+    epochs = [[loop._batch(step) for step in range(3 * epoch, 3 * epoch + 3)] for epoch in range(3)]
+    labels = [torch.cat([targets for _, targets in epoch]).argmax(1) for epoch in epochs]
+    assert all(shown.bincount().tolist() == [4, 4, 4] for shown in labels)
+    assert len({tuple(shown.tolist()) for shown in labels}) == 3
+    sums = {round(float(image.sum()), 2) for epoch in epochs for images, _ in epoch for image in images}
+    assert len(sums) == 36, "every photo is varied anew each time"
 
 
 def test_another_seed_gives_another_run(decoded, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def unpacked(path: Path, progress=None) -> Path:
         StorageError: the disk is full or read-only.
     """
     if not zipfile.is_zipfile(path):
-        raise DataError("This file is not a zip", path, _HINT)
+        raise DataError("This file is not a zip, or it is cut off", path, _HINT)
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
     folder = data_dir() / "imports" / digest

@@ -8,6 +8,7 @@ from flowers_core import species
 from flowers_core.checkpoint import Card
 from flowers_core.errors import ImageError
 from flowers_core.images import SIDE, SUFFIXES, decode, to_jpeg
+from flowers_core.ui.plain import plain
 
 if TYPE_CHECKING:
     from flowers_core.predict import Classifier, Prediction
@@ -20,7 +21,7 @@ def about(card: Card) -> None:
     """What the model is, in one line: what it learned from, how good it is, and what it knows."""
     accuracy = card.results.get("valid_accuracy")
     n = card.results.get("valid_n", 0)
-    reached = f" It named {accuracy:.0%} of {n} validation photos rightly." if accuracy is not None else ""
+    reached = f" Right on {accuracy:.0%} of {n} validation photos." if accuracy is not None else ""
     trained = card.data.get("counts", {}).get("train")
     learned = f"learned from {trained:,} photos of " if trained else "from "
     st.text(f"AlexNet {card.variant}, {learned}{card.data.get('data', 'unknown photos')}.{reached}")
@@ -50,11 +51,11 @@ def show(network: "Classifier", upload, number: int) -> None:
 
 def _answer(prediction: "Prediction", number: int) -> None:
     name, probability = prediction.top[0]
-    st.header(name, anchor=False)
+    st.header(plain(name[:1].upper() + name[1:]), anchor=False)
     about = species.find(name)
     if about:
         also = f" · {about.also}" if about.also else ""
         st.markdown(f"*{about.latin}*{also}")
         st.caption(about.note)
     for name, probability in prediction.top:
-        st.progress(probability, f"{name}: {probability:.1%}")
+        st.progress(probability, f"{plain(name)}: {probability:.1%}")

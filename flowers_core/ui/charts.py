@@ -1,5 +1,7 @@
 """Charts: learning curves that keep their zoom while they grow, and the confusion matrix that answers clicks."""
 
+from html import escape
+
 import altair as alt
 import numpy as np
 import pandas as pd
@@ -33,8 +35,10 @@ def curves(records: list[dict], what: str, epochs: int) -> alt.LayerChart:
     y = alt.Y(
         "value:Q",
         title=what.capitalize(),
-        axis=alt.Axis(format=".0%" if percent else ".2~f", tickCount=6),
-        scale=alt.Scale(domain=[0, 1]) if percent else alt.Scale(zero=False),
+        axis=alt.Axis(format=".0%", values=[0, 0.2, 0.4, 0.6, 0.8, 1])
+        if percent
+        else alt.Axis(format=".2~f", tickCount=6),
+        scale=alt.Scale(domain=[0, 1.03], nice=False) if percent else alt.Scale(zero=False),
     )
     color = alt.Color(
         "split:N",
@@ -74,6 +78,11 @@ def learning_rate(records: list[dict], epochs: int) -> alt.Chart:
     )
 
 
+def least_width(classes: int) -> int:
+    """Pixels across below which a confusion matrix can no longer be read."""
+    return 180 + 16 * classes
+
+
 def confusion(matrix: np.ndarray, classes: tuple[str, ...], as_percent: bool, dark: bool) -> go.Figure:
     """The confusion matrix as a heat map, rows true, columns predicted.
 
@@ -93,8 +102,9 @@ def confusion(matrix: np.ndarray, classes: tuple[str, ...], as_percent: bool, da
     rows, columns = np.divmod(np.arange(n * n), n)
     text = [[f"{v:.0f}" if v else "" for v in row] for row in values] if n <= 40 else None
     low, middle, high = ("#1f2426", "#8a3a63", "#f7a8cb") if dark else ("#f5f0e8", "#d993b4", "#8f1d50")
+    names = [escape(name, quote=False) for name in classes]  # Plotly makes links of what looks like one
     hover = [
-        f"<b>{classes[t]}</b><br>taken for <b>{classes[p]}</b><br>{matrix[t, p]} of {totals[t, 0]} photos"
+        f"<b>{names[t]}</b><br>taken for <b>{names[p]}</b><br>{matrix[t, p]} of {totals[t, 0]} photos"
         f" ({shares[t, p]:.0%})"
         for t, p in zip(rows, columns, strict=True)
     ]
@@ -112,7 +122,7 @@ def confusion(matrix: np.ndarray, classes: tuple[str, ...], as_percent: bool, da
             ),
         ]
     )  # fmt: skip
-    ticks = {"tickmode": "array", "tickvals": list(range(n)), "ticktext": list(classes), "tickfont": {"size": 11},
+    ticks = {"tickmode": "array", "tickvals": list(range(n)), "ticktext": names, "tickfont": {"size": 11},
              "showgrid": False, "zeroline": False, "fixedrange": True}  # fmt: skip
     figure.update_xaxes(**ticks, range=[-0.5, n - 0.5], side="top", tickangle=-90, title="Called")
     figure.update_yaxes(**ticks, range=[n - 0.5, -0.5], title="Really")

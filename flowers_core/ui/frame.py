@@ -69,4 +69,11 @@ def training_note() -> None:
     from flowers_core import runs
 
     for run in runs.active_runs()[:3]:
-        link("train", "A training is running", "progress_activity", run=run.id)
+        label, icon = "A training is running", "progress_activity"
+        if st.session_state.get("page") == "train":  # a link to the page that one is on leaves the address as it is
+            st.button(
+                label, key=f"note-{run.id}", icon=f":material/{icon}:", type="tertiary",
+                on_click=lambda run=run: st.session_state.update({"started-run": run.id}),
+            )  # fmt: skip
+        else:
+            link("train", label, icon, run=run.id)

@@ -153,8 +153,8 @@ def _numbers(epochs: list[dict], records: list[dict], status: Status) -> None:
     last = epochs[-1] if epochs else {}
     steps = [record for record in records if record["kind"] == "step"]
     with st.grid(4, min_column_width=140):
-        st.metric("Right on training photos", _percent(last.get("train_accuracy")), border=True)
-        st.metric("Right on validation photos", _percent(last.get("valid_accuracy")), border=True)
+        st.metric("Training accuracy", _percent(last.get("train_accuracy")), border=True)
+        st.metric("Validation accuracy", _percent(last.get("valid_accuracy")), border=True)
         st.metric("Training loss", f"{last['train_loss']:.3f}" if last else "–", border=True)
         st.metric("Learning rate", f"{steps[-1]['lr']:.2g}" if steps else "–", border=True)
 

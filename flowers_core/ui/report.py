@@ -27,7 +27,8 @@ def show(report: Report, decoded: DecodedSource) -> None:
     dark = st.context.theme.type == "dark"
     figure = charts.confusion(report.confusion, report.classes, as_percent == "percent", dark)
     st.caption("A row is a kind as it really is, a column what it was called. Click a cell to see its photos.")
-    st.plotly_chart(
+    wide = st.grid(1, wrap=False, min_column_width=charts.least_width(len(report.classes)))  # a phone scrolls sideways
+    wide.plotly_chart(
         figure, key="matrix", on_select=lambda: _take_click(report), selection_mode="points",
         config={"displayModeBar": True, "modeBarButtons": [["toImage"]], "displaylogo": False,
                 "toImageButtonOptions": {"filename": f"confusion-{report.split}", "scale": 2}},

@@ -11,6 +11,7 @@ from flowers_core.config import PRESETS, TrainConfig
 from flowers_core.errors import FlowersError
 from flowers_core.sources.library import KnownSet
 from flowers_core.ui.choices import describe, show_error
+from flowers_core.ui.plain import plain
 
 FIRST_ROW = ("epochs", "batch_size", "lr", "augmentation", "seed")
 """Settings shown at once; the others wait under "All settings"."""
@@ -70,7 +71,7 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
     if without:
         problems.append(f"these kinds have no training photos: {', '.join(without)}")
     for problem in problems:
-        st.warning(problem[0].upper() + problem[1:] + ".", icon=":material/warning:")
+        st.warning(plain(problem[0].upper() + problem[1:]) + ".", icon=":material/warning:")
     if not counts["valid"]:
         st.info("There are no validation photos, so nobody will see whether it learns or memorises.")
     with st.container(horizontal=True, vertical_alignment="center"):

@@ -69,18 +69,33 @@ def macro_f1(confusion: np.ndarray) -> float:
     return float(np.mean(scores)) if scores else 0.0
 
 
-def macro_f1_interval(confusion: np.ndarray, draws: int = 1000) -> tuple[float, float]:
-    """95 % interval of macro F1: percentiles of a bootstrap that draws as many photos anew (seeded)."""
+def macro_f1_interval(confusion: np.ndarray) -> tuple[float, float]:
+    """95 % interval of macro F1."""
+    f1, present = _bootstrap_f1(confusion)
+    if not len(f1):
+        return 0.0, 1.0
+    low, high = np.percentile((f1 * present).sum(axis=1) / present.sum(axis=1), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def per_class_f1_intervals(confusion: np.ndarray) -> list[tuple[float, float]]:
+    """95 % interval of each class's F1."""
+    f1, _ = _bootstrap_f1(confusion)
+    if not len(f1):
+        return [(0.0, 1.0)] * len(confusion)
+    return [(float(low), float(high)) for low, high in np.percentile(f1, [2.5, 97.5], axis=0).T]
+
+
+def _bootstrap_f1(confusion: np.ndarray, draws: int = 1000) -> tuple[np.ndarray, np.ndarray]:
+    """Bootstrap: F1 of every class, and whether it has photos, each (draws, classes); as many photos drawn anew
+    (with a fixed seed), `draws` times. Empty when there are no photos."""
     total = int(confusion.sum())
     if total == 0:
-        return 0.0, 1.0
+        return np.zeros((0, len(confusion))), np.zeros((0, len(confusion)), bool)
     drawn = np.random.default_rng(0).multinomial(total, confusion.ravel() / total, size=draws)
     drawn = drawn.reshape(draws, *confusion.shape)
     hits, called, real = drawn.diagonal(axis1=1, axis2=2), drawn.sum(axis=1), drawn.sum(axis=2)
-    f1 = 2 * hits / np.maximum(called + real, 1)
-    scores = (f1 * (real > 0)).sum(axis=1) / (real > 0).sum(axis=1)
-    low, high = np.percentile(scores, [2.5, 97.5])
-    return float(low), float(high)
+    return 2 * hits / np.maximum(called + real, 1), real > 0
 
 
 def expected_calibration_error(probabilities: np.ndarray, true: np.ndarray, bins: int = 15) -> float:

@@ -70,7 +70,8 @@ class Classifier:
         Returns:
             (n, classes) float32, each row summing to 1.
         """
-        views = eval_views(torch.from_numpy(np.require(squares, requirements="W")), torch.from_numpy(aspects.astype(np.float32)), self.transform)
+        pixels = torch.from_numpy(np.require(squares, requirements="W"))
+        views = eval_views(pixels, torch.from_numpy(aspects.astype(np.float32)), self.transform)
         answers = [self.network(view.to(self.device, self.dtype)).float().softmax(1) for view in views]
         return torch.stack(answers).mean(0).cpu().numpy()
 

@@ -46,6 +46,12 @@ def test_macro_f1_interval_holds_the_figure_and_narrows_with_photos() -> None:
     assert metrics.macro_f1_interval(np.zeros((2, 2), int)) == (0.0, 1.0)
 
 
+def test_f1_intervals_of_each_kind_hold_its_figure() -> None:
+    for (low, high), figure in zip(metrics.per_class_f1_intervals(MATRIX), metrics.per_class(MATRIX), strict=True):
+        assert low <= figure.f1 <= high
+    assert metrics.per_class_f1_intervals(np.zeros((2, 2), int)) == [(0.0, 1.0)] * 2
+
+
 def test_wilson_interval_of_a_textbook_case() -> None:
     found = metrics.proportion(8, 10)
     assert (found.value, found.n) == (0.8, 10)

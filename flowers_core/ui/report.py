@@ -101,24 +101,30 @@ def _cell(report: Report, decoded: DecodedSource) -> None:
 
 def _table(report: Report) -> None:
     st.subheader("Kind by kind")
-    figures = metrics.per_class(report.confusion)
-    rows = [
-        {
-            "Kind": name,
-            "Photos": f.recall.n,
-            "Found (recall)": f.recall.value if f.recall.n else None,
-            "from": f.recall.low,
-            "to": f.recall.high,
-            "Right when said (precision)": f.precision.value if f.precision.n else None,
-            "F1": f.f1 if f.recall.n else None,
-        }
-        for name, f in zip(report.classes, figures, strict=True)
-    ]
-    percent = st.column_config.NumberColumn(format="percent")
+    rows = []
+    figures = zip(metrics.per_class(report.confusion), metrics.per_class_f1_intervals(report.confusion), strict=True)
+    for name, (figure, (low, high)) in zip(report.classes, figures, strict=True):
+        recall, precision = figure.recall, figure.precision
+        rows.append(
+            {
+                "Kind": name,
+                "Photos": recall.n,
+                "Found (recall)": recall.value if recall.n else None,
+                "recall lies in": _range(recall.low, recall.high) if recall.n else "",
+                "Right when said (precision)": precision.value if precision.n else None,
+                "precision lies in": _range(precision.low, precision.high) if precision.n else "",
+                "F1": figure.f1 if recall.n else None,
+                "F1 lies in": _range(low, high) if recall.n else "",
+            }
+        )
     bar = st.column_config.ProgressColumn(format="percent", min_value=0.0, max_value=1.0)
-    columns = {"Found (recall)": bar, "from": percent, "to": percent, "Right when said (precision)": percent,
-               "F1": st.column_config.NumberColumn(format="%.2f")}  # fmt: skip
+    columns = {"Found (recall)": bar, "Right when said (precision)": bar, "F1": bar}
     st.dataframe(pd.DataFrame(rows), column_config=columns, hide_index=True, height=36 * (len(rows) + 1))
+    st.caption("Each figure with its 95 % interval: the fewer photos, the wider.")
+
+
+def _range(low: float, high: float) -> str:
+    return f"{100 * low:.0f} to {100 * high:.0f} %"
 
 
 def _downloads(report: Report, figure) -> None:

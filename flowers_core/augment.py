@@ -7,9 +7,12 @@ and undoes the squeeze, and colours are changed after.
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from flowers_core.config import TrainConfig
 
 # Principal components of the colours of ImageNet's photos (in units of 0 to 1): columns are the components.
 # The 2012 paper, section 4.1, shifts each photo along them; the values are those of its widely used re-computation.
@@ -79,6 +82,14 @@ STRENGTHS: dict[str, TrainTransform] = {
 """What "augmentation" means on the page and on the command line."""
 
 
+def input_transform(config: TrainConfig) -> EvalTransform:
+    """What the variant's network expects: ImageNet's normalisation, or for 2012 the mean alone taken off."""
+    if config.variant == "2012":
+        # The 2012 paper trains on raw values of 0 to 255 minus the mean; its small weights (sd 0.01) count on that.
+        return EvalTransform(views=config.views, std=(1 / 255, 1 / 255, 1 / 255))
+    return EvalTransform(views=config.views)
+
+
 def train_batch(
     squares: Tensor, aspects: Tensor, transform: TrainTransform, base: EvalTransform, generator: torch.Generator
 ) -> Tensor:
@@ -121,6 +132,16 @@ def train_batch(
     if t.erase:
         _erase(images, t.erase, generator)
     return images
+
+
+def mixup(images: Tensor, targets: Tensor, alpha: float, chance: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Blends each photo with another of the batch, and their targets alike (Zhang et al. 2018, mixup)."""
+    # Beta(alpha, alpha) from two gammas; torch's distributions take no generator, so the seed goes through numpy.
+    seed = int(torch.randint(2**31, (1,), generator=chance))
+    share = torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, len(images))).float()
+    other = torch.randperm(len(images), generator=chance)
+    images = images.lerp(images[other], share[:, None, None, None])
+    return images.contiguous(memory_format=torch.channels_last), targets.lerp(targets[other], share[:, None])
 
 
 def eval_views(squares: Tensor, aspects: Tensor, transform: EvalTransform) -> list[Tensor]:

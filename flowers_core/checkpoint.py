@@ -92,7 +92,7 @@ def save(path: Path, weights: Mapping[str, "Tensor"], card: Card) -> None:
     from safetensors.torch import save_file
 
     tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
-    metadata = {"format": str(FORMAT), "card": json.dumps(asdict(card), ensure_ascii=False)}
+    metadata = {"format": str(FORMAT), "card": json.dumps(asdict(card))}
     with explain_disk_errors(path), replacing(path) as temporary:
         try:
             save_file(tensors, temporary, metadata)

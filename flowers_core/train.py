@@ -12,13 +12,15 @@ from torch import Tensor, nn
 
 from flowers_core import checkpoint, head_start, precision
 from flowers_core.alexnet import AlexNet, build
-from flowers_core.augment import STRENGTHS, EvalTransform, TrainTransform, eval_views, train_batch
+from flowers_core.augment import STRENGTHS, TrainTransform, input_transform, mixup, train_batch
 from flowers_core.cache import DecodedSource
 from flowers_core.config import TrainConfig, to_dict
-from flowers_core.dataset import Split, require_photos_of_every_class, select
+from flowers_core.dataset import require_photos_of_every_class, select
 from flowers_core.errors import RunError, TrainingError
 from flowers_core.runs import Run, Status
+from flowers_core.schedule import learning_rate, make_optimizer
 from flowers_core.storage import truncate
+from flowers_core.validate import score, standard_error
 
 PLATEAU_EPOCHS = 5
 """Epochs without a better validation loss after which the plateau schedule cuts the learning rate by ten."""
@@ -184,7 +186,7 @@ class _Fit:
         images = train_batch(squares, aspects, self.transform, self.base, chance)
         targets = nn.functional.one_hot(labels, len(self.decoded.source.classes)).float()
         if self.config.mixup:
-            images, targets = _mix(images, targets, self.config.mixup, chance)
+            images, targets = mixup(images, targets, self.config.mixup, chance)
         torch.manual_seed(_number(self.config.seed, "dropout", step))
         return images.to(self.device), targets.to(self.device)
 
@@ -380,78 +382,6 @@ class _Fit:
         speed = state.step / self.steps_per_epoch * len(self.train) / state.seconds if state.seconds else 0.0
         self._write_status(phase=phase, images_per_second=speed)
         return Result(phase, epochs, accuracy, state.best_epoch, state.seconds, speed)
-
-
-def standard_error(accuracy: float, n: int) -> float:
-    """Of an accuracy measured on n photos (binomial); 0 when there are none.
-
-    The epoch that is kept is the latest one within a standard error of the highest accuracy. With 30 validation
-    photos one epoch beats another by luck, and the later one, at a lower learning rate, is the better bet; with
-    thousands of photos the rule comes down to keeping the best.
-    """
-    return math.sqrt(accuracy * (1 - accuracy) / n) if n else 0.0
-
-
-def input_transform(config: TrainConfig) -> EvalTransform:
-    """What the variant's network expects: ImageNet's normalisation, or for 2012 the mean alone taken off."""
-    if config.variant == "2012":
-        # The 2012 paper trains on raw values of 0 to 255 minus the mean; its small weights (sd 0.01) count on that.
-        return EvalTransform(views=config.views, std=(1 / 255, 1 / 255, 1 / 255))
-    return EvalTransform(views=config.views)
-
-
-def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
-    """The rate at a step: climbing in a line during warm-up, then along the schedule."""
-    warmup = int(config.warmup * steps)
-    if step < warmup:
-        return config.lr * (step + 1) / (warmup + 1)
-    if config.schedule != "cosine":
-        return config.lr
-    return config.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-
-
-def make_optimizer(config: TrainConfig, network: AlexNet) -> torch.optim.Optimizer:
-    """The optimiser with two groups: convolutions at `features_lr` times the rate of the fully connected layers."""
-    network.features.requires_grad_(config.features_lr > 0)
-    groups = [{"params": list(network.classifier.parameters()), "share": 1.0}]
-    if config.features_lr > 0:
-        groups.append({"params": list(network.features.parameters()), "share": config.features_lr})
-    if config.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay, fused=True)
-    nesterov = config.optimizer == "sgd" and config.momentum > 0
-    return torch.optim.SGD(
-        groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay, nesterov=nesterov, fused=True
-    )
-
-
-@torch.inference_mode()
-def score(
-    network: AlexNet, split: Split, transform: EvalTransform, device: torch.device, number_format: str, batch: int = 128
-) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy of a network on photos; leaves it in training mode."""
-    network.eval()
-    loss, hits = 0.0, 0
-    for chosen in torch.arange(len(split)).split(batch):
-        squares, aspects, labels = split.load(chosen)
-        with precision.autocast(device, number_format):
-            views = [network(view.to(device)).float().softmax(1) for view in eval_views(squares, aspects, transform)]
-        probabilities = torch.stack(views).mean(0).cpu()
-        loss -= probabilities.gather(1, labels[:, None]).clamp(min=1e-12).log().sum().item()
-        hits += (probabilities.argmax(1) == labels).sum().item()
-    network.train()
-    return loss / len(split), hits / len(split)
-
-
-def _mix(images: Tensor, targets: Tensor, alpha: float, chance: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Blends each photo with another of the batch, and their targets alike (Zhang et al. 2018, mixup)."""
-    # Beta(alpha, alpha) from two gammas; torch's distributions take no generator, so the seed goes through numpy.
-    import numpy as np
-
-    seed = int(torch.randint(2**31, (1,), generator=chance))
-    share = torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, len(images))).float()
-    other = torch.randperm(len(images), generator=chance)
-    images = images.lerp(images[other], share[:, None, None, None])
-    return images.contiguous(memory_format=torch.channels_last), targets.lerp(targets[other], share[:, None])
 
 
 def _number(seed: int, purpose: str, count: int) -> int:

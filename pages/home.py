@@ -34,7 +34,8 @@ with second.container(border=True, height="stretch"):
     st.subheader("2. Train")
     if active:
         status = active[0].status()
-        st.progress(status.step / max(1, status.steps), f"Training: epoch {status.epoch} of {status.epochs}")
+        epoch = f"Training: epoch {min(status.epoch + 1, status.epochs)} of {status.epochs}"
+        st.progress(status.step / max(1, status.steps), epoch if status.steps else "A training begins.")
         frame.link("train", "Watch it learn", "monitoring", run=active[0].id)
     else:
         trained = len(runs.list_runs())

@@ -12,8 +12,8 @@ CORE = ROOT / "flowers_core"
 LAYERS = [
     {"errors", "storage", "config", "species"},
     {"images", "augment", "alexnet", "metrics", "precision", "torchvision_import"},
-    {"garden", "sources", "cache", "dataset", "checkpoint", "runs"},
-    {"head_start", "train", "predict"},
+    {"garden", "sources", "cache", "dataset", "checkpoint", "runs", "schedule"},
+    {"validate", "head_start", "train", "predict"},
     {"worker", "evaluate"},
     {"__main__", "ui"},
 ]

@@ -3,8 +3,10 @@
 import functools
 import io
 import os
+import re
 import shutil
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,6 +85,11 @@ def opened(page: str, /, **query: str) -> AppTest:
 def texts(app: AppTest, *kinds: str) -> list[str]:
     """What stands in all elements of these kinds, in their order."""
     return [element.value for kind in kinds for element in app.main.get(kind)]
+
+
+def unescaped(text: str) -> str:
+    """Markdown as a person reads it."""
+    return re.sub(r"\\(.)", r"\1", text)
 
 
 def button(app: AppTest, label: str):
@@ -223,11 +230,14 @@ def test_home_and_sidebar_lead_to_a_training_that_goes_on(known: library.KnownSe
     with run.locked():
         run.write_status(runs.Status(phase="training", epoch=3, epochs=10, step=30, steps=100))
         app = opened("home")
-        assert [(bar.value, bar.text) for bar in app.main.progress] == [(30, "Training: epoch 3 of 10")]
+        assert [(bar.value, bar.text) for bar in app.main.progress] == [(30, "Training: epoch 4 of 10")]
         watch = next(link for link in app.main.get("page_link") if link.value == "Watch it learn")
         note = app.sidebar.get("page_link")[0]
         assert run.id in watch.proto.query_string
         assert run.id in note.proto.query_string
+        assert note.value == "A training is running"
+        run.write_status(runs.Status(phase="paused", epoch=3, epochs=10, step=30, steps=100))
+        assert app.run().sidebar.get("page_link")[0].value == "A training is paused"
     run.write_status(runs.Status(phase="finished", epoch=10, epochs=10, step=100, steps=100))
     app.run()
     assert not app.main.progress
@@ -308,6 +318,48 @@ def test_look_again_finds_a_photo_that_was_replaced_in_place(tmp_path: Path) -> 
     assert metrics(app)["Left out"] == "0"
 
 
+def zipped(folder: Path) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for path in sorted(folder.rglob("*.jpg")):
+            archive.write(path, path.relative_to(folder.parent))
+    return buffer.getvalue()
+
+
+@pytest.mark.usefixtures("known")
+def test_a_zip_is_added_and_shown(tmp_path: Path) -> None:
+    content = zipped(draw_set(tmp_path / "meadow", {"Train": 2, "Valid": 1}, size=24))
+    app = opened("photos")
+    app.file_uploader(key="zip-upload").set_value(("meadow.zip", content, "application/zip")).run()
+    button(app, "Add the zip").click().run()
+    assert not app.exception
+    assert not app.error
+    assert metrics(app)["Train"] == "6"
+    assert "meadow" in app.selectbox(key="data").options[0]
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("content", [b"no zip", b"PK\x05\x06" + bytes(18)], ids=["no zip", "an empty zip"])
+def test_a_zip_without_photos_is_refused_and_not_kept(content: bytes, home: Path) -> None:
+    app = opened("photos")
+    app.file_uploader(key="zip-upload").set_value(("meadow.zip", content, "application/zip")).run()
+    button(app, "Add the zip").click().run()
+    assert not app.exception
+    assert len(app.error) == 1
+    assert app.selectbox(key="data").options[0] == "three kinds"
+    assert not list((home / "data" / "uploads").iterdir())
+
+
+@pytest.mark.usefixtures("known")
+def test_a_folder_that_is_not_there_is_refused() -> None:
+    app = opened("photos")
+    app.text_input(key="folder-path").set_value("/no/such/folder").run()
+    button(app, "Add the folder").click().run()
+    assert not app.exception
+    assert [error.value for error in app.error] == ["There is no such folder or file."]
+    assert len(library.known_sets()) == 3
+
+
 # Train
 
 
@@ -376,14 +428,14 @@ def test_a_kind_without_training_photos_disables_start_and_is_named(tmp_path: Pa
     shutil.rmtree(folder / "Train" / "rose")
     library.remember(folder, "lacking")
     app = opened("train")
-    assert [warning.value for warning in app.warning] == ["These kinds have no training photos: rose."]
+    assert [unescaped(warning.value) for warning in app.warning] == ["These kinds have no training photos: rose."]
     assert start_button(app).disabled
 
 
 def test_a_single_kind_disables_start(tmp_path: Path) -> None:
     library.remember(draw_set(tmp_path / "alone", {"Train": 2, "Valid": 1}, ("rose",), 24), "alone")
     app = opened("train")
-    assert [warning.value for warning in app.warning] == ["Training needs at least two kinds of flowers."]
+    assert [unescaped(warning.value) for warning in app.warning] == ["Training needs at least two kinds of flowers."]
     assert start_button(app).disabled
 
 
@@ -430,7 +482,7 @@ def test_a_run_is_shown_with_what_can_be_done(
         app = opened("train", run=run.id)
     assert not app.exception
     assert any(text.endswith(f"-badge[{word}]") for text in texts(app, "markdown"))
-    assert [each.label for each in app.button] == buttons
+    assert [each.label for each in app.main.get("button")] == buttons
     assert len(app.main.get("vega_lite_chart")) == 3
     assert metrics(app)["Validation accuracy"] == "25%"
 
@@ -442,7 +494,7 @@ def test_a_run_that_is_not_answering_can_be_ended(known: library.KnownSet) -> No
     runs.write_json(run.folder / "status.json", values)
     with run.locked():
         app = opened("train", run=run.id)
-    assert [each.label for each in app.button] == ["End it"]
+    assert [each.label for each in app.main.get("button")] == ["End it"]
     assert not app.exception
 
 
@@ -486,12 +538,12 @@ def test_select_boxes_choose_a_cell_of_the_matrix() -> None:
         app.selectbox(key="true").select(true)
         app.selectbox(key="called").select(called).run()
         assert not app.exception
-        captions = [text for text in texts(app, "caption") if text.endswith("\\(60%\\)")]
+        captions = [text for text in map(unescaped, texts(app, "caption")) if text.endswith("(60%)")]
         assert len(captions) == len(app.main.get("image"))
         return captions
 
-    assert shown("sunflower", "rose") == ["sunflower, called rose \\(60%\\)"] * 2
-    assert shown("rose", "rose") == ["rose \\(60%\\)"] * 2
+    assert shown("sunflower", "rose") == ["sunflower, called rose (60%)"] * 2
+    assert shown("rose", "rose") == ["rose (60%)"] * 2
     assert shown("rose", "sunflower") == []
     assert len(shown("any kind", "rose")) == 6
     assert len(shown("any kind", "any kind")) == 6
@@ -545,7 +597,7 @@ def test_a_photo_gets_an_answer_and_a_text_file_a_reason() -> None:
     files = [("mine.jpg", jpeg(), "image/jpeg"), ("letter.jpg", b"Dear all", "image/jpeg")]
     app.file_uploader(key="uploads").set_value(files).run()
     assert not app.exception
-    assert texts(app, "header") == ["rose"]
+    assert texts(app, "header") == ["Rose"]
     answers = dict(bar.text.removesuffix("%").split(": ") for bar in app.progress)
     assert list(answers) == ["rose", "daffodil", "sunflower"]
     for kind, percent in answers.items():
@@ -562,7 +614,7 @@ def test_the_camera_gets_an_answer_too() -> None:
     app.get("segmented_control")[0].set_value("The camera").run()
     app.camera_input(key="camera").upload("photo.jpg", jpeg("sunflower"), "image/jpeg").run()
     assert not app.exception
-    assert texts(app, "header") == ["rose"]
+    assert texts(app, "header") == ["Rose"]
 
 
 @pytest.mark.usefixtures("model")
@@ -605,4 +657,4 @@ def test_a_huge_photo_is_answered_and_shown_small(model: str) -> None:
     app = opened("classify")
     app.file_uploader(key="uploads").set_value([("wide.jpg", buffer.getvalue(), "image/jpeg")]).run()
     assert not app.exception
-    assert texts(app, "header") == ["rose"]
+    assert texts(app, "header") == ["Rose"]

@@ -1,7 +1,6 @@
 """Where photos come from: every source becomes a list of `Photo` records with classes and a split."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from flowers_core.errors import DataError
@@ -46,10 +45,14 @@ def open_source(data: str | Path, *, least_classes: int = 2, progress: Progress 
 
 def _existing(text: str) -> Path:
     for spelling in (text, text.strip()):  # a name may end in a space, and so may what somebody typed
-        with suppress(OSError, RuntimeError):  # a name that is too long; the home of nobody
+        try:
             path = Path(spelling).expanduser()
             if spelling and path.exists():
                 return path
+        except PermissionError:
+            raise
+        except (OSError, RuntimeError):  # a name that is too long; the home of nobody
+            continue
     hint = "Give a folder, a zip file, or one of the names garden and flowers102."
     raise DataError("There is no such folder or file", printable(text) or "(empty)", hint)
 

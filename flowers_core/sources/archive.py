@@ -35,9 +35,10 @@ def unpacked(path: Path, progress=None) -> Path:
         DataError: not a zip, damaged, encrypted, too large, or reaching outside of its folder.
         StorageError: the disk is full or read-only.
     """
-    if not zipfile.is_zipfile(path):
-        raise DataError("This file is not a zip, or it is cut off", path, _HINT)
     with open(path, "rb") as file:
+        if not zipfile.is_zipfile(file):
+            raise DataError("This file is not a zip, or it is cut off", path, _HINT)
+        file.seek(0)
         digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
     folder = data_dir() / "imports" / digest
     if folder.is_dir():

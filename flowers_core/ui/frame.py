@@ -69,7 +69,8 @@ def training_note() -> None:
     from flowers_core import runs
 
     for run in runs.active_runs()[:3]:
-        label, icon = "A training is running", "progress_activity"
+        word = {"paused": "paused", "queued": "waiting"}.get(run.state(), "running")
+        label, icon = f"A training is {word}", "progress_activity" if word == "running" else "pause_circle"
         if st.session_state.get("page") == "train":  # a link to the page that one is on leaves the address as it is
             st.button(
                 label, key=f"note-{run.id}", icon=f":material/{icon}:", type="tertiary",

@@ -1,0 +1,110 @@
+"""Splits that the app makes are stratified, the same everywhere, and stable; damaged records are no reason to fail."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from source_trees import PAIR, splits_of, tree, zipped
+
+from flowers_core.errors import StorageError
+from flowers_core.sources import Photo, library, open_source, splits
+
+
+def photos(n: int, label: int = 0) -> list[Photo]:
+    return [Photo(f"{label}/{i}.jpg", Path("x"), label, "") for i in range(n)]
+
+
+@pytest.mark.parametrize(
+    ("n", "train", "valid", "test"),
+    [(1, 1, 0, 0), (2, 1, 1, 0), (3, 1, 1, 1), (4, 2, 1, 1), (5, 3, 1, 1), (6, 4, 1, 1), (7, 5, 1, 1), (8, 6, 1, 1),
+     (9, 7, 1, 1), (10, 6, 2, 2), (100, 70, 15, 15)],
+)  # fmt: skip
+def test_every_kind_is_divided_alike(n, train, valid, test):
+    both = Counter(splits.divide(photos(n) + photos(n, 1), {}, make_test=True).values())
+    assert both == Counter(train=2 * train, valid=2 * valid, test=2 * test)
+    without_test = Counter(splits.divide(photos(n), {}, make_test=False).values())
+    assert without_test == Counter(train=train + test, valid=valid)
+
+
+def test_the_split_hangs_on_the_names_alone_so_it_is_the_same_on_every_machine(tmp_path, monkeypatch):
+    names = [f"{kind}/{n}.jpg" for kind in ("rose", "lily") for n in range(20)]
+    first = splits_of(open_source(tree(tmp_path / "here", *names)))
+    monkeypatch.setenv("FLOWERS_HOME", str(tmp_path / "another machine"))
+    assert splits_of(open_source(tree(tmp_path / "there", *reversed(names)))) == first
+    chosen = sorted(name for name, split in first.items() if split == "valid" and "rose" in name)
+    assert chosen == ["rose/10.jpg", "rose/4.jpg", "rose/8.jpg"], "another choice would mix up everybody's splits"
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40), st.booleans()), min_size=1, max_size=60))
+@settings(max_examples=60, deadline=None)
+def test_photos_keep_their_split_while_others_come_and_go(changes):
+    present, before = {}, {}
+    for label, number, add in changes:
+        name = f"{label}/{number}"
+        if add:
+            present[name] = label
+        else:
+            present.pop(name, None)
+        now = splits.divide([Photo(n, Path("x"), k, "") for n, k in present.items()], before, make_test=True)
+        assert now.keys() == present.keys()
+        moved = {n for n in now if before.get(n, now[n]) != now[n]}
+        for kind in set(present.values()):
+            names = [n for n in present if present[n] == kind]
+            assert any(now[n] == "train" for n in names)
+            assert sum(n in moved for n in names) <= 1, "only to save a kind from having no training photo"
+        before |= now
+
+
+def test_new_photos_fill_up_and_photos_that_were_away_come_back_to_their_split(tmp_path):
+    root = tree(tmp_path / "set", *(f"{kind}/{n}.jpg" for kind in ("rose", "lily") for n in range(10)))
+    first = splits_of(open_source(root))
+    tree(root, *(f"rose/new {n}.jpg" for n in range(10)))
+    grown = splits_of(open_source(root))
+    assert first.items() <= grown.items()
+    assert Counter(split for name, split in grown.items() if "rose" in name) == {"train": 14, "valid": 3, "test": 3}
+    (root / "rose").rename(tmp_path / "away")
+    tree(root, "oak/1.jpg")
+    open_source(root)
+    (tmp_path / "away").rename(root / "rose")
+    assert grown.items() <= splits_of(open_source(root)).items()
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "null", "[]", "7", '"x"', "{}", '{"photos": null}', '{"photos": [1]}', '{"photos": {"rose/1.jpg": 5}}',
+     '{"photos": {"rose/1.jpg": ["train"], "rose/2.jpg": "nowhere", "lily/1.jpg": null}}', "\x00\xff"],
+)  # fmt: skip
+def test_a_damaged_split_file_is_made_anew(content, tmp_path, home):
+    root = tree(tmp_path / "set", *(f"{kind}/{n}.jpg" for kind in ("rose", "lily") for n in range(5)))
+    first = open_source(root)
+    (path,) = (home / "data/splits").iterdir()
+    path.write_text(content, encoding="latin-1")
+    assert open_source(root) == first
+    assert json.loads(path.read_text())["photos"] == splits_of(first)
+
+
+def test_a_home_that_cannot_be_written_does_not_keep_a_folder_from_being_read(tmp_path, monkeypatch):
+    root = tree(tmp_path / "set", *(f"{kind}/{n}.jpg" for kind in ("rose", "lily") for n in range(5)))
+    first = open_source(root)
+    (tmp_path / "a file").touch()
+    monkeypatch.setenv("FLOWERS_HOME", str(tmp_path / "a file"))
+    assert open_source(root) == first
+    for data in ("garden", zipped(tmp_path / "set.zip", *PAIR)):
+        with pytest.raises(StorageError):
+            open_source(data)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{}", "null", "[1, null, {}]", '[{"id": 1, "name": 2, "data": 3}]', '[{"id": "x"}]']
+)
+def test_a_damaged_list_of_sets_is_no_reason_to_fail(content, home, tmp_path):
+    (home / "data").mkdir(parents=True)
+    (home / "data/sets.json").write_text(content)
+    assert library.known_sets() == list(library.BUILT_IN)
+    added = library.remember(tmp_path, "mine")
+    assert library.known_sets() == [added, *library.BUILT_IN]
+    library.forget(added.id)
+    assert library.known_sets() == list(library.BUILT_IN)

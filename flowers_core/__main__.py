@@ -8,9 +8,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import NoReturn
 
-from flowers_core import __version__, config, runs
+from flowers_core import __version__, checkpoint, config, runs
 from flowers_core.errors import ConfigError, FlowersError, ImageError
 from flowers_core.sources import SPLITS
+from flowers_core.sources.records import printable
 
 DATA_HELP = (
     "a folder with Train/Valid[/Test], a folder of class folders, a flowers-102 folder, a zip of one of these, "
@@ -71,13 +72,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command. 0: done; 2: an error that one line on standard error explains; 130: interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # file names need not be UTF-8
     options = build_parser().parse_args(arguments)
     warnings.filterwarnings("ignore")
     try:
         result = options.function(options)
     except FlowersError as error:
         _end_progress()
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {printable(str(error))}", file=sys.stderr)
         return 2
     except MemoryError:
         print("Error: The machine ran out of memory. Choose a smaller batch size.", file=sys.stderr)
@@ -140,9 +143,12 @@ def _new_run(options: argparse.Namespace) -> runs.Run:
     changes = {name: value for name, value in vars(options).items() if name in names}
     from flowers_core.sources import open_source
 
-    open_source(options.data, progress=_progress)  # a wrong path should leave no run behind
+    open_source(options.data, progress=_progress)  # a wrong path leaves no run behind
     data = options.data if options.data in ("garden", "flowers102") else str(Path(options.data).expanduser().resolve())
     init = changes.pop("init", "imagenet" if changes.get("variant", "2014") == "2014" else "scratch")
+    if init not in config.STARTS:
+        checkpoint.read_card(Path(init))
+        init = str(Path(init).resolve())
     return runs.create(config.preset(options.preset, init, **{**changes, "data": data}), options.run_dir)
 
 

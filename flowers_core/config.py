@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from flowers_core.errors import ConfigError
 
 VARIANTS = ("2014", "2012", "readme")
+STARTS = ("imagenet", "imagenet-full", "scratch")
+"""What a run can start from besides a checkpoint's path."""
+
 AUGMENTATIONS = ("none", "paper", "light", "standard", "strong")
 
 

@@ -100,7 +100,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, value: object) -> None:
     """Replaces the file whole with `value` as JSON. NaN is refused: it is not JSON."""
-    write_bytes(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False).encode())
+    write_bytes(path, _to_json(value, indent=1))
 
 
 def read_json(path: Path, default: object = None) -> object:
@@ -113,9 +113,9 @@ def read_json(path: Path, default: object = None) -> object:
 
 def append_jsonl(path: Path, record: dict) -> None:
     """Adds one record as one line, in a single write."""
-    line = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+    line = _to_json(record) + b"\n"
     with explain_disk_errors(path), open(path, "ab") as file:
-        file.write(line.encode())
+        file.write(line)
 
 
 def read_jsonl(path: Path, start: int = 0) -> tuple[list[dict], int]:
@@ -145,6 +145,11 @@ def remove_folder(path: Path) -> None:
         grave = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".deleted", dir=path.parent))
         path.replace(grave / path.name)
         shutil.rmtree(grave, ignore_errors=True)
+
+
+def _to_json(value: object, indent: int | None = None) -> bytes:
+    # File names that are not UTF-8 hold lone surrogates: as escapes they are valid JSON and come back the same.
+    return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace")
 
 
 def _fsync(path: Path) -> None:

@@ -16,7 +16,7 @@ from flowers_core.augment import STRENGTHS, TrainTransform, input_transform, mix
 from flowers_core.cache import DecodedSource
 from flowers_core.config import TrainConfig, to_dict
 from flowers_core.dataset import require_photos_of_every_class, select
-from flowers_core.errors import RunError, TrainingError
+from flowers_core.errors import CheckpointError, RunError, TrainingError
 from flowers_core.runs import Run, Status
 from flowers_core.schedule import learning_rate, make_optimizer
 from flowers_core.storage import truncate
@@ -316,8 +316,12 @@ class _Fit:
             if facts.get("fingerprint") != self.decoded.fingerprint:
                 hint = "Start a new run from this run's checkpoint instead."
                 raise RunError("The photos have changed since this run began, so it can't go on", self.run.id, hint)
-            state.restore(saved)
-            truncate(self.run.metrics_path, saved["metrics_bytes"])
+            try:
+                state.restore(saved)
+                truncate(self.run.metrics_path, saved["metrics_bytes"])
+            except (KeyError, TypeError, ValueError, RuntimeError) as error:
+                hint = "Start a new run; its init can be this run's best checkpoint."
+                raise CheckpointError("The saved state is not of this run", self.run.resume_path, hint) from error
         else:
             truncate(self.run.metrics_path, 0)
             self.run.record_facts(self._facts())

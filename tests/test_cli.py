@@ -154,3 +154,22 @@ def test_every_command_has_help_and_stands_in_the_readme(command: str) -> None:
     assert result.returncode == 0
     assert len(result.stdout.splitlines()[2:]) > 3
     assert f"python -m flowers_core {command}" in README
+
+
+def test_names_that_are_no_text_are_shown_and_stored(tmp_path: Path, three_kinds: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/flo\xffwers\n"
+    try:
+        os.symlink(three_kinds, folder)
+    except OSError:
+        pytest.skip("this file system takes only names that are text")
+    name = os.fsdecode(folder)
+    assert answer("data", name)["images"]["train"] == 12
+    missing = flowers("data", name + "!")
+    assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
+
+
+def test_a_start_that_is_no_checkpoint_leaves_no_run_behind(three_kinds: Path, home: Path) -> None:
+    result = flowers("train", three_kinds, "--init", "nothing.safetensors")
+    assert result.returncode == 2
+    assert "no such checkpoint" in result.stderr
+    assert answer("runs") == []

@@ -25,6 +25,7 @@ def open_source(data: str | Path, *, least_classes: int = 2, progress: Progress 
 
     Raises:
         DataError: nothing there, or nothing in a layout that is known; the message says what is accepted.
+        StorageError: the disk is full or read-only, so that nothing can be drawn, unpacked or downloaded.
     """
     name = str(data).strip()
     if name == "garden":

@@ -157,12 +157,12 @@ def test_every_command_has_help_and_stands_in_the_readme(command: str) -> None:
 
 
 def test_names_that_are_no_text_are_shown_and_stored(tmp_path: Path, three_kinds: Path) -> None:
-    folder = os.fsencode(tmp_path) + b"/flo\xffwers\n"
+    folder = tmp_path / os.fsdecode(b"flo\xffwers\n")
     try:
-        os.symlink(three_kinds, folder)
+        folder.symlink_to(three_kinds)
     except OSError:
         pytest.skip("this file system takes only names that are text")
-    name = os.fsdecode(folder)
+    name = str(folder)
     assert answer("data", name)["images"]["train"] == 12
     missing = flowers("data", name + "!")
     assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)

@@ -1,9 +1,10 @@
 """The app in a real Chromium: cold links, a training from start to finish, clicks on charts, upload and camera."""
 
 import io
+import itertools
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -225,7 +226,7 @@ def long_run(server: Server, browser: Browser) -> Run:
     type_number(page, "Epochs", 9000, instead_of=QUICK.epochs)
     type_number(page, "Batch size", 4, instead_of=QUICK.batch_size)
     page.get_by_role("button", name="Start training").click()
-    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    expect(badge(page)).to_have_text("Training")
     page.close()
     (run,) = server.runs()
     assert run.config().epochs == 9000
@@ -237,7 +238,7 @@ def long_run(server: Server, browser: Browser) -> Run:
 def training(server: Server, long_run: Run, page: Page) -> Page:
     """A page that shows the long run while it trains."""
     visit(page, f"{server.url}/train?run={long_run.id}")
-    if long_run.state() != "training":
+    if long_run.state() in ("paused", "stopped", "interrupted"):
         press(page, "Resume")
     expect(badge(page)).to_have_text("Training")
     expect(page.locator(CHART).nth(1)).to_be_visible()
@@ -419,31 +420,45 @@ def evaluated(page: Page) -> Locator:
     return matrix
 
 
-def cell(page: Page, true: int, called: int) -> tuple[float, float]:
-    """Where a cell of the confusion matrix lies on the screen."""
-    x, y = page.evaluate(
-        """([x, y]) => { const {xaxis, yaxis} = document.querySelector('.js-plotly-plot')._fullLayout;
-                         return [xaxis._offset + xaxis.d2p(x), yaxis._offset + yaxis.d2p(y)] }""",
-        [called, true],
-    )
-    place = page.locator(".js-plotly-plot").bounding_box()
-    return place["x"] + x, place["y"] + y
+def point_at(page: Page, names: Sequence[str], true: int, called: int) -> None:
+    """Moves the mouse onto a cell of the confusion matrix, and waits for the label there: before it no click counts."""
+    label = page.locator(".hoverlayer .hovertext")
+    asides = itertools.cycle((-1, 1))
+
+    def labelled() -> bool:
+        x, y = page.evaluate(
+            """([x, y]) => { const matrix = document.querySelector('.js-plotly-plot');
+                             const {xaxis, yaxis} = matrix._fullLayout, {left, top} = matrix.getBoundingClientRect();
+                             return [left + xaxis._offset + xaxis.d2p(x), top + yaxis._offset + yaxis.d2p(y)] }""",
+            [called, true],
+        )
+        page.mouse.move(x + next(asides), y)
+        page.wait_for_timeout(100)
+        return any(text.startswith(f"{names[true]}taken for {names[called]}") for text in label.all_text_contents())
+
+    page.locator(".js-plotly-plot").scroll_into_view_if_needed()
+    until(labelled, "the cell's label")
+
+
+def click(page: Page) -> None:
+    page.wait_for_timeout(400)  # sooner after another click, Plotly would take it for a double click
+    page.mouse.down()
+    page.mouse.up()
 
 
 def test_a_click_on_a_cell_shows_its_photos(page: Page, server: Server) -> None:
     visit(page, f"{server.url}/evaluate?model={ROSE}")
-    matrix = evaluated(page)
+    evaluated(page)
     pictures = page.get_by_test_id("stImage")
     for true, kind in ((2, "sunflower"), (0, "daffodil"), (1, "rose")):
-        matrix.scroll_into_view_if_needed()
-        page.mouse.move(*cell(page, true, 1))
-        page.mouse.click(*cell(page, true, 1))
+        point_at(page, KINDS, true, 1)
+        click(page)
         expect(box(page, "Really")).to_have_value(kind)
         expect(box(page, "Called")).to_have_value("rose")
         expect(pictures).to_have_count(2)
         address_says(page, true=kind)
-    matrix.scroll_into_view_if_needed()
-    page.mouse.click(*cell(page, 1, 2))
+    point_at(page, KINDS, 1, 2)
+    click(page)
     expect(box(page, "Called")).to_have_value("sunflower")
     expect(page.get_by_text("No photo was answered so.")).to_be_visible()
 
@@ -514,7 +529,7 @@ def test_names_of_folders_and_files_are_never_markdown_or_html(page: Page, tmp_p
         shows_it_as_text(page.get_by_role("heading", name=TRAP))
         visit(page, f"{server.url}/evaluate")
         shows_it_as_text(evaluated(page))
-        page.mouse.move(*cell(page, 0, 0))
+        point_at(page, (TRAP, "rose"), 0, 0)
         shows_it_as_text(page.locator(".hoverlayer .hovertext"))
         box(page, "Photos").click()
         page.get_by_role("option", name=f"{TRAP} (2)").click()

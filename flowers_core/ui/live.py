@@ -58,8 +58,9 @@ def _panel(run: Run, was_alive: bool) -> None:
     epochs = [record for record in records if record["kind"] == "epoch"]
     word, color = WORDS[state]
     with st.container(horizontal=True, vertical_alignment="center"):
+        with st.container(horizontal=True, width="content"):
+            _buttons(run, state)
         st.badge(word, color=color)
-        _buttons(run, state)
     _say_how_it_goes(run, state, status)
     _numbers(epochs, records, status)
     if records:
@@ -78,20 +79,20 @@ def _panel(run: Run, was_alive: bool) -> None:
 
 
 def _buttons(run: Run, state: str) -> None:
-    wish = run.wish()
-    if state == "training" and not wish:
-        st.button("Pause", icon=":material/pause:", on_click=worker.pause, args=(run,))
-    if state == "paused" or (state == "training" and wish == "pause"):
-        st.button("Resume", icon=":material/play_arrow:", type="primary", on_click=_resume, args=(run,))
+    """What can be done now. No button moves when the state changes, so that none slips from under a mouse."""
+    wish, look = run.wish(), {"key": f"go-{run.id}", "width": 120}
+    if state in ("paused", "stopped", "failed", "interrupted") or (state == "training" and wish == "pause"):
+        st.button("Resume", icon=":material/play_arrow:", type="primary", on_click=_resume, args=(run,), **look)
+    elif state in ("starting", "queued", "preparing", "training"):
+        ready = state == "training" and not wish
+        st.button("Pause", icon=":material/pause:", on_click=worker.pause, args=(run,), disabled=not ready, **look)
     if state in ("training", "paused", "queued", "preparing", "starting"):
         st.button(
             "Stop", icon=":material/stop:", on_click=worker.stop, args=(run,), disabled=wish == "stop",
-            help="Ends it; the best model so far is kept, and it can go on later.",
+            key=f"stop-{run.id}", width=120, help="Ends it; the best model so far is kept, and it can go on later.",
         )  # fmt: skip
     if state == "stalled":
         st.button("End it", icon=":material/dangerous:", on_click=worker.kill, args=(run,))
-    if state in ("stopped", "failed", "interrupted"):
-        st.button("Resume", icon=":material/play_arrow:", type="primary", on_click=_resume, args=(run,))
 
 
 def _resume(run: Run) -> None:

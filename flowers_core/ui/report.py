@@ -30,7 +30,7 @@ def show(report: Report, decoded: DecodedSource) -> None:
     wide = st.grid(1, wrap=False, min_column_width=charts.least_width(len(report.classes)))  # a phone scrolls sideways
     wide.plotly_chart(
         figure, key="matrix", on_select=lambda: _take_click(report), selection_mode="points",
-        config={"displayModeBar": True, "modeBarButtons": [["toImage"]], "displaylogo": False,
+        config={"displayModeBar": True, "modeBarButtons": [["toImage"]], "displaylogo": False, "doubleClick": False,
                 "toImageButtonOptions": {"filename": f"confusion-{report.split}", "scale": 2}},
         alt="Confusion matrix: rows are the true kinds, columns what they were called",
     )  # fmt: skip

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import logging
+import os
 import sys
 import warnings
 from dataclasses import fields
@@ -76,6 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
         stream.reconfigure(errors="backslashreplace")  # file names need not be UTF-8
     options = build_parser().parse_args(arguments)
     warnings.filterwarnings("ignore")
+    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     try:
         result = options.function(options)
     except FlowersError as error:
@@ -145,7 +148,8 @@ def _new_run(options: argparse.Namespace) -> runs.Run:
 
     open_source(options.data, progress=_progress)  # a wrong path leaves no run behind
     data = options.data if options.data in ("garden", "flowers102") else str(Path(options.data).expanduser().resolve())
-    init = changes.pop("init", "imagenet" if changes.get("variant", "2014") == "2014" else "scratch")
+    usual = config.PRESETS[options.preset].start if changes.get("variant", "2014") == "2014" else "scratch"
+    init = changes.pop("init", usual)
     if init not in config.STARTS:
         checkpoint.read_card(Path(init))
         init = str(Path(init).resolve())
@@ -159,8 +163,9 @@ def _resumed_run(options: argparse.Namespace) -> runs.Run:
     run.config()
     if run.state() == "finished":
         raise ConfigError("This run has finished", run.folder, "Start a new one with --init and its checkpoint.")
-    for wish in ("stop", "pause"):
-        run.take_back(wish)
+    if not os.environ.get("FLOWERS_WORKER"):  # a click on Stop while the process starts must not be lost
+        for wish in ("stop", "pause"):
+            run.take_back(wish)
     return run
 
 

@@ -123,12 +123,14 @@ class Preset:
     Args:
         title: its name on the page.
         expect: one sentence on what it does and what comes out.
+        start: what it starts from unless told otherwise.
         settings: what differs from TrainConfig's defaults when starting from ImageNet's or one's own weights.
         from_scratch: what differs further when starting from nothing.
     """
 
     title: str
     expect: str
+    start: str
     settings: dict
     from_scratch: dict
 
@@ -138,15 +140,16 @@ _SCRATCH = {"features_lr": 1.0, "head": "random"}
 PRESETS: dict[str, Preset] = {
     "quick": Preset(
         "A quick look",
-        "Ten epochs from random fully connected layers: the loss falls before one's eyes, and many flowers get their "
-        "name already.",
+        "A few epochs from random fully connected layers: the loss falls before one's eyes.",
+        "imagenet",
         {"epochs": 10, "augmentation": "light", "head": "random", "lr": 0.01, "features_lr": 0.3},
         {**_SCRATCH, "epochs": 20},
     ),
     "standard": Preset(
         "Standard",
-        "The most accurate with few photos: the fully connected layers begin with a least-squares fit, then the whole "
-        "network is trained on, gently, on photos that are varied strongly.",
+        "The recipe we would choose, on photos that are varied strongly. From ImageNet the fully connected layers "
+        "begin with a least-squares fit and are trained on gently; from scratch it takes many more epochs and photos.",
+        "imagenet",
         {},
         {**_SCRATCH, "epochs": 120, "lr": 0.01},
     ),
@@ -154,6 +157,7 @@ PRESETS: dict[str, Preset] = {
         "As in the paper of 2012",
         "Krizhevsky's own settings: plain SGD, a learning rate cut by ten at plateaus, mirrored crops and colour "
         "shifts. Made for a million photos; with few it learns slowly.",
+        "scratch",
         {
             "epochs": 90, "batch_size": 128, "lr": 0.01, "features_lr": 1.0, "head": "random", "optimizer": "sgd-2012",
             "momentum": 0.9, "weight_decay": 5e-4, "schedule": "plateau", "warmup": 0.0, "dropout": 0.5,

@@ -22,7 +22,7 @@ TOP = 5
 
 @dataclass(frozen=True)
 class Answer:
-    """What the network said of one photo: its name, file and id, the true class, and the five likeliest
+    """What the network said of one photo: its name and file, the true class, and the five likeliest
     classes with their probabilities, likeliest first."""
 
     photo: str
@@ -78,11 +78,6 @@ class Report:
     @cached_property
     def top5(self) -> metrics.Proportion:
         return metrics.proportion(sum(a.true in a.top for a in self.answers), self.n)
-
-    def cell(self, true: int, predicted: int) -> list[Answer]:
-        """The photos in one cell of the confusion matrix, the surest answers first."""
-        chosen = [a for a in self.answers if (a.true, a.predicted) == (true, predicted)]
-        return sorted(chosen, key=lambda a: -a.probabilities[0])
 
     def to_dict(self) -> dict:
         """As `evaluate --json` prints it."""
@@ -179,13 +174,15 @@ def save_report(report: Report, folder: Path | None = None) -> Path:
 def saved_report(checkpoint: Path, decoded: DecodedSource, split: str) -> Report | None:
     """The report of an earlier evaluation of this very file on these very photos."""
     values = read_json(_report_path(checkpoint, decoded.fingerprint, split))
-    if not isinstance(values, dict):
+    try:
+        answers = tuple(
+            Answer(a["photo"], a["path"], a["true"], tuple(a["top"]), tuple(a["probabilities"]))
+            for a in values["answers"]
+        )
+        fields = {k: v for k, v in values.items() if k != "summary"}
+        return Report(**{**fields, "answers": answers, "classes": tuple(values["classes"])})
+    except (KeyError, TypeError):  # none, damaged, or of another version: evaluated again
         return None
-    answers = tuple(
-        Answer(a["photo"], a["path"], a["true"], tuple(a["top"]), tuple(a["probabilities"])) for a in values["answers"]
-    )
-    fields = {k: v for k, v in values.items() if k != "summary"}
-    return Report(**{**fields, "answers": answers, "classes": tuple(values["classes"])})
 
 
 def _report_path(checkpoint: Path, fingerprint: str, split: str) -> Path:

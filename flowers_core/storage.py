@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from flowers_core.errors import StorageError
@@ -130,7 +130,12 @@ def read_jsonl(path: Path, start: int = 0) -> tuple[list[dict], int]:
     except FileNotFoundError:
         return [], 0
     whole = content[: content.rfind(b"\n") + 1]
-    return [json.loads(line) for line in whole.splitlines() if line], start + len(whole)
+    records = []
+    for line in whole.split(b"\n"):
+        with suppress(ValueError):  # a power cut may leave a line of zeros; the others still count
+            if isinstance(record := json.loads(line), dict):
+                records.append(record)
+    return records, start + len(whole)
 
 
 def truncate(path: Path, size: int) -> None:

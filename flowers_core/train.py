@@ -1,5 +1,6 @@
 """The training loop: photos and settings in, a checkpoint out. Knows no process and no page."""
 
+import logging
 import math
 import os
 import time
@@ -21,6 +22,8 @@ from flowers_core.runs import Run, Status
 from flowers_core.schedule import learning_rate, make_optimizer
 from flowers_core.storage import truncate
 from flowers_core.validate import score, standard_error
+
+_log = logging.getLogger(__name__)
 
 PLATEAU_EPOCHS = 5
 """Epochs without a better validation loss after which the plateau schedule cuts the learning rate by ten."""
@@ -132,6 +135,7 @@ class _Fit:
         self.status = Status(phase="training", epochs=config.epochs, steps=self.steps, process=os.getpid())
         self.saved_at, self.save_cost, self.status_at = time.monotonic(), 0.0, 0.0
         self.recent: list[tuple[float, int]] = []
+        self.answering_score: tuple[float, float] | None = None
         self.state = self._start()
 
     def fit(self) -> Result:
@@ -211,12 +215,14 @@ class _Fit:
                 f"The loss stopped being a finite number at step {state.step} (lr {lr:.3g})", None, hint
             )
         state.epoch_loss += loss * n
-        state.epoch_hits += (logits.argmax(1) == targets.argmax(1)).sum().item()
+        hits = (logits.argmax(1) == targets.argmax(1)).sum().item()
+        state.epoch_hits += hits
         state.epoch_seen += n
         self.recent = [*self.recent[-50:], (time.monotonic(), n)]
         if self.is_due(max(1, self.steps // LOGGED_STEPS)):
             epoch = state.step / self.steps_per_epoch
-            self.run.log({"kind": "step", "step": state.step, "epoch": round(epoch, 4), "loss": loss, "lr": lr})
+            record = {"kind": "step", "step": state.step, "epoch": round(epoch, 4), "loss": loss, "lr": lr}
+            self.run.log(record | {"accuracy": hits / n})
 
     def _end_epoch(self) -> None:
         state, epoch = self.state, self.state.step // self.steps_per_epoch
@@ -250,6 +256,9 @@ class _Fit:
         ):
             state.lr_cut /= 10
         self.run.log(record)
+        figures = ", ".join(f"{name} {value:.3f}" for name, value in record.items() if isinstance(value, float))
+        kept = ", kept" if state.best_epoch == epoch else ""
+        _log.info("Epoch %d of %d: %s%s", epoch, self.config.epochs, figures.replace("_", " "), kept)
         self.recent = []  # validation is not training: it must not count as slowness
 
     def _answering_network(self) -> AlexNet:
@@ -363,7 +372,8 @@ class _Fit:
         facts, state = self.run.facts(), self.state
         results = {"epoch": state.best_epoch, "valid_n": len(self.valid)}
         if state.best_epoch and len(self.valid):
-            results |= {"valid_accuracy": state.best_accuracy, "valid_loss": state.best_loss}
+            loss, accuracy = self.answering_score or (state.best_loss, state.best_accuracy)
+            results |= {"valid_accuracy": accuracy, "valid_loss": loss}
         return checkpoint.Card(
             variant=self.config.variant,
             classes=self.decoded.source.classes,
@@ -374,17 +384,27 @@ class _Fit:
             made_with=facts["made_with"],
         )
 
+    def _score_as_it_will_answer(self) -> None:
+        """Scores the kept weights with all the views that answers average; while training one view has to do."""
+        if self.state.best_epoch and len(self.valid):
+            network = AlexNet(self.config.variant, len(self.decoded.source.classes))
+            network.load_state_dict(self.state.best_weights)
+            network.to(self.device, memory_format=torch.channels_last)
+            self.answering_score = score(network, self.valid, self.base, self.device, self.precision)
+
     def _end(self, phase: str) -> Result:
         state = self.state
+        self._score_as_it_will_answer()
         if phase == "stopped":  # a stopped run may be resumed later
             self._save()
         else:
             self._save_best()
-            self.run.resume_path.unlink(missing_ok=True)
         epochs = state.step // self.steps_per_epoch
-        accuracy = state.best_accuracy if state.best_epoch and len(self.valid) else None
+        accuracy = self.answering_score[1] if self.answering_score else None
         speed = state.step / self.steps_per_epoch * len(self.train) / state.seconds if state.seconds else 0.0
-        self._write_status(phase=phase, images_per_second=speed)
+        self._write_status(phase=phase, images_per_second=speed, best_accuracy=accuracy)
+        if phase == "finished":  # only now: a kill before this line leaves a run that can go on
+            self.run.resume_path.unlink(missing_ok=True)
         return Result(phase, epochs, accuracy, state.best_epoch, state.seconds, speed)
 
 

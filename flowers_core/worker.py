@@ -4,8 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,8 @@ from flowers_core.storage import REPOSITORY, explain_disk_errors
 
 if TYPE_CHECKING:
     from flowers_core.train import Result
+
+BEAT_EVERY_S = 5.0
 
 _children: list[subprocess.Popen] = []
 
@@ -102,7 +106,7 @@ def train_here(run: Run, say: Callable[[str], None]) -> "Result | None":
     def wish() -> str:
         return "stop" if stop_asked else run.wish()
 
-    with run.locked():
+    with run.locked(), _heart(run):
         try:
             run.write_status(replace(last, phase="preparing", message="Starting."))
             with runs.training_slot(run, last):
@@ -123,6 +127,22 @@ def train_here(run: Run, say: Callable[[str], None]) -> "Result | None":
             run.write_status(_failed(run, last, f"Unexpected: {type(error).__name__}: {error}", hint))
             raise
     return result
+
+
+@contextmanager
+def _heart(run: Run) -> Iterator[None]:
+    """Beats while the process lives, also through a download or a long computation."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(BEAT_EVERY_S):
+            run.beat()
+
+    threading.Thread(target=beat, daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 def _prepare_and_fit(run: Run, wish: Callable[[], str], last: Status, say: Callable[[str], None]) -> "Result | None":

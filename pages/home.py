@@ -59,7 +59,7 @@ with third.container(border=True, height="stretch"):
 st.caption(
     {
         1: "Start with the photos, or go straight to training.",
-        2: "A model is training right now. Its curves grow while you watch.",
+        2: "A training is under way. Its curves grow while you watch.",
         3: "A model is ready. Show it a flower.",
     }[next_step]
 )

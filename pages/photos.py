@@ -36,7 +36,9 @@ view = st.segmented_control(
 )
 
 of_kind: dict[int, list[int]] = {label: [] for label in range(len(source.classes))}
-for index, photo in enumerate(source.photos):
+by_split = sorted(range(len(source.photos)), key=lambda i: SPLITS.index(source.photos[i].split))
+for index in by_split:  # training photos first: the test set is for one last look
+    photo = source.photos[index]
     of_kind[photo.label].append(index)
 
 

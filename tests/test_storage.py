@@ -71,6 +71,12 @@ def test_a_torn_last_line_waits_for_its_rest(tmp_path: Path) -> None:
         assert storage.read_jsonl(path) == ([{"n": 1}], len(whole))
 
 
+def test_damaged_lines_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"n": 1}\n' + bytes(16) + b'\n[2]\n{"n": 3}\n')
+    assert storage.read_jsonl(path)[0] == [{"n": 1}, {"n": 3}]
+
+
 def test_a_missing_log_is_empty(tmp_path: Path) -> None:
     assert storage.read_jsonl(tmp_path / "none.jsonl") == ([], 0)
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import draw_set
 
-from flowers_core import alexnet, checkpoint, config, runs, train
+from flowers_core import alexnet, checkpoint, config, evaluate, runs, train
 from flowers_core.cache import decode_source
 from flowers_core.config import TrainConfig
 from flowers_core.errors import CheckpointError, DataError, RunError, StorageError, TrainingError
@@ -211,6 +211,15 @@ def test_the_learning_rate_climbs_and_falls_along_the_cosine() -> None:
     assert rates[55] == pytest.approx(0.5)
     assert rates[99] < 0.001
     assert all(later < earlier for earlier, later in pairwise(rates[10:]))
+
+
+def test_the_cards_accuracy_is_that_of_the_model_that_answers(decoded, tmp_path: Path) -> None:
+    settings = replace(QUICK, epochs=3, lr=0.01, views="scales")
+    run = new_run(settings, tmp_path / "run")
+    result = fit(settings, decoded, run)
+    source = open_source(decoded.source.root)
+    report = evaluate.evaluate(run.checkpoint_path, source, "valid")
+    assert result.best_accuracy == run.status().best_accuracy == pytest.approx(report.top1.value)
 
 
 def test_metrics_are_plain_json_lines(decoded, tmp_path: Path) -> None:

@@ -130,6 +130,12 @@ def test_a_stopped_process_counts_as_stalled_and_can_be_ended(settings, monkeypa
     until_state(run, "interrupted")
 
 
+def test_a_stop_asked_while_the_process_starts_is_not_lost(settings) -> None:
+    run = worker.start(settings)
+    worker.stop(run)
+    assert until_state(run, "stopped", "finished", "failed") == "stopped"
+
+
 def test_two_processes_never_train_one_run(settings) -> None:
     run = worker.start(settings)
     until_state(run, "training")

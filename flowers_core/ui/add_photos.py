@@ -1,15 +1,15 @@
 """Ways to bring in one's own photos."""
 
 import re
+import secrets
 import shutil
-import tempfile
 from pathlib import Path
 
 import streamlit as st
 
 from flowers_core.errors import FlowersError
 from flowers_core.sources import library, open_source
-from flowers_core.storage import data_dir
+from flowers_core.storage import data_dir, explain_disk_errors
 from flowers_core.ui.choices import is_local, show_error
 
 
@@ -34,13 +34,18 @@ def popover() -> None:
 
 def _add_zip(upload) -> None:
     name = re.sub(r"[^\w\- ]+", "-", Path(upload.name).stem).strip("- ")[:60] or "photos"
-    uploads = data_dir() / "uploads"
-    uploads.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=uploads))
+    folder = data_dir() / "uploads" / secrets.token_hex(4)
     path = folder / f"{name}.zip"
-    with open(path, "wb") as file:
-        shutil.copyfileobj(upload, file)
-    if not _add(path):
+    try:
+        with explain_disk_errors(path):
+            folder.mkdir(parents=True)
+            with open(path, "wb") as file:
+                shutil.copyfileobj(upload, file)
+        added = _add(path)
+    except FlowersError as error:
+        show_error(error)
+        added = False
+    if not added:
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -21,7 +21,7 @@ def curves(records: list[dict], what: str, epochs: int) -> alt.LayerChart:
         what: "loss" or "accuracy".
         epochs: how many there will be; the axis shows all of them from the start.
     """
-    steps = [(r["epoch"], r["loss"]) for r in records if r["kind"] == "step"] if what == "loss" else []
+    steps = [(r["epoch"], r[what]) for r in records if r["kind"] == "step" and what in r]
     ends = [
         (record["epoch"], record[f"{split}_{what}"], split)
         for record in records
@@ -38,7 +38,7 @@ def curves(records: list[dict], what: str, epochs: int) -> alt.LayerChart:
         axis=alt.Axis(format=".0%", values=[0, 0.2, 0.4, 0.6, 0.8, 1])
         if percent
         else alt.Axis(format=".2~f", tickCount=6),
-        scale=alt.Scale(domain=[0, 1.03], nice=False) if percent else alt.Scale(zero=False),
+        scale=alt.Scale(domain=[0, 1.03], nice=False) if percent else alt.Scale(zero=False, padding=6),
     )
     color = alt.Color(
         "split:N",

@@ -1,7 +1,9 @@
 """What every page lets a person choose: the photos and the model; and opening them with progress and errors."""
 
+import os
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from flowers_core.errors import FlowersError
 from flowers_core.sources import library, open_source
 from flowers_core.ui import linked
 from flowers_core.ui.plain import plain
+
+LOCAL = ("localhost", "127.0.0.1", "::1", "")
 
 OPEN_SOURCES = 4
 """Sets kept open in memory (their lists; pixels stay on disk)."""
@@ -51,7 +55,7 @@ def open_set(known: library.KnownSet) -> DecodedSource:
         st.stop()
     bar.empty()
     with lock:
-        store[known.data] = (_stamp(known.data), decoded)
+        store[known.data] = (stamp, decoded)
         while len(store) > OPEN_SOURCES:
             store.popitem(last=False)
     return decoded
@@ -101,9 +105,15 @@ def show_error(error: FlowersError) -> None:
 
 
 def is_local() -> bool:
-    """Is the viewer sitting at the machine that runs the app? Only then may they name its folders."""
-    host = (st.context.headers.get("Host") or "").rsplit(":", 1)[0].strip("[]")
-    return host in ("localhost", "127.0.0.1", "::1", "")
+    """Is the viewer sitting at the machine that runs the app? Only then may they name its folders.
+
+    A proxy in front of the app makes every viewer look local, but says whom it speaks for.
+    """
+    headers = st.context.headers
+    host = (headers.get("Host") or "").rsplit(":", 1)[0].strip("[]")
+    forwarded = headers.get("X-Forwarded-For") or headers.get("Forwarded")
+    address = st.context.ip_address or "127.0.0.1"  # Streamlit gives None for a viewer on this machine
+    return host in LOCAL and address in LOCAL and not forwarded
 
 
 @st.cache_resource
@@ -113,12 +123,16 @@ def _open_sets() -> tuple[OrderedDict, threading.Lock]:
 
 def _stamp(data: str) -> tuple:
     """Changes when a file is added to or removed from a set's folders; cheap enough for every click."""
-    root = Path(data)
-    if not root.is_dir():
-        return (root.stat().st_mtime_ns,) if root.exists() else ()
-    folders = [root, *(p for p in root.iterdir() if p.is_dir())]
-    folders += [q for p in folders[1:200] for q in p.iterdir() if q.is_dir()]
-    return tuple(folder.stat().st_mtime_ns for folder in folders[:2000])
+    stamps = []
+    level = [Path(data)]
+    for _ in range(4):  # a wrapping folder, splits, kinds, and one more
+        below = []
+        for folder in level[:1000]:
+            with suppress(OSError):  # not there, or closed to us: what opening it says is shown to the user
+                stamps.append(folder.stat().st_mtime_ns)
+                below += [Path(entry.path) for entry in os.scandir(folder) if entry.is_dir()]
+        level = below
+    return tuple(stamps)
 
 
 def _is_downloaded() -> bool:

@@ -70,6 +70,10 @@ def _panel(run: Run, was_alive: bool) -> None:
         accuracy.altair_chart(
             charts.curves(records, "accuracy", total), alt="Accuracy over epochs", key=f"accuracy-{run.id}"
         )
+        st.caption(
+            "Training figures are of varied photos, with parts of the network switched off at random, so they may look "
+            "worse than validation at first. When training goes on rising and validation does not, it memorises."
+        )
         with st.expander("Learning rate"):
             st.altair_chart(charts.learning_rate(records, total), alt="Learning rate over epochs", key=f"lr-{run.id}")
     with st.expander("Log"):
@@ -120,7 +124,8 @@ def _say_how_it_goes(run: Run, state: str, status: Status) -> None:
         st.warning("The training process has not been heard of for a minute. End it, and resume it then.")
     elif state == "interrupted":
         st.error(
-            "The training process ended without a word: it was killed, ran out of memory, or the machine went down. "
+            "The training process ended without a word: it was killed, ran out of memory, or the machine went down; "
+            "the log below may say more. "
             "Resume goes on from the last saved step.",
             icon=":material/power_off:",
         )
@@ -133,6 +138,9 @@ def _say_how_it_goes(run: Run, state: str, status: Status) -> None:
 
 
 def _result(run: Run, state: str, status: Status) -> None:
+    if not status.epoch:
+        st.info(status.message or "Stopped before the first epoch was complete.", icon=":material/stop_circle:")
+        return
     ended = "Finished" if state == "finished" else "Stopped"
     what = f"{ended} after {status.epoch} epochs and {_span(status.seconds)}"
     if status.best_accuracy is not None:

@@ -43,7 +43,8 @@ def _figures(report: Report) -> None:
     low, high = metrics.macro_f1_interval(report.confusion)
     with st.grid(4, min_column_width=170):
         _figure("Right at first guess", report.top1.value, report.top1.low, report.top1.high)
-        _figure("Right among five", report.top5.value, report.top5.low, report.top5.high)
+        if len(report.classes) > 5:  # among five of five everything is right
+            _figure("Right among five", report.top5.value, report.top5.low, report.top5.high)
         _figure("F1, mean of kinds", metrics.macro_f1(report.confusion), low, high)
         st.metric("Photos", f"{report.n:,}", border=True, delta=f"{report.split} split", delta_color="off",
                   delta_arrow="off")  # fmt: skip

@@ -49,7 +49,7 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
         )  # fmt: skip
     preset = st.segmented_control(
         "Preset", list(PRESETS), default="standard", required=True, format_func=lambda name: PRESETS[name].title,
-        key="set-preset", persist_state="session", on_change=_take_preset,
+        key="set-preset", persist_state="session", on_change=_choose_preset,
     )  # fmt: skip
     if f"set-{FIRST_ROW[0]}" not in st.session_state:
         _take_preset(preset, init)
@@ -92,8 +92,17 @@ def _widget(name: str) -> None:
         st.number_input(label, int(rule["low"]), int(rule["high"]), step=1, **common)
     else:
         low, high = float(rule["low"]), float(rule["high"])
-        step = 0.05 if name in ("dropout", "label_smoothing", "warmup", "mixup") else 10.0**-3
+        step = 0.05 if name in ("dropout", "label_smoothing", "warmup", "mixup") else 10.0**-4
         st.number_input(label, low, high, step=step, format="%.6g", **common)
+
+
+def _choose_preset() -> None:
+    """Takes the preset's settings; one that starts from scratch by itself also brings its network."""
+    state = st.session_state
+    chosen = PRESETS[state["set-preset"]]
+    if chosen.start == "scratch":
+        state["set-init"], state["set-variant"] = "scratch", chosen.from_scratch.get("variant", "2014")
+    _take_preset()
 
 
 def _take_preset(preset: str | None = None, init: str | None = None) -> None:

@@ -35,14 +35,6 @@ def confusion_matrix(true: np.ndarray, predicted: np.ndarray, classes: int) -> n
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
-def top_k_hits(probabilities: np.ndarray, true: np.ndarray, k: int) -> int:
-    """How many rows of (n, classes) have the true class among their k highest."""
-    if len(true) == 0:
-        return 0
-    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
-    return int((best == np.asarray(true)[:, None]).any(axis=1).sum())
-
-
 @dataclass(frozen=True)
 class ClassFigures:
     """How one class did. Precision: of the photos called so, how many were. Recall: of its photos, how many

@@ -307,10 +307,11 @@ def _new_folder(config: TrainConfig) -> Path:
     return base
 
 
-def typical_speed(variant: str) -> float:
-    """Photos a second that this machine trained at: the last finished run's speed, or a guess before any."""
+def measured_speed(variant: str) -> float | None:
+    """Photos a second in the last ended training of this variant here; None before there was one."""
     for run in list_runs()[:20]:
         status = run.status()
-        if status.phase in FINAL and status.images_per_second and run.folder.name.endswith(variant):
-            return status.images_per_second
-    return 25.0 * (os.cpu_count() or 1)
+        with suppress(FlowersError):
+            if status.phase in FINAL and status.images_per_second and run.config().variant == variant:
+                return status.images_per_second
+    return None

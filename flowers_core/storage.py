@@ -144,14 +144,6 @@ def truncate(path: Path, size: int) -> None:
         file.truncate(size)
 
 
-def remove_folder(path: Path) -> None:
-    """Deletes a folder: first out of sight by one rename, then its contents, so no half-deleted one is seen."""
-    with explain_disk_errors(path):
-        grave = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".deleted", dir=path.parent))
-        path.replace(grave / path.name)
-        shutil.rmtree(grave, ignore_errors=True)
-
-
 def _to_json(value: object, indent: int | None = None) -> bytes:
     # File names that are not UTF-8 hold lone surrogates: as escapes they are valid JSON and come back the same.
     return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace")

@@ -70,13 +70,6 @@ def test_nothing_seen_means_nothing_known() -> None:
     assert str(metrics.proportion(0, 0)) == "-"
 
 
-def test_top_k_counts_the_true_class_among_the_k_likeliest() -> None:
-    probabilities = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.4, 0.35, 0.25]])
-    true = np.array([0, 1, 2])
-    assert [metrics.top_k_hits(probabilities, true, k) for k in (1, 2, 3)] == [1, 2, 3]
-    assert metrics.top_k_hits(np.zeros((0, 3)), np.zeros(0, int), 1) == 0
-
-
 def test_calibration_error_is_zero_for_honest_confidence_and_large_for_boasting() -> None:
     honest = np.tile([0.75, 0.25], (4, 1))
     boasting = np.tile([1.0, 0.0], (4, 1))

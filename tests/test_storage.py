@@ -99,9 +99,3 @@ def test_a_full_disk_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         storage.write_json(tmp_path / "value.json", 1)
     assert "Free some space" in caught.value.hint
     assert leftovers(tmp_path) == []
-
-
-def test_removed_folders_are_gone(tmp_path: Path) -> None:
-    (tmp_path / "set" / "rose").mkdir(parents=True)
-    storage.remove_folder(tmp_path / "set")
-    assert list(tmp_path.iterdir()) == []

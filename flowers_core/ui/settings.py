@@ -137,10 +137,12 @@ def _has_training_photo(decoded: DecodedSource, label: int) -> bool:
 
 
 def _expected_time(wanted: TrainConfig, counts: dict[str, int]) -> str:
-    speed = runs.typical_speed(wanted.variant)
-    seconds = wanted.epochs * (counts["train"] + counts["valid"] / 3) / speed
+    speed = runs.measured_speed(wanted.variant)
+    if speed is None:
+        return "How long it takes shows after the first training of this network here."
+    seconds = wanted.epochs * counts["train"] / speed  # validation is part of the measured speed
     span = f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
-    return f"About {span} on this machine ({speed:.0f} photos a second)."
+    return f"About {span}, going by the last training here ({speed:.0f} photos a second)."
 
 
 def _start(wanted: TrainConfig) -> None:

@@ -19,6 +19,9 @@ FIRST_ROW = ("epochs", "batch_size", "lr", "augmentation", "seed")
 HIDDEN = ("data", "variant", "init")
 """Settings with widgets of their own."""
 
+REFERENCE_SPEED = {"2014": 47.0}
+"""Photos a second of the standard preset on two cores with bfloat16 instructions (docs/experiments.md)."""
+
 FIELDS = {setting.name: setting for setting in fields(TrainConfig)}
 VARIANT_TITLES = {
     "2014": "2014: one tower, the fastest; can start from ImageNet",
@@ -137,12 +140,15 @@ def _has_training_photo(decoded: DecodedSource, label: int) -> bool:
 
 
 def _expected_time(wanted: TrainConfig, counts: dict[str, int]) -> str:
-    speed = runs.measured_speed(wanted.variant)
+    measured = runs.measured_speed(wanted.variant)
+    speed = measured or REFERENCE_SPEED.get(wanted.variant)
     if speed is None:
         return "How long it takes shows after the first training of this network here."
     seconds = wanted.epochs * counts["train"] / speed  # validation is part of the measured speed
     span = f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
-    return f"About {span}, going by the last training here ({speed:.0f} photos a second)."
+    if measured:
+        return f"About {span}, going by the last training here ({speed:.0f} photos a second)."
+    return f"About {span} on two fast cores; the first training here will tell how long on this machine."
 
 
 def _start(wanted: TrainConfig) -> None:

@@ -121,6 +121,18 @@ class LocalResponseNorm(nn.Module):
         return f"n={self.n}, k={self.k}, alpha={self.alpha}, beta={self.beta}"
 
 
+class LowRank(nn.Sequential):
+    """A fully connected layer as the product of a narrow and a wide one: rank * (inputs + outputs) weights.
+
+    Denton et al. 2014, "Exploiting linear structure within convolutional networks for efficient evaluation".
+    """
+
+    def __init__(self, inputs: int, outputs: int, rank: int):
+        super().__init__()
+        self.add_module("down", nn.Linear(inputs, rank, bias=False))
+        self.add_module("up", nn.Linear(rank, outputs))
+
+
 class AlexNet(nn.Module):
     """The network of one variant, with the parameter names of torchvision's AlexNet.
 
@@ -128,12 +140,14 @@ class AlexNet(nn.Module):
         variant: a key of VARIANTS.
         classes: number of outputs.
         dropout: probability of zeroing an input of each of the first two fully connected layers.
+        ranks: of the two hidden fully connected layers where they are stored as products (see `LowRank`), by their
+            place in `classifier`.
 
     Raises:
         ConfigError: the variant is not known.
     """
 
-    def __init__(self, variant: str, classes: int, dropout: float = 0.5):
+    def __init__(self, variant: str, classes: int, dropout: float = 0.5, ranks: dict[int, int] | None = None):
         super().__init__()
         if variant not in VARIANTS:
             raise ConfigError("There is no such AlexNet", variant, f"Choose one of {', '.join(VARIANTS)}.")
@@ -150,6 +164,9 @@ class AlexNet(nn.Module):
             nn.ReLU(inplace=True),
             nn.Linear(HIDDEN, classes),
         )
+        for place, rank in (ranks or {}).items():
+            layer = self.classifier[place]
+            self.classifier[place] = LowRank(layer.in_features, layer.out_features, rank)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Normalised images (batch, 3, 224, 224) to logits (batch, classes)."""

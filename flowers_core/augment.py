@@ -115,7 +115,7 @@ def train_batch(
     width, height = side * stretch.sqrt(), side / stretch.sqrt()
     angle = torch.deg2rad(uniform(-t.rotation, t.rotation))
     mirror = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0) if t.mirror else torch.ones(n)
-    reach_x, reach_y = _reach(aspects)
+    reach_x, reach_y = reach(aspects)
     room_x, room_y = {"photo": (reach_x, reach_y), "square": (1.0, 1.0), "centre": (0.0, 0.0)}[t.place]
     # The centre moves as far as the window stays inside; a window larger than its room stays centred.
     centre_x = uniform(-1, 1) * (room_x - width).clamp(min=0) / reach_x
@@ -146,16 +146,23 @@ def mixup(images: Tensor, targets: Tensor, alpha: float, chance: torch.Generator
 
 def eval_views(squares: Tensor, aspects: Tensor, transform: EvalTransform) -> list[Tensor]:
     """The views of each photo, whose probabilities are averaged: a list of (n, 3, size, size) float32."""
-    full = torch.ones(len(squares))
-    reach_x, reach_y = _reach(aspects)
     zero = torch.zeros(len(squares))
-    views = []
-    for window, x, y, mirror in _windows(transform):
+    return [
+        normalise(cut(squares, aspects, *window, zero, transform.size), transform)
+        for window in placed_windows(aspects, transform)
+    ]
+
+
+def placed_windows(aspects: Tensor, transform: EvalTransform) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Where each view lies in each photo: width, height, centre_x and centre_y as `cut` takes them, each (n,)."""
+    full = torch.ones(len(aspects))
+    reach_x, reach_y = reach(aspects)
+    found = []
+    for window, x, y, mirror in view_windows(transform):
         side = full * window
         centre_x, centre_y = x * (1 - side / reach_x).clamp(min=0), y * (1 - side / reach_y).clamp(min=0)
-        images = cut(squares, aspects, side * mirror, side, centre_x, centre_y, zero, transform.size)
-        views.append(normalise(images, transform))
-    return views
+        found.append((side * mirror, side, centre_x, centre_y))
+    return found
 
 
 def cut(
@@ -181,7 +188,7 @@ def cut(
     Returns:
         (n, 3, size, size) float32 from 0 to 1; outside of the photo its edge is mirrored.
     """
-    reach_x, reach_y = _reach(aspects)
+    reach_x, reach_y = reach(aspects)
     cos, sin = torch.cos(angle), torch.sin(angle)
     theta = torch.stack(
         [
@@ -210,12 +217,12 @@ def denormalise(images: Tensor, transform: EvalTransform) -> Tensor:
     return (images * std + mean).clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1)
 
 
-def _reach(aspects: Tensor) -> tuple[Tensor, Tensor]:
+def reach(aspects: Tensor) -> tuple[Tensor, Tensor]:
     """The photo's width and height in units of its shorter side."""
     return aspects.clamp(min=1.0), (1.0 / aspects).clamp(min=1.0)
 
 
-def _windows(transform: EvalTransform) -> list[tuple[float, float, float, float]]:
+def view_windows(transform: EvalTransform) -> list[tuple[float, float, float, float]]:
     """(window, x, y, mirror) of every view."""
     window = transform.window
     if transform.views == "centre":

@@ -7,34 +7,43 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from filelock import FileLock
 
+from flowers_core import likeness, looks
 from flowers_core.errors import DataError, ImageError
 from flowers_core.images import DECODER_VERSION, SIDE, decode_sized, read_file, to_square
-from flowers_core.sources import Photo, Source
-from flowers_core.sources.records import Problem
+from flowers_core.sources import Photo, Source, edits, splits
+from flowers_core.sources.edits import Edit
+from flowers_core.sources.records import SPLITS, Problem, making_many
 from flowers_core.storage import data_dir, explain_disk_errors, read_json, write_json
 
 SQUARE_BYTES = SIDE * SIDE * 3
 SAVE_EVERY_S = 5.0
-"""Seconds of decoding that a killed process loses at most."""
+"""Seconds of decoding that a killed process loses at most, as long as saving takes a small share of them."""
+
+SAVE_SHARE = 25
+"""Times what the last save cost that pass before the next one."""
+
+CHECKED_ROWS = 16
+"""Rows whose checksum is compared at each opening."""
 
 GONE, CLOSED = "gone", "closed"
 """Stamps of files that are not there, or that we may not read."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """What the cache knows of one file.
+class Entry(NamedTuple):
+    """What the cache knows of one file. A tuple, because there may be a hundred thousand.
 
     Args:
         stamp: "size:mtime" of the file when it was decoded, GONE or CLOSED; another stamp means decode again.
-        row: its place in the pixel file; -1 when it could not be read.
+        row: its place in the pixel file, which copies of one file share; -1 when it could not be read.
         width, height: pixels of the upright photo.
         digest: hash of the file's bytes; equal for copies of one file.
         reason: why it could not be read, "" when it could.
@@ -54,10 +63,10 @@ class Entry:
 
     def is_sound(self, rows: int) -> bool:
         """Can this be an entry of a pixel file with so many rows? An index on disk may be damaged."""
-        texts, numbers = (self.stamp, self.digest, self.reason), (self.row, self.width, self.height)
-        if not all(type(text) is str for text in texts) or not all(type(number) is int for number in numbers):
+        _, row, width, height, _, reason = self
+        if [*map(type, self)] != [str, int, int, int, str, str]:
             return False
-        return self.row == -1 if self.reason else 0 <= self.row < rows and min(self.width, self.height) > 0
+        return row == -1 if reason else 0 <= row < rows and width > 0 and height > 0
 
 
 @dataclass(frozen=True)
@@ -68,17 +77,56 @@ class DecodedSource:
         source: with the unreadable photos taken out of `photos` and added to `problems`.
         entries: one for each photo of the source, in its order.
         pixels: (rows, SIDE, SIDE, 3) uint8, memory-mapped and read-only; `entries[i].row` says which row.
+        records: (rows,) looks.LOOK, memory-mapped and read-only, like `pixels`.
+        edits: what people changed (see `sources.edits`), already applied.
+        unedited: the same without the edits; None when there are none.
     """
 
     source: Source
     entries: tuple[Entry, ...]
     pixels: np.ndarray
+    records: np.ndarray
+    edits: tuple[Edit, ...] = ()
+    unedited: "DecodedSource | None" = None
 
     def square(self, index: int) -> np.ndarray:
         """The pixels of photo `index`: (SIDE, SIDE, 3) uint8."""
         return self.pixels[self.entries[index].row]
 
     @property
+    def original(self) -> "DecodedSource":
+        """All readable photos as the source has them, before any edit."""
+        return self.unedited or self
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """(n,) int32: each photo's class."""
+        return np.fromiter((photo.label for photo in self.source.photos), np.int32, len(self.entries))
+
+    @cached_property
+    def splits(self) -> np.ndarray:
+        """(n,) int8: each photo's split as an index into SPLITS."""
+        number = {split: n for n, split in enumerate(SPLITS)}
+        return np.fromiter((number[photo.split] for photo in self.source.photos), np.int8, len(self.entries))
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """(n,) int64: each photo's row in `pixels` and `records`."""
+        return np.fromiter((entry.row for entry in self.entries), np.int64, len(self.entries))
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """(n, 2) int32: each photo's width and height in pixels."""
+        return np.array([(entry.width, entry.height) for entry in self.entries], np.int32).reshape(-1, 2)
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """(classes, splits): how many photos each kind has in each split."""
+        places = self.labels.astype(np.int64) * len(SPLITS) + self.splits
+        shape = len(self.source.classes), len(SPLITS)
+        return np.bincount(places, minlength=shape[0] * shape[1]).reshape(shape)
+
+    @cached_property
     def fingerprint(self) -> str:
         """Names exactly these photos in these classes and splits; equal on every machine."""
         digest = hashlib.blake2b(repr(self.source.classes).encode(), digest_size=8)
@@ -89,45 +137,75 @@ class DecodedSource:
 
 
 def decode_source(source: Source, progress: Callable[[str, int, int], None] | None = None) -> DecodedSource:
-    """Decodes what is new or changed since last time, with all cores, and opens the cache.
+    """Decodes what is new or changed since last time, with all cores, opens the cache, and applies people's edits.
 
     Can be killed at any time: the next call goes on from what was saved. Of several processes one decodes
     and the others wait.
 
     Raises:
-        DataError: not one photo could be read.
+        DataError: not one photo could be read, or the edits leave none.
         StorageError: the disk is full or read-only.
     """
+    return edited(decode_original(source, progress), edits.load(source.key))
+
+
+def edited(original: DecodedSource, changes: tuple[Edit, ...]) -> DecodedSource:
+    """The photos after what people changed about them.
+
+    Raises:
+        DataError: every photo is excluded.
+    """
+    if not changes:
+        return original
+    source, entries = original.source, original.entries
+    kept = edits.apply(changes, source.photos, [entry.digest for entry in entries], source.classes)
+    if not kept:
+        hint = "Undo some of the edits in Photos, Problems."
+        raise DataError("Every photo of this set has been excluded", source.root, hint)
+    photos = tuple(photo for _, photo in kept)
+    return DecodedSource(
+        replace(source, photos=photos), tuple(entries[i] for i, _ in kept), original.pixels, original.records,
+        changes, original,
+    )  # fmt: skip
+
+
+def decode_original(source: Source, progress: Callable[[str, int, int], None] | None = None) -> DecodedSource:
+    """Like `decode_source`, without the edits."""
     folder = data_dir() / "cache" / source.key
     with explain_disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock"):
-            index = _Index(folder)
-            stamps = {photo.name: _stamp(photo.path) for photo in source.photos}
+            with making_many():
+                index = _Index(folder)
+                stamps = {photo.name: _stamp(photo.path) for photo in source.photos}
             todo = [photo for photo in source.photos if not index.knows(photo.name, stamps[photo.name])]
-            if todo and index.is_mostly_stale(stamps):
+            if (todo and index.is_mostly_stale(stamps)) or index.is_damaged():
                 index.start_anew()
                 todo = list(source.photos)
             if todo:
                 _decode_into(index, todo, stamps, progress)
             entries = {photo.name: index.entries[photo.name] for photo in source.photos}
-            pixels = index.open_pixels()
+            pixels, records = index.open_pixels(), index.open_records()
     kept = tuple(photo for photo in source.photos if not entries[photo.name].reason)
     problems = [Problem(name, entry.reason) for name, entry in entries.items() if entry.reason]
     if not kept:
         detail = f" ({problems[0].path}: {problems[0].reason})" if problems else ""
         hint = "Copy the photos again, or choose another folder."
         raise DataError(f"None of {len(problems)} photos could be read{detail}", source.root, hint)
-    cleaned = Source(source.name, source.root, source.classes, kept, (*source.problems, *problems), source.split_origin)
-    return DecodedSource(cleaned, tuple(entries[photo.name] for photo in kept), pixels)
+    cleaned = replace(source, photos=kept, problems=(*source.problems, *problems))
+    decoded = DecodedSource(cleaned, tuple(entries[photo.name] for photo in kept), pixels, records)
+    if source.plan is None:
+        return decoded
+    return replace(decoded, source=splits.keep_together(cleaned, likeness.groups(decoded)))
 
 
 class _Index:
-    """What is in the pixel file, as saved beside it."""
+    """What is in the files of pixels and records, as saved beside them."""
 
     def __init__(self, folder: Path):
-        self.path, self.pixel_path = folder / "index.json", folder / "pixels.u8"
-        self.version = {"decoder": DECODER_VERSION, "side": SIDE}
+        self.path = folder / "index.json"
+        self.pixel_path, self.record_path = folder / "pixels.u8", folder / "looks.bin"
+        self.version = {"decoder": DECODER_VERSION, "side": SIDE, "looks": looks.LOOKS_VERSION}
         self.rows, self.entries = 0, {}
         saved = read_json(self.path)
         with suppress(TypeError, LookupError, AttributeError):  # none, or damaged
@@ -136,83 +214,127 @@ class _Index:
                 self.rows, self.entries = rows, {name: e for name, e in entries.items() if e.is_sound(rows)}
 
     def _holds(self, rows: int) -> bool:
-        size = self.pixel_path.stat().st_size if self.pixel_path.exists() else 0
-        return type(rows) is int and 0 <= rows * SQUARE_BYTES <= size
+        sizes = (self.pixel_path, SQUARE_BYTES), (self.record_path, looks.LOOK.itemsize)
+        return type(rows) is int and all(
+            0 <= rows * each <= (path.stat().st_size if path.exists() else 0) for path, each in sizes
+        )
 
     def knows(self, name: str, stamp: str) -> bool:
-        return name in self.entries and self.entries[name].stamp == stamp
+        entry = self.entries.get(name)
+        return entry is not None and entry.stamp == stamp
 
     def is_mostly_stale(self, stamps: dict[str, str]) -> bool:
         """Does more than half of the pixel file belong to files that are gone or have changed, or is there none?"""
-        fresh = sum(self.knows(name, stamp) for name, stamp in stamps.items())
+        fresh = len({self.entries[name].row for name, stamp in stamps.items() if self.knows(name, stamp)})
         return self.rows == 0 or self.rows > 2 * fresh + 100
+
+    def is_damaged(self) -> bool:
+        """Do some of the pixels differ from what was written? Looks at a few rows, the last one among them."""
+        if not self.rows:
+            return False
+        pixels, records = self.open_pixels(), self.open_records()
+        some = np.unique(np.linspace(0, self.rows - 1, CHECKED_ROWS).astype(int))
+        return any(looks.checksum(pixels[row]) != records[row]["checksum"] for row in some)
 
     def start_anew(self) -> None:
         self.rows, self.entries = 0, {}
         self.save()  # first, so that after a kill no index speaks of the rows of another pixel file
-        self.pixel_path.unlink(missing_ok=True)  # not cut short: another process may still look at it
+        for path in (self.pixel_path, self.record_path):
+            path.unlink(missing_ok=True)  # not cut short: another process may still look at it
 
     def save(self) -> None:
-        entries = {n: [e.stamp, e.row, e.width, e.height, e.digest, e.reason] for n, e in self.entries.items()}
-        write_json(self.path, {"version": self.version, "rows": self.rows, "entries": entries})
+        write_json(self.path, {"version": self.version, "rows": self.rows, "entries": self.entries}, indent=None)
 
     def open_pixels(self) -> np.ndarray:
         if self.rows == 0:
             return np.zeros((0, SIDE, SIDE, 3), np.uint8)
         return np.memmap(self.pixel_path, np.uint8, "r", shape=(self.rows, SIDE, SIDE, 3))
 
+    def open_records(self) -> np.ndarray:
+        if self.rows == 0:
+            return np.zeros(0, looks.LOOK)
+        return np.memmap(self.record_path, looks.LOOK, "r", shape=(self.rows,))
+
 
 def _decode_into(index: _Index, todo: list[Photo], stamps: dict[str, str], progress) -> None:
-    saved_at = time.monotonic()
-    with open(index.pixel_path, "ab") as file:
-        file.truncate(index.rows * SQUARE_BYTES)  # rows of a killed run that no saved index speaks of
-        for done, (photo, (square, width, height, digest, reason)) in enumerate(_decoded(todo)):
+    known = {entry.digest: entry for entry in index.entries.values() if entry.row >= 0}
+    with open(index.pixel_path, "ab") as pixels, open(index.record_path, "ab") as records:
+        pixels.truncate(index.rows * SQUARE_BYTES)  # rows of a killed run that no saved index speaks of
+        records.truncate(index.rows * looks.LOOK.itemsize)
+
+        def save() -> float:
+            started = time.monotonic()
+            _sync(pixels)
+            _sync(records)
+            index.save()
+            return time.monotonic() + max(SAVE_EVERY_S, SAVE_SHARE * (time.monotonic() - started))
+
+        save_at = time.monotonic() + SAVE_EVERY_S
+        for done, (photo, decoded) in enumerate(_decoded(todo, known)):
             if progress and done % 20 == 0:
                 progress("Reading the photos", done, len(todo))
-            row = -1
-            if square is not None:
-                file.write(square.data)
-                row, index.rows = index.rows, index.rows + 1
-            settled = digest or stamps[photo.name] in (GONE, CLOSED)  # else it is tried again next time
-            index.entries[photo.name] = Entry(stamps[photo.name] if settled else "", row, width, height, digest, reason)
-            if time.monotonic() - saved_at > SAVE_EVERY_S:
-                _sync(file)
-                index.save()
-                saved_at = time.monotonic()
-        _sync(file)
-        index.save()
+            stamp = stamps[photo.name]
+            settled = decoded.digest or stamp in (GONE, CLOSED)  # else it is tried again next time
+            entry = known.get(decoded.digest)
+            if entry is None:
+                row = -1
+                if decoded.square is not None:
+                    pixels.write(decoded.square.data)
+                    records.write(decoded.look.tobytes())
+                    row, index.rows = index.rows, index.rows + 1
+                entry = Entry("", row, decoded.width, decoded.height, decoded.digest, decoded.reason)
+                if row >= 0:
+                    known[decoded.digest] = entry
+            index.entries[photo.name] = entry._replace(stamp=stamp if settled else "")
+            if time.monotonic() > save_at:
+                save_at = save()
+        save()
     if progress:
         progress("Reading the photos", len(todo), len(todo))
 
 
-def _decoded(photos: list[Photo]) -> Iterator[tuple[Photo, tuple]]:
+class _Decoded(NamedTuple):
+    """What became of one file: a square with its look, or a reason, or neither for a copy of a known file."""
+
+    digest: str = ""
+    square: np.ndarray | None = None
+    look: np.ndarray | None = None
+    width: int = 0
+    height: int = 0
+    reason: str = ""
+
+
+def _decoded(photos: list[Photo], known: dict[str, Entry]) -> Iterator[tuple[Photo, _Decoded]]:
     """Each photo with its decoded parts, in order. Threads suffice: Pillow decodes without Python's lock.
 
-    Only a few dozen photos are in flight, so that memory stays small whatever the source's size.
+    Only a few dozen photos are in flight, so that memory stays small.
     """
     workers = os.cpu_count() or 1
     queue = iter(photos)
     pool = ThreadPoolExecutor(workers)
     try:
-        pending = deque((photo, pool.submit(_decode_one, photo.path)) for photo in islice(queue, 8 * workers))
+        pending = deque((photo, pool.submit(_decode_one, photo.path, known)) for photo in islice(queue, 8 * workers))
         while pending:
             photo, future = pending.popleft()
             for following in islice(queue, 1):
-                pending.append((following, pool.submit(_decode_one, following.path)))
+                pending.append((following, pool.submit(_decode_one, following.path, known)))
             yield photo, future.result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _decode_one(path: Path) -> tuple[np.ndarray | None, int, int, str, str]:
+def _decode_one(path: Path, known: dict[str, Entry]) -> _Decoded:
     digest = ""
     try:
         content = read_file(path)
         digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+        if digest in known:
+            return _Decoded(digest)
         image, (width, height) = decode_sized(content, want=SIDE)
     except ImageError as error:
-        return None, 0, 0, digest, error.what
-    return np.ascontiguousarray(to_square(image)), width, height, digest, ""
+        return _Decoded(digest, reason=error.what)
+    square = np.ascontiguousarray(to_square(image))
+    return _Decoded(digest, square, looks.measure(square), width, height)
 
 
 def _stamp(path: Path) -> str:
@@ -220,7 +342,9 @@ def _stamp(path: Path) -> str:
         state = path.stat()
     except (OSError, ValueError):
         return GONE
-    return f"{state.st_size}:{state.st_mtime_ns}" if os.access(path, os.R_OK) else CLOSED
+    # What everybody may read needs no second question to the system: there may be a hundred thousand files.
+    closed = state.st_mode & 0o444 != 0o444 and not os.access(path, os.R_OK)
+    return CLOSED if closed else f"{state.st_size}:{state.st_mtime_ns}"
 
 
 def _sync(file) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from flowers_core import __version__
 from flowers_core.config import VARIANTS, TrainConfig
 from flowers_core.errors import CheckpointError
-from flowers_core.storage import explain_disk_errors, replacing, runs_dir, shipped_dir
+from flowers_core.storage import explain_disk_errors, replacing, runs_dir, shipped_dir, studies_dir
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +31,8 @@ FORMAT = 1
 """Goes up when an older program could no longer read the file rightly."""
 
 IMAGENET_FEATURES = "alexnet-imagenet-features.safetensors"
+HIDDEN_LAYERS = (1, 4)
+"""Places of the hidden fully connected layers in `AlexNet.classifier`."""
 OUTPUT_LAYER = "classifier.6."
 MAX_HEADER_BYTES = 10_000_000
 INPUT_SIZES = range(63, 1025)
@@ -51,6 +53,9 @@ class Card:
         data: name, fingerprint and photo counts per split of what it was trained on.
         results: what was measured ("valid_accuracy", "valid_n", "epoch", ...).
         made_with: versions of this program and its libraries, and the machine.
+        temperature: divides the logits, so that a probability of 0.8 is right in 8 of 10 cases.
+        rejection: {"score": "energy", "threshold": t, "accepted": share}: a photo whose `calibrate.scores` is below t
+            is none of the classes, as the given share of known ones is not; empty when nothing is known of that.
     """
 
     variant: str
@@ -60,6 +65,8 @@ class Card:
     data: dict = field(default_factory=dict)
     results: dict = field(default_factory=dict)
     made_with: dict = field(default_factory=dict)
+    temperature: float = 1.0
+    rejection: dict = field(default_factory=dict)
 
     def eval_transform(self) -> "EvalTransform":
         """How a photo becomes this network's input."""
@@ -82,6 +89,12 @@ def shrink(network: "AlexNet") -> dict[str, "Tensor"]:
     return {name: tensor.detach().to("cpu", torch.float16) for name, tensor in network.state_dict().items()}
 
 
+def fits_float16(network: "AlexNet") -> bool:
+    """Are all weights finite, and within the range of the stored numbers? Needs no memory for a copy."""
+    extremes = (tensor.aminmax() for tensor in network.state_dict().values())
+    return all(bool(low >= -65504 and high <= 65504) for low, high in extremes)
+
+
 def save(path: Path, weights: Mapping[str, "Tensor"], card: Card) -> None:
     """Writes the checkpoint whole.
 
@@ -98,6 +111,30 @@ def save(path: Path, weights: Mapping[str, "Tensor"], card: Card) -> None:
             save_file(tensors, temporary, metadata)
         except SafetensorError as error:  # how it reports a full disk
             raise OSError(errno.ENOSPC, str(error)) from error
+
+
+def save_in_pieces(path: Path, network: "AlexNet", card: Card) -> None:
+    """Writes the same file as `save` from float32 weights, with a few megabytes of memory instead of 228.
+
+    safetensors' own writer wants all tensors as bytes at once.
+
+    Raises:
+        StorageError: the disk is full, read-only or closed to us.
+    """
+    import torch
+
+    weights, header, end = network.state_dict(), {}, 0
+    for name, tensor in weights.items():
+        start, end = end, end + 2 * tensor.numel()
+        header[name] = {"dtype": "F16", "shape": list(tensor.shape), "data_offsets": [start, end]}
+    header["__metadata__"] = {"format": str(FORMAT), "card": json.dumps(asdict(card))}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with explain_disk_errors(path), replacing(path) as temporary, open(temporary, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for tensor in weights.values():
+            for rows in tensor.detach().split(256):
+                file.write(rows.to("cpu", torch.float16).contiguous().numpy().tobytes())
 
 
 def read_card(path: Path) -> Card:
@@ -119,8 +156,12 @@ def read_card(path: Path) -> Card:
         raise CheckpointError("The checkpoint's card is damaged", path, "Use another checkpoint.") from error
 
 
-def load(path: Path) -> tuple["AlexNet", Card]:
+def load(path: Path, number_format: str = "float32") -> tuple["AlexNet", Card]:
     """The network in evaluation mode, and its card.
+
+    Args:
+        path: the checkpoint.
+        number_format: of the weights, a name of a torch type.
 
     Raises:
         CheckpointError: as for `read_card`; or weights are missing, of the wrong shape, or not finite.
@@ -132,15 +173,38 @@ def load(path: Path) -> tuple["AlexNet", Card]:
     card = read_card(path)
     weights = _read_tensors(path)
     with torch.device("meta"):  # no time spent on weights that are replaced at once
-        network = AlexNet(card.variant, len(card.classes))
+        network = AlexNet(card.variant, len(card.classes), ranks=_ranks(weights))
     shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
     odd = sorted(n for n in shapes.keys() | weights.keys() if n not in weights or weights[n].shape != shapes.get(n))
     if odd:
         what = f"The weights don't fit the network ({', '.join(odd[:3])})"
         raise CheckpointError(what, path, "Use another checkpoint.")
-    network.load_state_dict({name: tensor.float() for name, tensor in weights.items()}, assign=True)
     _require_finite(weights, path)
+    wanted = getattr(torch, number_format)  # one after another: both formats at once would not fit into small hosts
+    network.load_state_dict({name: weights.pop(name).to(wanted) for name in list(weights)}, assign=True)
     return network.eval().to(memory_format=torch.channels_last), card
+
+
+def load_into(network: "AlexNet", path: Path) -> None:
+    """Fills a network of the same shape with a checkpoint's weights, one layer in memory at a time.
+
+    Raises:
+        CheckpointError: they can't be read or don't fit.
+    """
+    import numpy
+    import torch
+
+    header = _read_header(path)
+    try:
+        with open(path, "rb") as file, torch.no_grad():  # a mapped file would count as memory in use
+            first = 8 + struct.unpack("<Q", file.read(8))[0]
+            for name, parameter in network.named_parameters():
+                file.seek(first + header[name]["data_offsets"][0])
+                for rows in parameter.split(256):
+                    piece = numpy.fromfile(file, numpy.float16, rows.numel())
+                    rows.copy_(torch.from_numpy(piece).reshape(rows.shape))
+    except (OSError, ValueError, RuntimeError, LookupError, TypeError) as error:
+        raise CheckpointError("The checkpoint is cut off or damaged", path, "Copy it again, or use another.") from error
 
 
 def start_weights(network: "AlexNet", init: str, classes: tuple[str, ...] = ()) -> bool:
@@ -171,7 +235,7 @@ def start_weights(network: "AlexNet", init: str, classes: tuple[str, ...] = ()) 
         if card.variant != network.variant:
             hint = f"Choose variant {card.variant}, or another start."
             raise CheckpointError(f"A {card.variant} checkpoint can't start a {network.variant}", init, hint)
-        weights, learned = _read_tensors(Path(init)), card.classes
+        weights, learned = _with_products(_read_tensors(Path(init))), card.classes
     shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
     fitting = {name: tensor.float() for name, tensor in weights.items() if tensor.shape == shapes.get(name)}
     if learned != classes:  # as many outputs may still mean other kinds
@@ -186,6 +250,24 @@ def start_weights(network: "AlexNet", init: str, classes: tuple[str, ...] = ()) 
     return len(fitting) == len(shapes)
 
 
+def _ranks(weights: Mapping[str, "Tensor"]) -> dict[int, int]:
+    """Place and rank of the hidden layers that are stored as products."""
+    stored = {place: weights.get(f"classifier.{place}.down.weight") for place in HIDDEN_LAYERS}
+    return {place: len(down) for place, down in stored.items() if down is not None and down.ndim == 2 and len(down)}
+
+
+def _with_products(weights: Mapping[str, "Tensor"]) -> dict[str, "Tensor"]:
+    """The weights with each product multiplied out, as a network in training has them."""
+    full = dict(weights)
+    for place in _ranks(weights):
+        name = f"classifier.{place}"
+        down = full.pop(f"{name}.down.weight").float()
+        up, bias = full.pop(f"{name}.up.weight", None), full.pop(f"{name}.up.bias", None)
+        if up is not None and bias is not None and up.ndim == 2 and up.shape[1] == len(down):
+            full |= {f"{name}.weight": up.float() @ down, f"{name}.bias": bias}
+    return full
+
+
 def save_state(path: Path, state: dict) -> None:
     """Writes everything a training loop needs to go on, whole."""
     import torch
@@ -197,8 +279,12 @@ def save_state(path: Path, state: dict) -> None:
             raise OSError(28, "No space left on device") from error
 
 
-def load_state(path: Path) -> dict:
+def load_state(path: Path, mapped: bool = False) -> dict:
     """What `save_state` wrote. Only tensors and plain values are accepted: nothing is executed.
+
+    Args:
+        path: the file.
+        mapped: its tensors stay on disk until they are touched.
 
     Raises:
         CheckpointError: missing or damaged.
@@ -206,7 +292,7 @@ def load_state(path: Path) -> dict:
     import torch
 
     try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
+        state = torch.load(path, weights_only=True, map_location="cpu", mmap=mapped)
         if not isinstance(state, dict):
             raise TypeError("not a table")
         return state
@@ -215,10 +301,22 @@ def load_state(path: Path) -> dict:
 
 
 def find_checkpoints() -> list[Path]:
-    """Every checkpoint with a sound card: those shipped with the project, then the best of each run, newest first."""
-    shipped = sorted(shipped_dir().glob("*.safetensors"))
-    trained = sorted(runs_dir().glob("*/best.safetensors"), reverse=True)
-    return [path for path in (*shipped, *trained) if _has_card(path)]
+    """Every checkpoint with a sound card: the best of each run and search, last written first, then the project's."""
+    trained = [*runs_dir().glob("*/best.safetensors"), *studies_dir().glob("*/*/best.safetensors")]
+    trained.sort(key=_written, reverse=True)
+    return [path for path in (*trained, *sorted(shipped_dir().glob("*.safetensors"))) if _has_card(path)]
+
+
+def is_shipped(path: Path) -> bool:
+    """Does this checkpoint come with the project?"""
+    return path.parent == shipped_dir()
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # deleted since it was listed
+        return 0.0
 
 
 def _has_card(path: Path) -> bool:
@@ -232,7 +330,7 @@ def _has_card(path: Path) -> bool:
 def _checked(values: dict) -> Card:
     """A card from JSON; LookupError, TypeError or ValueError when something in it can't be right."""
     card = Card(**{**values, "classes": tuple(values["classes"])})
-    tables = (card.transform, card.config, card.data, card.results, card.made_with)
+    tables = (card.transform, card.config, card.data, card.results, card.made_with, card.rejection)
     if not all(isinstance(table, dict) for table in tables) or not isinstance(card.data.get("counts", {}), dict):
         raise TypeError("not a table")
     if not isinstance(values["classes"], list) or not all(isinstance(name, str) for name in card.classes):
@@ -242,6 +340,11 @@ def _checked(values: dict) -> Card:
     measured = [card.results.get(name) for name in ("valid_accuracy", "valid_n", "valid_loss", "epoch")]
     if not all(value is None or _is_number(value) for value in measured):
         raise TypeError("results are numbers")
+
+    if not _is_number(card.temperature) or not 0.01 <= card.temperature <= 100:
+        raise ValueError("no such temperature")
+    if card.rejection and not _is_number(card.rejection.get("threshold")):
+        raise TypeError("a threshold is a number")
 
     names = ("size", "window", "views", "mean", "std")
     size, window, views, mean, std = (card.transform[name] for name in names)

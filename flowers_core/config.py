@@ -42,8 +42,9 @@ class TrainConfig:
         1.0, "Learning rate of the convolutions as a share of `lr`; 0 freezes them (as ImageNet left them).", 0.0, 10.0
     )
     optimizer: str = _setting(
-        "sgd", "SGD with Nesterov momentum (sgd), the same without Nesterov (sgd-2012), or AdamW.",
-        choices=("sgd", "sgd-2012", "adamw"),
+        "sgd", "SGD with Nesterov momentum (sgd), the same without Nesterov (sgd-2012), AdamW, or SGD "
+        "without momentum in the least memory (sgd-lean).",
+        choices=("sgd", "sgd-2012", "adamw", "sgd-lean"),
     )  # fmt: skip
     momentum: float = _setting(0.9, "Share of the last step that the next one keeps (SGD).", 0.0, 0.999)
     weight_decay: float = _setting(5e-4, "Pull of every weight towards zero, per unit of learning rate.", 0.0, 1.0)
@@ -64,8 +65,13 @@ class TrainConfig:
         "auto", "Number format of the arithmetic; auto takes bfloat16 where the processor is fast at it.",
         choices=("auto", "float32", "bfloat16"),
     )  # fmt: skip
+    folds: int = _setting(
+        0, "Cross-validation: judges the recipe by this many trainings, each on all but one part of the training and "
+        "validation photos, then trains on all of them; 0 is off.", 0, 20,
+    )  # fmt: skip
     seed: int = _setting(1, "Start of the random numbers.", 0, 2**31 - 1)
     threads: int = _setting(0, "Processor cores used for training; 0 takes all.", 0, 1024)
+    tensorboard: str = _setting("no", "Also write event files for TensorBoard.", choices=("no", "yes"))
 
     def problems(self) -> list[str]:
         """Every reason why these settings can't be used, each naming its field; empty when they can."""
@@ -85,6 +91,14 @@ class TrainConfig:
             found.append(f"init {self.init} fits variant 2014 only, not {self.variant}; choose init scratch")
         if self.init == "scratch" and self.features_lr == 0:
             found.append("features_lr 0 freezes convolutions that have learned nothing; choose 1 with init scratch")
+        if self.optimizer == "sgd-lean" and (self.momentum or self.averaging):
+            found.append("optimizer sgd-lean has no memory for momentum and averaging; choose 0 for both")
+        if self.folds == 1:
+            found.append("folds must be 0 (off) or at least 2: one part alone leaves no photos to learn from")
+        if self.folds and self.schedule == "plateau":
+            found.append("folds leave no validation photos whose plateaus a schedule could see; choose cosine")
+        if self.folds and self.patience:
+            found.append("folds leave no validation photos to lose patience over; choose patience 0")
         return found
 
     def check(self) -> "TrainConfig":
@@ -135,7 +149,8 @@ class Preset:
     from_scratch: dict
 
 
-_SCRATCH = {"features_lr": 1.0, "head": "random"}
+SCRATCH = {"features_lr": 1.0, "head": "random"}
+"""What every preset must set when nothing has been learned yet."""
 
 PRESETS: dict[str, Preset] = {
     "quick": Preset(
@@ -143,7 +158,7 @@ PRESETS: dict[str, Preset] = {
         "A few epochs from random fully connected layers: the loss falls before one's eyes.",
         "imagenet",
         {"epochs": 10, "augmentation": "light", "head": "random", "lr": 0.01, "features_lr": 0.3},
-        {**_SCRATCH, "epochs": 20},
+        {**SCRATCH, "epochs": 20},
     ),
     "standard": Preset(
         "Standard",
@@ -151,7 +166,18 @@ PRESETS: dict[str, Preset] = {
         "begin with a least-squares fit and are trained on gently; from scratch it takes many more epochs and photos.",
         "imagenet",
         {},
-        {**_SCRATCH, "epochs": 120, "lr": 0.01},
+        {**SCRATCH, "epochs": 120, "lr": 0.01},
+    ),
+    "small": Preset(
+        "Little memory",
+        "For small machines: training takes about 570 MB instead of 1,800. The convolutions stay as ImageNet left "
+        "them, and the fully connected layers learn without momentum.",
+        "imagenet",
+        {
+            "epochs": 16, "batch_size": 8, "optimizer": "sgd-lean", "momentum": 0.0, "lr": 0.01, "features_lr": 0.0,
+            "precision": "float32",
+        },
+        {**SCRATCH, "epochs": 60},
     ),
     "paper-2012": Preset(
         "As in the paper of 2012",
@@ -168,14 +194,65 @@ PRESETS: dict[str, Preset] = {
 }  # fmt: skip
 
 
-def preset(name: str, init: str = "imagenet", **changes: object) -> TrainConfig:
+def preset(name: str, init: str = "imagenet", among: dict[str, Preset] | None = None, **changes: object) -> TrainConfig:
     """The settings of a preset for a start, with `changes` on top. Not checked yet.
+
+    Args:
+        name: the preset's.
+        init: what training starts from.
+        among: the presets to choose from; the built-in ones when None.
+        changes: settings that replace the preset's.
 
     Raises:
         ConfigError: there is no such preset.
     """
-    if name not in PRESETS:
-        raise ConfigError("There is no such preset", name, f"Choose one of {', '.join(PRESETS)}.")
-    chosen = PRESETS[name]
+    among = PRESETS if among is None else among
+    if name not in among:
+        raise ConfigError("There is no such preset", name, f"Choose one of {', '.join(among)}.")
+    chosen = among[name]
     settings = {**chosen.settings, **(chosen.from_scratch if init == "scratch" else {})}
     return replace(TrainConfig(), init=init, **{**settings, **changes})
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search may choose for one setting: a number between two bounds, or one of some choices.
+
+    Args:
+        low, high: bounds of a number.
+        log: equal factors are equally likely instead of equal distances; right for learning rates.
+        choices: values of a setting that is no number.
+    """
+
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    choices: tuple = ()
+
+    def holds(self, value: object) -> bool:
+        """Could a search have chosen this value?"""
+        return value in self.choices if self.choices else self.low <= value <= self.high
+
+
+def search_space(base: TrainConfig) -> dict[str, Search]:
+    """What is worth trying around some settings.
+
+    From weights that have learned already, steps must be small, and the convolutions may deserve smaller ones yet;
+    from scratch, steps must be large enough to get anywhere. AdamW's steps are about a tenth of SGD's.
+    """
+    low, high = (0.003, 0.1) if base.init == "scratch" else (0.0002, 0.02)
+    share = 0.1 if base.optimizer == "adamw" else 1.0
+    space = {
+        "lr": Search(low * share, high * share, log=True),
+        "features_lr": Search(0.1, 3.0, log=True),
+        "weight_decay": Search(1e-5, 1e-2, log=True),
+        "dropout": Search(0.2, 0.7),
+        "label_smoothing": Search(0.0, 0.2),
+        "augmentation": Search(choices=("light", "standard", "strong")),
+        "mixup": Search(0.0, 0.5),
+    }
+    if base.init == "scratch" or base.features_lr == 0:  # one rate for all, or convolutions that stay as they are
+        del space["features_lr"]
+    if base.init == "scratch":
+        space["batch_size"] = Search(choices=(16, 32, 64, 128))
+    return space

@@ -40,5 +40,9 @@ class TrainingError(FlowersError):
     """Training itself went wrong: a non-finite loss, too few classes, no memory."""
 
 
+class DivergedError(TrainingError):
+    """The loss is not a finite number any more. The same settings would end the same way again."""
+
+
 class StorageError(FlowersError):
     """The disk refused: full, read-only, or no permission."""

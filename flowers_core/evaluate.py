@@ -6,15 +6,19 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flowers_core import metrics
 from flowers_core.cache import DecodedSource, decode_source
 from flowers_core.errors import DataError, FlowersError
-from flowers_core.sources import SPLITS, Source
+from flowers_core.sources import Source
 from flowers_core.sources.records import class_key
 from flowers_core.storage import data_dir, read_json, runs_dir, write_json
+
+if TYPE_CHECKING:
+    from flowers_core.predict import Classifier
 
 BATCH = 64
 TOP = 5
@@ -79,6 +83,11 @@ class Report:
     def top5(self) -> metrics.Proportion:
         return metrics.proportion(sum(a.true in a.top for a in self.answers), self.n)
 
+    @cached_property
+    def ece_interval(self) -> tuple[float, float]:
+        """95 % interval of the calibration error."""
+        return metrics.calibration_error_interval(*_confidences(self.answers))
+
     def to_dict(self) -> dict:
         """As `evaluate --json` prints it."""
         return {
@@ -90,6 +99,7 @@ class Report:
             "macro_f1": metrics.macro_f1(self.confusion),
             "macro_f1_interval": list(metrics.macro_f1_interval(self.confusion)),
             "ece": self.ece,
+            "ece_interval": list(self.ece_interval),
             "confusion": self.confusion.tolist(),
             "classes": list(self.classes),
             "checkpoint": self.checkpoint,
@@ -99,9 +109,12 @@ class Report:
 
 
 def evaluate(
-    checkpoint: Path, source: Source, split: str, progress: Callable[[str, int, int], None] | None = None
+    checkpoint: Path,
+    source: Source,
+    split: str,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Report:
-    """Scores the photos of a split. Class folders are matched to the checkpoint's classes by name.
+    """Scores a checkpoint on the photos of a split. Class folders are matched to its classes by name.
 
     Args:
         checkpoint: the model.
@@ -116,22 +129,35 @@ def evaluate(
     from flowers_core.predict import Classifier
 
     classifier = Classifier(checkpoint)
-    label_of = match_classes(source, classifier.classes)
-    decoded = decode_source(source, progress)
+    match_classes(source, classifier.classes)  # first: decoding may take minutes
+    return ask(classifier, decode_source(source, progress), split, progress)
+
+
+def ask(
+    classifier: "Classifier",
+    decoded: DecodedSource,
+    split: str,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Report:
+    """Scores a model that is loaded already, on photos that are decoded already.
+
+    Raises:
+        DataError: as for `evaluate`.
+    """
+    label_of = match_classes(decoded.source, classifier.classes)
     photos = decoded.source.photos
     chosen = [i for i, photo in enumerate(photos) if split in ("all", photo.split)]
     if not chosen:
         have = ", ".join(f"{count} in {name}" for name, count in decoded.source.counts().items())
-        raise DataError(f"There are no photos in the {split} split ({have})", source.root, "Choose another split.")
+        hint = "Choose another split."
+        raise DataError(f"There are no photos in the {split} split ({have})", decoded.source.root, hint)
     answers: list[Answer] = []
-    scores = []
     for start in range(0, len(chosen), BATCH):
         if progress:
             progress("Asking the network", start, len(chosen))
         batch = chosen[start : start + BATCH]
         squares = np.stack([decoded.square(i) for i in batch])
         probabilities = classifier.probabilities(squares, np.array([decoded.entries[i].aspect for i in batch]))
-        scores.append(probabilities)
         best = np.argsort(-probabilities, axis=1, kind="stable")[:, :TOP]
         for i, row, top in zip(batch, probabilities, best, strict=True):
             likeliest = tuple(int(label) for label in top)
@@ -141,11 +167,20 @@ def evaluate(
             )  # fmt: skip
     if len(answers) != len(chosen):
         raise FlowersError(f"{len(answers)} photos were scored instead of {len(chosen)}")
-    true = np.array([answer.true for answer in answers])
-    ece = metrics.expected_calibration_error(np.concatenate(scores), true)
     return Report(
-        str(checkpoint), source.name, split, classifier.classes, tuple(answers), decoded.fingerprint, ece, time.time()
-    )
+        str(classifier.path), decoded.source.name, split, classifier.classes, tuple(answers), decoded.fingerprint,
+        calibration_error(tuple(answers)), time.time(),
+    )  # fmt: skip
+
+
+def calibration_error(answers: tuple[Answer, ...]) -> float:
+    """Expected calibration error of answers, 0 to 1."""
+    return metrics.calibration_error(*_confidences(answers))
+
+
+def _confidences(answers: tuple[Answer, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Of each answer: its highest probability, and whether it was right."""
+    return np.array([a.probabilities[0] for a in answers]), np.array([a.predicted == a.true for a in answers])
 
 
 def match_classes(source: Source, classes: tuple[str, ...]) -> list[int]:
@@ -173,7 +208,12 @@ def save_report(report: Report, folder: Path | None = None) -> Path:
 
 def saved_report(checkpoint: Path, decoded: DecodedSource, split: str) -> Report | None:
     """The report of an earlier evaluation of this very file on these very photos."""
-    values = read_json(_report_path(checkpoint, decoded.fingerprint, split))
+    return read_report(_report_path(checkpoint, decoded.fingerprint, split))
+
+
+def read_report(path: Path) -> Report | None:
+    """A report from its file; None when there is none, or none that this version can read."""
+    values = read_json(path)
     try:
         answers = tuple(
             Answer(a["photo"], a["path"], a["true"], tuple(a["top"]), tuple(a["probabilities"]))
@@ -181,7 +221,7 @@ def saved_report(checkpoint: Path, decoded: DecodedSource, split: str) -> Report
         )
         fields = {k: v for k, v in values.items() if k != "summary"}
         return Report(**{**fields, "answers": answers, "classes": tuple(values["classes"])})
-    except (KeyError, TypeError):  # none, damaged, or of another version: evaluated again
+    except (KeyError, TypeError):
         return None
 
 
@@ -191,6 +231,3 @@ def _report_path(checkpoint: Path, fingerprint: str, split: str) -> Path:
     in_run = checkpoint.resolve().parent.parent == runs_dir().resolve()
     folder = checkpoint.parent / "reports" if in_run else data_dir() / "reports"
     return folder / f"{key.hexdigest()}-{fingerprint}-{split}.json"
-
-
-__all__ = ["SPLITS", "Answer", "Report", "evaluate", "match_classes", "save_report", "saved_report"]

@@ -8,8 +8,11 @@ import torch
 
 
 def device() -> torch.device:
-    """The first CUDA device when there is one, or the processor."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """This process's CUDA device when there is one, or the processor."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    torch.set_float32_matmul_precision("high")  # TF32: ten bits of mantissa are plenty for training
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
 def usable_cores() -> int:

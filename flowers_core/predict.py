@@ -7,10 +7,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from flowers_core import checkpoint, precision
+from flowers_core import calibrate, checkpoint, precision
 from flowers_core.augment import eval_views
 from flowers_core.errors import ImageError
 from flowers_core.images import SIDE, decode, to_square
+
+AT_ONCE = 64
+"""Views that go through the network together: a photo's six views then read its weights once, not six times."""
 
 
 @dataclass(frozen=True)
@@ -21,16 +24,13 @@ class Prediction:
         file: its name, for people.
         top: (class name, probability) pairs, most probable first; empty when there is an error.
         error: why the photo could not be read, "" when it could.
+        known: whether it shows one of the model's kinds at all, as far as the model can tell; False with an error.
     """
 
     file: str
     top: tuple[tuple[str, float], ...] = ()
     error: str = ""
-
-    @property
-    def known(self) -> bool:
-        """Is there an answer?"""
-        return not self.error
+    known: bool = True
 
     def to_dict(self) -> dict:
         """As `predict --json` prints it."""
@@ -48,11 +48,12 @@ class Classifier:
             CheckpointError: it can't be used.
         """
         self.path = path
-        self.network, self.card = checkpoint.load(path)
-        self.transform = self.card.eval_transform()
         self.device = precision.device()
         # The whole network in bfloat16, where that is fast: one photo's time goes into reading the weights.
-        self.dtype = getattr(torch, precision.choose("auto", self.device))
+        number_format = precision.choose("auto", self.device)
+        self.dtype = getattr(torch, number_format)
+        self.network, self.card = checkpoint.load(path, number_format)
+        self.transform = self.card.eval_transform()
         self.network.requires_grad_(False).to(self.device, self.dtype)
 
     @property
@@ -60,30 +61,42 @@ class Classifier:
         return self.card.classes
 
     @torch.inference_mode()
-    def probabilities(self, squares: np.ndarray, aspects: np.ndarray) -> np.ndarray:
-        """Mean over the transform's views.
+    def logits(self, squares: np.ndarray, aspects: np.ndarray) -> np.ndarray:
+        """What the network says of each view.
 
         Args:
             squares: (n, 256, 256, 3) uint8, from `images.to_square`.
             aspects: (n,) width over height of the photos.
 
         Returns:
-            (n, classes) float32, each row summing to 1.
+            (n, views, classes) float32.
         """
         pixels = torch.from_numpy(np.require(squares, requirements="W"))
         views = eval_views(pixels, torch.from_numpy(aspects.astype(np.float32)), self.transform)
-        answers = [self.network(view.to(self.device, self.dtype)).float().softmax(1) for view in views]
-        return torch.stack(answers).mean(0).cpu().numpy()
+        if len(pixels) * len(views) <= AT_ONCE:
+            views = [torch.cat(views).contiguous(memory_format=torch.channels_last)]
+        answers = [self.network(view.to(self.device, self.dtype)).float().cpu() for view in views]
+        return torch.cat(answers).unflatten(0, (-1, len(pixels))).transpose(0, 1).numpy()
+
+    def probabilities(self, squares: np.ndarray, aspects: np.ndarray) -> np.ndarray:
+        """Mean over the transform's views: (n, classes), each row summing to 1. Arguments as for `logits`."""
+        return calibrate.probabilities(self.logits(squares, aspects), self.card.temperature)
+
+    def knows(self, logits: np.ndarray) -> np.ndarray:
+        """(n,) whether each photo shows one of the kinds; always so when the card holds no threshold."""
+        return calibrate.scores(logits, self.card.temperature) >= self.card.rejection.get("threshold", -np.inf)
 
     def classify(self, image: Image.Image, file: str = "", top: int = 5) -> Prediction:
         """The most probable kinds of an upright RGB picture."""
-        probabilities = self.probabilities(to_square(image)[None], np.array([image.width / image.height]))[0]
+        logits = self.logits(to_square(image)[None], np.array([image.width / image.height]))
+        probabilities = calibrate.probabilities(logits, self.card.temperature)[0]
         best = np.argsort(-probabilities, kind="stable")[:top]
-        return Prediction(file, tuple((self.classes[i], float(probabilities[i])) for i in best))
+        named = tuple((self.classes[i], float(probabilities[i])) for i in best)
+        return Prediction(file, named, known=bool(self.knows(logits)[0]))
 
     def classify_file(self, source: Path | bytes, file: str, top: int = 5) -> Prediction:
         """Like `classify`, from a path or a file's bytes; what can't be read becomes a prediction with an error."""
         try:
             return self.classify(decode(source, want=SIDE), file, top)
         except ImageError as error:
-            return Prediction(file, error=error.what)
+            return Prediction(file, error=error.what, known=False)

@@ -14,7 +14,15 @@ from filelock import FileLock, Timeout
 from flowers_core import config as configs
 from flowers_core.config import TrainConfig
 from flowers_core.errors import FlowersError, RunError
-from flowers_core.storage import append_jsonl, explain_disk_errors, read_json, read_jsonl, runs_dir, write_json
+from flowers_core.storage import (
+    append_jsonl,
+    explain_disk_errors,
+    read_json,
+    read_jsonl,
+    runs_dir,
+    truncate,
+    write_json,
+)
 
 FINAL = ("finished", "stopped", "failed")
 """Phases after which nothing happens by itself."""
@@ -29,6 +37,10 @@ STARTING_S = 30.0
 """Seconds that a new process may take until it holds its lock."""
 
 
+MOST_NAME, MOST_NOTE = 80, 4000
+"""Characters of a run's name and note at most."""
+
+
 @dataclass(frozen=True)
 class Status:
     """What a run says of itself, replaced whole about twice a second while it trains.
@@ -37,10 +49,13 @@ class Status:
         phase: what the process was doing when it last spoke.
         message: one sentence for people.
         hint: what to do next after a failure.
+        cause: "diverged" when the loss was not finite any more: going on would end the same way.
         epoch, epochs, step, steps: progress.
         seconds: time spent training, pauses left out.
         images_per_second: over the last seconds.
         best_accuracy, best_epoch: on valid, of the epoch that is kept; None and 0 before the first epoch's end.
+        fold, folds: which training of a cross-validation this is, from 1 on, and how many there are before the last
+            one, on all photos, which is fold 0; both 0 without cross-validation.
         process: id of the training process.
         time: when it was written (seconds since 1970).
     """
@@ -48,6 +63,7 @@ class Status:
     phase: str = "starting"
     message: str = ""
     hint: str = ""
+    cause: str = ""
     epoch: int = 0
     epochs: int = 0
     step: int = 0
@@ -56,6 +72,8 @@ class Status:
     images_per_second: float | int = 0.0
     best_accuracy: float | int | None = None
     best_epoch: int = 0
+    fold: int = 0
+    folds: int = 0
     process: int = 0
     time: float | int = 0.0
 
@@ -84,7 +102,42 @@ class Run:
     @property
     def started(self) -> datetime:
         """When it was created."""
-        return datetime.fromtimestamp((self.folder / "config.json").stat().st_mtime)
+        return datetime.fromtimestamp(_changed(self.folder / "config.json"))
+
+    @property
+    def name(self) -> str:
+        """What people call it: the name they gave it, or when it began, on what, and which network."""
+        return self.label()[0] or self.usual_name
+
+    @property
+    def usual_name(self) -> str:
+        """Its name as long as nobody gave it one."""
+        try:
+            config = self.config()
+            what = f"{Path(config.data).name}, AlexNet {config.variant}"
+        except FlowersError:
+            what = "unknown settings"
+        return f"{self.started:%d %b %H:%M:%S}: {what}"
+
+    def label(self) -> tuple[str, str]:
+        """The name and the note that people gave it, "" each where they did not."""
+        values = read_json(self.folder / "label.json")
+        values = values if isinstance(values, dict) else {}
+        name, note = (text if isinstance(text := values.get(key), str) else "" for key in ("name", "note"))
+        return name, note
+
+    def set_label(self, name: str, note: str) -> None:
+        """Gives it a name (one line) and a note; "" takes them away.
+
+        Raises:
+            RunError: too long.
+            StorageError: it can't be written.
+        """
+        name, note = " ".join(name.split()), note.strip()
+        for what, text, most in (("name", name, MOST_NAME), ("note", note, MOST_NOTE)):
+            if len(text) > most:
+                raise RunError(f"The {what} has {len(text)} characters, at most {most} fit", self.id, "Shorten it.")
+        write_json(self.folder / "label.json", {"name": name, "note": note})
 
     @property
     def metrics_path(self) -> Path:
@@ -142,8 +195,12 @@ class Run:
         if status.phase in FINAL:
             return status.phase
         if self.is_locked():
-            return "stalled" if status.time and time.time() - self._last_heartbeat() > STALE_S else status.phase
-        last_sign = max(status.time, (self.folder / "config.json").stat().st_mtime)
+            return (
+                "stalled"
+                if status.time and time.time() - _changed(self.folder / "status.json") > STALE_S
+                else status.phase
+            )
+        last_sign = max(status.time, _changed(self.folder / "config.json"))
         return "starting" if status.phase == "starting" and time.time() - last_sign < STARTING_S else "interrupted"
 
     def beat(self) -> None:
@@ -151,14 +208,10 @@ class Run:
         with suppress(OSError):
             os.utime(self.folder / "status.json")
 
-    def _last_heartbeat(self) -> float:
-        try:
-            return (self.folder / "status.json").stat().st_mtime
-        except FileNotFoundError:
-            return 0.0
-
     def is_locked(self) -> bool:
         """Does a process hold the run's lock? (A process id would prove nothing: zombies still have one.)"""
+        if not self.folder.exists():  # it was deleted, and a lock would bring its folder back
+            return False
         try:
             # A moment's patience: somebody else may be looking just now, which takes the lock for an instant.
             with FileLock(self.folder / "lock", timeout=0.03, poll_interval=0.01):
@@ -186,6 +239,10 @@ class Run:
     def log(self, record: dict) -> None:
         append_jsonl(self.metrics_path, record)
 
+    def cut_log(self, size: int) -> None:
+        """Cuts the metrics back to so many bytes: to where a resumed run goes on."""
+        truncate(self.metrics_path, size)
+
     def log_tail(self, lines: int = 12) -> str:
         """The log's last lines."""
         try:
@@ -209,6 +266,18 @@ class Run:
     def wish(self) -> str:
         """What the process is asked to do: "stop", "pause" or ""."""
         return next((wish for wish in ("stop", "pause") if (self.folder / wish).exists()), "")
+
+
+class Witness(Run):
+    """The run as further processes of one training see it: all they know they keep to themselves."""
+
+    def record_facts(self, facts: dict) -> None: ...
+
+    def write_status(self, status: Status) -> None: ...
+
+    def log(self, record: dict) -> None: ...
+
+    def cut_log(self, size: int) -> None: ...
 
 
 def create(config: TrainConfig, folder: Path | None = None) -> Run:
@@ -239,6 +308,13 @@ def list_runs() -> list[Run]:
     return [Run(path.parent) for path in sorted(runs_dir().glob("*/config.json"), reverse=True)]
 
 
+def tidy() -> None:
+    """Frees the disk of states to go on from whose run has finished: its process was killed just before doing so."""
+    for run in list_runs():
+        if run.resume_path.exists() and run.state() == "finished":
+            run.resume_path.unlink(missing_ok=True)
+
+
 def find_run(run_id: str) -> Run | None:
     """The run of that id, or None; never a path outside of the runs' folder."""
     return next((run for run in list_runs() if run.id == run_id), None)
@@ -249,44 +325,20 @@ def active_runs() -> list[Run]:
     return [run for run in reversed(list_runs()) if run.state() in ACTIVE]
 
 
-@contextmanager
-def training_slot(run: Run, waiting: Status) -> Iterator[None]:
-    """Held while training, so that one run trains at a time; others wait here in the order they were started.
-
-    Raises:
-        InterruptedError: the run was asked to stop while it waited.
-    """
-    lock = FileLock(runs_dir() / ".slot.lock")
-    runs_dir().mkdir(parents=True, exist_ok=True)
-    while True:
-        ahead = [other for other in active_runs() if other.id < run.id and other.folder.parent == runs_dir()]
-        if not ahead or run.folder.parent != runs_dir():
-            try:
-                lock.acquire(timeout=0)
-                break
-            except Timeout:
-                pass
-        if run.wish() == "stop":
-            raise InterruptedError
-        name = ahead[-1].id if ahead else "another run"
-        run.write_status(Status(**{**waiting.__dict__, "phase": "queued", "message": f"Waiting for {name} to end."}))
-        time.sleep(0.5)
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def summary(run: Run) -> dict:
     """One run as `runs --json` lists it."""
     status = run.status()
     try:
         config = run.config()
-        settings = {"data": config.data, "variant": config.variant, "init": config.init, "epochs": config.epochs}
+        settings = {"data": config.data, "variant": config.variant, "init": config.init, "epochs": config.epochs,
+                    "folds": config.folds}  # fmt: skip
     except FlowersError:  # a run of a newer version, or a damaged one, is listed all the same
         settings = {}
+    name, note = run.label()
     return {
         "run": run.id,
+        "name": name,
+        "note": note,
         "state": run.state(),
         **settings,
         "epoch": status.epoch,
@@ -294,6 +346,14 @@ def summary(run: Run) -> dict:
         "seconds": round(status.seconds, 1),
         "checkpoint": str(run.checkpoint_path) if run.checkpoint_path.exists() else None,
     }
+
+
+def _changed(path: Path) -> float:
+    """When a file was last changed, seconds since 1970; 0 when it is not there (any more)."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _new_folder(config: TrainConfig) -> Path:

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from flowers_core import precision
 from flowers_core.augment import EvalTransform, eval_views
@@ -11,26 +11,39 @@ from flowers_core.dataset import Split
 
 
 @torch.inference_mode()
-def score(
+def view_logits(
     network: nn.Module,
     split: Split,
     transform: EvalTransform,
     device: torch.device,
     number_format: str,
     batch: int = 128,
-) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy of a network on photos; leaves it in training mode."""
+) -> Tensor:
+    """What a network says of every view of photos: (n, views, classes) float32; leaves it in training mode."""
     network.eval()
-    loss, hits = 0.0, 0
+    answers = []
     for chosen in torch.arange(len(split)).split(batch):
-        squares, aspects, labels = split.load(chosen)
+        squares, aspects, _ = split.load(chosen)
         with precision.autocast(device, number_format):
-            views = [network(view.to(device)).float().softmax(1) for view in eval_views(squares, aspects, transform)]
-        probabilities = torch.stack(views).mean(0).cpu()
-        loss -= probabilities.gather(1, labels[:, None]).clamp(min=1e-12).log().sum().item()
-        hits += (probabilities.argmax(1) == labels).sum().item()
+            views = [network(view.to(device)).float().cpu() for view in eval_views(squares, aspects, transform)]
+        answers.append(torch.stack(views, 1))
     network.train()
-    return loss / len(split), hits / len(split)
+    return torch.cat(answers)
+
+
+def score(logits: Tensor, labels: Tensor, temperature: float = 1.0) -> tuple[Tensor, float]:
+    """Cross-entropy of each photo, (n,), and accuracy, from logits (n, views, classes); views are averaged."""
+    probabilities = (logits / temperature).softmax(2).mean(1)
+    losses = -probabilities.gather(1, labels[:, None])[:, 0].clamp(min=1e-12).log()
+    return losses, (probabilities.argmax(1) == labels).float().mean().item()
+
+
+def rise(now: Tensor, before: Tensor) -> tuple[float, float]:
+    """How much the same photos' mean loss has risen, and the standard error of that (photo by photo, as in a paired
+    t-test: photos that are hard at both times say nothing about a change); (n,) each."""
+    difference = now - before
+    error = difference.std(correction=min(1, len(difference) - 1)).item() / math.sqrt(len(difference))
+    return difference.mean().item(), error
 
 
 def standard_error(accuracy: float, n: int) -> float:

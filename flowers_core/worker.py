@@ -9,18 +9,23 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowers_core import runs
+from flowers_core import distributed, lr_finder, runs, turns
 from flowers_core.config import TrainConfig
-from flowers_core.errors import FlowersError, RunError
+from flowers_core.errors import ConfigError, DivergedError, FlowersError, RunError
 from flowers_core.runs import Run, Status
 from flowers_core.storage import REPOSITORY, explain_disk_errors
 
 if TYPE_CHECKING:
+    from flowers_core.cache import DecodedSource
+    from flowers_core.lr_finder import Finding
     from flowers_core.train import Result
 
 BEAT_EVERY_S = 5.0
+PARTING_S = 20
+"""Seconds that a following process waits after a signal for the first one to end the training."""
 
 _children: list[subprocess.Popen] = []
 
@@ -36,11 +41,22 @@ def start(config: TrainConfig) -> Run:
     return run
 
 
+def start_lr_test(config: TrainConfig) -> Run:
+    """Begins a learning-rate range test in a process of its own. Older tests are removed but for a few.
+
+    Raises:
+        ConfigError, StorageError: it can't be created.
+    """
+    run = runs.create(config, lr_finder.new_folder())
+    _launch(run, "find-lr")
+    return run
+
+
 def resume(run: Run) -> None:
     """Goes on with a paused, stopped, failed or interrupted run.
 
     Raises:
-        RunError: it has finished.
+        RunError: it has finished, or its loss was not finite any more.
     """
     state = run.state()
     run.take_back("pause")
@@ -48,6 +64,9 @@ def resume(run: Run) -> None:
         return
     if state == "finished":
         raise RunError("This run has finished", run.id, "Start a new one from its checkpoint.")
+    if run.status().cause == "diverged":
+        hint = "Start a new run with a smaller learning rate."
+        raise RunError("This run would end the same way again: its loss was not finite", run.id, hint)
     run.take_back("stop")
     run.write_status(replace(run.status(), phase="starting", message="", hint=""))
     _launch(run)
@@ -70,13 +89,21 @@ def kill(run: Run) -> None:
         os.kill(process, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
-def _launch(run: Run) -> None:
+def _launch(run: Run, command: str = "train") -> None:
+    launch([command, "--run-dir", str(run.folder.resolve()), "--resume"], run.log_path)
+
+
+def launch(arguments: list[str], log_path: Path) -> None:
+    """Starts a command of `python -m flowers_core` that lives on when this process ends; it writes to that log.
+
+    Raises:
+        StorageError: the log can't be written.
+    """
     _children[:] = [child for child in _children if child.poll() is None]  # ended ones are zombies until asked
-    command = [sys.executable, "-m", "flowers_core", "train", "--run-dir", str(run.folder.resolve()), "--resume"]
     apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}
-    with explain_disk_errors(run.folder), open(run.log_path, "ab") as log:
+    with explain_disk_errors(log_path), open(log_path, "ab") as log:
         child = subprocess.Popen(
-            command,
+            [sys.executable, "-m", "flowers_core", *arguments],
             cwd=REPOSITORY,
             env={**os.environ, "PYTHONUNBUFFERED": "1", "FLOWERS_WORKER": "1"},
             stdin=subprocess.DEVNULL,
@@ -90,13 +117,23 @@ def _launch(run: Run) -> None:
 def train_here(run: Run, say: Callable[[str], None]) -> "Result | None":
     """Trains a run in this process: waits for its turn, reads the photos, fits. None when stopped before it began.
 
-    Whatever happens, the run's status tells it; errors are raised again for the caller to report.
+    With folds in its settings, it cross-validates them. Whatever happens, the run's status tells it; errors are
+    raised again for the caller to report.
 
     Args:
         run: created, perhaps begun before.
         say: told one line at each turn of events.
     """
-    last = replace(run.status(), message="", hint="", process=os.getpid())
+    return _work_here(run, say, _fit)
+
+
+def find_lr_here(run: Run, say: Callable[[str], None]) -> "Finding | None":
+    """The learning-rate range test in this process, as `train_here` trains. None when stopped."""
+    return _work_here(run, say, lr_finder.measure)
+
+
+def _work_here(run: Run, say: Callable[[str], None], work: Callable):
+    last = replace(run.status(), message="", hint="", cause="", process=os.getpid())
     stop_asked: list[int] = []
     for name in ("SIGTERM", "SIGINT"):
         signal.signal(getattr(signal, name), lambda number, frame: stop_asked.append(number))
@@ -109,13 +146,15 @@ def train_here(run: Run, say: Callable[[str], None]) -> "Result | None":
     with run.locked(), _heart(run):
         try:
             run.write_status(replace(last, phase="preparing", message="Starting."))
-            with runs.training_slot(run, last):
-                result = _prepare_and_fit(run, wish, last, say)
+            runs.tidy()
+            with turns.training_slot(run, last):
+                result = _prepare_and_work(run, wish, last, say, work)
         except InterruptedError:
             run.write_status(replace(last, phase="stopped", message="Stopped while waiting."))
             return None
         except FlowersError as error:
-            run.write_status(_failed(run, last, f"{error.what}.", error.hint))
+            cause = "diverged" if isinstance(error, DivergedError) else ""
+            run.write_status(replace(_failed(run, last, f"{error.what}.", error.hint), cause=cause))
             raise
         except MemoryError:
             hint = "Choose a smaller batch size, or close other programs."
@@ -127,6 +166,17 @@ def train_here(run: Run, say: Callable[[str], None]) -> "Result | None":
             run.write_status(_failed(run, last, f"Unexpected: {type(error).__name__}: {error}", hint))
             raise
     return result
+
+
+def follow(config: TrainConfig, folder: Path) -> None:
+    """Trains along with the first of several processes, which alone writes to the run's folder and obeys wishes."""
+    for name in ("SIGINT", "SIGTERM"):  # the first one saves and stops all; who is left alone ends by itself
+        signal.signal(getattr(signal, name), lambda *_: signal.alarm(PARTING_S) if hasattr(signal, "alarm") else None)
+    from flowers_core.cache import decode_source
+    from flowers_core.sources import open_source
+    from flowers_core.train import fit
+
+    fit(config, decode_source(open_source(config.data)), Run(folder), lambda: "")
 
 
 @contextmanager
@@ -145,7 +195,7 @@ def _heart(run: Run) -> Iterator[None]:
         ended.set()
 
 
-def _prepare_and_fit(run: Run, wish: Callable[[], str], last: Status, say: Callable[[str], None]) -> "Result | None":
+def _prepare_and_work(run: Run, wish: Callable[[], str], last: Status, say: Callable[[str], None], work: Callable):
     from flowers_core.cache import decode_source
     from flowers_core.sources import open_source
 
@@ -163,11 +213,21 @@ def _prepare_and_fit(run: Run, wish: Callable[[], str], last: Status, say: Calla
     counts = ", ".join(f"{count} {split}" for split, count in decoded.source.counts().items())
     say(f"{decoded.source.name}: {len(source.classes)} kinds, {counts}, {len(decoded.source.problems)} left out")
     run.write_status(replace(last, phase="preparing", message="Setting up the network."))
+    result = work(config, decoded, run, wish)
+    say(f"{run.status().phase.capitalize()}.")
+    return result
+
+
+def _fit(config: TrainConfig, decoded: "DecodedSource", run: Run, wish: Callable[[], str]) -> "Result":
+    if config.folds:
+        if distributed.world() > 1:
+            raise ConfigError("A cross-validation trains in one process only", None, "Start it without torchrun.")
+        from flowers_core.cross_validate import cross_validate
+
+        return cross_validate(config, decoded, run, wish)
     from flowers_core.train import fit
 
-    result = fit(config, decoded, run, wish)
-    say(f"{result.phase} after {result.epochs} epochs, {result.seconds:.0f} s, {result.images_per_second:.0f} images/s")
-    return result
+    return fit(config, decoded, run, wish)
 
 
 def _failed(run: Run, last: Status, message: str, hint: str) -> Status:

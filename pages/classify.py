@@ -1,39 +1,78 @@
-"""Name a flower: photos from a file or the camera, and the model's five best guesses for each."""
+"""Name a flower: a photo, the camera or a sample, the answer, and why; many photos as a table."""
 
 import streamlit as st
 
 from flowers_core.errors import FlowersError
-from flowers_core.ui import answers, frame
+from flowers_core.ui import answers, correct, frame, many, samples, take_home, try_it, why
 from flowers_core.ui.choices import choose_checkpoint, show_error
 from flowers_core.ui.models import classifier
 
 frame.enter()
 
 st.title("Name a flower")
-model = choose_checkpoint()
-if model is None:
-    st.stop()
-path, card = model
-answers.about(card)
+way_in, result, which_model = st.container(), st.container(), st.container()
+with which_model:
+    model = choose_checkpoint("Who answers")
+    if model is None:
+        st.stop()
+    path, card = model
+    answers.about(card)
 
-way = st.segmented_control(
-    "Photo from", ["A file", "The camera"], default="A file", required=True, key="way", label_visibility="collapsed"
-)
-if way == "A file":
-    uploads = st.file_uploader(
-        "Photos of flowers", type=list(answers.ENDINGS), accept_multiple_files=True, key="uploads", max_upload_size=50
-    )
-else:
-    taken = st.camera_input("Hold a flower in front of the camera", key="camera")
-    uploads = [taken] if taken else []
-    st.caption("The camera needs https or this very computer. Where it stays dark, upload a photo instead.")
+with way_in:
+    way = st.segmented_control(
+        "Photo from", ["A photo", "The camera", "A sample"], default="A photo", required=True, key="way",
+        label_visibility="collapsed",
+    )  # fmt: skip
+    pictures = []
+    if way == "A photo":
+        uploads = st.file_uploader(
+            "Photos of flowers: one, or many at once", type=list(answers.ENDINGS), accept_multiple_files=True,
+            key="uploads", max_upload_size=50,
+        )  # fmt: skip
+        pictures = [answers.Picture(upload.getvalue(), upload.name) for upload in uploads]
+    elif way == "The camera":
+        taken = st.camera_input("Hold a flower in front of the camera", key="camera", resolution="720p")
+        pictures = [answers.Picture(taken.getvalue())] if taken else []
+        st.caption(
+            "On a phone, the arrows in the picture's corner switch between front and rear camera. A browser that shows "
+            "no arrows has but one to choose, or picks itself. The camera needs https or this very computer; "
+            "where it stays dark, upload a photo: phones then offer their own camera."
+        )
+    elif sample := samples.choose():
+        pictures = [sample]
 
-if uploads:
+LOOKS = {
+    "Where it looked": lambda answered: why.where_it_looked(path, card, answered),
+    "Moved and turned": lambda answered: try_it.panel(path, answered),
+    "Photos alike": lambda answered: why.similar_photos(path, card, answered),
+    "That's wrong": lambda answered: correct.form(card, answered),
+}
+
+with result:
     try:
-        with st.spinner("Loading the model…"):
-            network = classifier(path)
+        if pictures:
+            with st.spinner("Looking…"):
+                answered = [answers.answer(path, picture) for picture in pictures]
+            readable = [a for a in answered if not a.prediction.error]
+            unreadable = [a for a in answered if a.prediction.error]
+            if len(pictures) == 1 and unreadable:
+                answers.show_unreadable(unreadable[0])
+            elif unreadable:
+                many.unreadable(unreadable)
+            if readable:
+                chosen = many.table(readable) if len(readable) > 1 else readable[0]
+                with st.container(border=True):
+                    answers.show(chosen, len(card.classes))
+                    look = st.segmented_control(
+                        "Look closer", list(LOOKS), default="Where it looked", key="look", label_visibility="collapsed"
+                    )
+                    if look:
+                        LOOKS[look](chosen)
+        else:
+            classifier(path)  # while one looks for a photo
     except FlowersError as error:
         show_error(error)
         st.stop()
-    for number, upload in enumerate(uploads):
-        answers.show(network, upload, number)
+
+with which_model:
+    take_home.offer(path, card)

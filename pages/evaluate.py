@@ -2,31 +2,48 @@
 
 import streamlit as st
 
+from flowers_core.cross_validate import SPLIT as FOLDS
+from flowers_core.cross_validate import pooled
 from flowers_core.errors import FlowersError
-from flowers_core.evaluate import evaluate, match_classes, save_report, saved_report
+from flowers_core.evaluate import ask, match_classes, save_report, saved_report
+from flowers_core.runs import Run
 from flowers_core.sources import SPLITS
-from flowers_core.ui import frame, linked, report
+from flowers_core.ui import folds, frame, holding, linked, models, report
 from flowers_core.ui.choices import choose_checkpoint, choose_set, open_set, show_error
 
 frame.enter()
 
 st.title("Evaluate")
 st.caption("How good is a model, and what does it mix up? Asked on photos that it did not learn from.")
-with st.container(horizontal=True, vertical_alignment="bottom"):
+left, right = st.columns([3, 2])  # columns lie one above the other on a phone
+with left:
     model = choose_checkpoint()
-    if model is None:
-        st.stop()
+if model is None:
+    st.stop()
+with right:
     known = choose_set()
 decoded = open_set(known)
 counts = decoded.source.counts()
 path, card = model
 
+splits = {name: f"{name} ({counts[name]:,})" for name in SPLITS}
+number = card.config.get("folds", 0)
+pool = pooled(Run(path.parent), number) if number else None
+if pool:
+    splits = {FOLDS: f"{number} folds ({pool.report.n:,})", **splits}
 split = linked.choose(
-    "Photos of", {name: f"{name} ({counts[name]:,})" for name in SPLITS}, "split", first="valid",
-    widget=st.segmented_control, required=True,
-)  # fmt: skip
+    "Photos of", splits, "split", first=FOLDS if pool else "valid", widget=st.segmented_control, required=True
+)
+if split == FOLDS:
+    folds.figures(pool, number)
+    if pool.report.data != decoded.source.name:
+        st.caption("The photos are not shown, because another set is chosen above.")
+    report.show(pool.report, decoded)
+    st.stop()
 if split == "train":
     st.caption("These are the photos it learned from: a high score here proves memory, not skill.")
+elif split == "valid" and number:
+    st.caption("It learned from these photos too, after its folds: a high score here proves memory, not skill.")
 elif split == "valid":
     st.caption("Held back while learning, but used to choose the best epoch; so a little too kind.")
 
@@ -53,8 +70,8 @@ if result is None:
         st.stop()
     bar = st.progress(0.0, "Loading the model")
     try:
-        result = evaluate(
-            path, decoded.source, split,
+        result = ask(
+            models.classifier(path), decoded, split,
             lambda what, done, total: bar.progress(done / max(1, total), f"{what}: {done:,} of {total:,}"),
         )  # fmt: skip
         save_report(result)
@@ -63,3 +80,4 @@ if result is None:
         st.stop()
     st.rerun()
 report.show(result, decoded)
+holding.section(path, decoded.source, split, decoded.fingerprint)

@@ -18,6 +18,20 @@ st.markdown(
 )
 garden_strip()
 
+
+def show_training() -> None:
+    """How far the training is that goes on."""
+    going_on = runs.active_runs()
+    if not going_on:
+        return
+    status = going_on[0].status()
+    word = "Paused" if status.phase == "paused" else "Training"
+    fold = f", fold {status.fold} of {status.folds}" if status.fold else ""
+    epoch = f"{word}: epoch {min(status.epoch + 1, status.epochs)} of {status.epochs}{fold}"
+    st.progress(min(1.0, status.step / max(1, status.steps)), epoch if status.steps else "A training begins.")
+    frame.link("train", "Watch it learn", "monitoring", run=going_on[0].id)
+
+
 active = runs.active_runs()
 models = checkpoint.find_checkpoints()
 added = [known for known in library.known_sets() if known not in library.BUILT_IN]
@@ -33,12 +47,9 @@ with first.container(border=True, height="stretch"):
 with second.container(border=True, height="stretch"):
     st.subheader("2. Train")
     if active:
-        status = active[0].status()
-        epoch = f"Training: epoch {min(status.epoch + 1, status.epochs)} of {status.epochs}"
-        st.progress(status.step / max(1, status.steps), epoch if status.steps else "A training begins.")
-        frame.link("train", "Watch it learn", "monitoring", run=active[0].id)
+        frame.while_alive(show_training)
     else:
-        trained = len(runs.list_runs())
+        trained = sum(run.state() in ("finished", "stopped") and run.status().epoch > 0 for run in runs.list_runs())
         st.markdown(
             f"You have trained {trained} time{'s' * (trained != 1)}. Every run is kept, with its curves."
             if trained
@@ -48,8 +59,7 @@ with second.container(border=True, height="stretch"):
 with third.container(border=True, height="stretch"):
     st.subheader("3. Name a flower")
     if models:
-        newest = max(models, key=lambda path: path.stat().st_mtime)
-        st.text(f"Ready: {describe(newest)}")
+        st.text(f"Ready: {describe(models[0])}")
         frame.link("classify", "Upload a photo or use the camera", "photo_camera")
         frame.link("evaluate", "See its mistakes", "grid_on")
     else:
@@ -60,6 +70,6 @@ st.caption(
     {
         1: "Start with the photos, or go straight to training.",
         2: "A training is under way. Its curves grow while you watch.",
-        3: "A model is ready. Show it a flower.",
+        3: "A model is ready: show it a flower. Or train one of your own.",
     }[next_step]
 )

@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+# Two tests run at a time; were each to use every core, they would mostly wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 
 from flowers_core import garden

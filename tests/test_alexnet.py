@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from flowers_core import checkpoint, config
-from flowers_core.alexnet import HIDDEN, VARIANTS, AlexNet, LocalResponseNorm, build
+from flowers_core.alexnet import HIDDEN, VARIANTS, AlexNet, LocalResponseNorm, LowRank, build
 from flowers_core.errors import ConfigError
 from flowers_core.torchvision_import import torchvision
 
@@ -115,3 +115,20 @@ def test_an_unknown_variant_is_refused_with_the_known_ones() -> None:
 
 def test_config_lists_the_same_variants() -> None:
     assert set(config.VARIANTS) == set(VARIANTS)
+
+
+def test_a_product_of_full_rank_answers_as_the_layer_it_stands_for() -> None:
+    layer = torch.nn.Linear(12, 8)
+    left, values, right = torch.linalg.svd(layer.weight.detach(), full_matrices=False)
+    product = LowRank(12, 8, 8)
+    product.load_state_dict({"down.weight": right, "up.weight": left * values, "up.bias": layer.bias.detach()})
+    images = torch.randn(3, 12)
+    assert torch.allclose(product(images), layer(images), atol=1e-5)
+
+
+def test_ranks_replace_the_hidden_layers_and_nothing_else() -> None:
+    network = AlexNet("2014", 5, ranks={1: 7, 4: 3})
+    names = dict(network.named_parameters())
+    assert names["classifier.1.down.weight"].shape == (7, 9216)
+    assert names["classifier.4.up.weight"].shape == (HIDDEN, 3)
+    assert network.eval()(torch.zeros(2, 3, 224, 224)).shape == (2, 5)

@@ -1,9 +1,11 @@
 """The app in a real Chromium: cold links, a training from start to finish, clicks on charts, upload and camera."""
 
+import csv
 import io
 import itertools
 import re
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -26,10 +28,10 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed (apt-get install chromium)"),
 ]
 
-WAIT_MS = 90_000
-TITLES = {"": "AlexNet Flowers", "photos": "Photos", "train": "Train", "evaluate": "Evaluate",
-          "classify": "Name a flower"}  # fmt: skip
-LINKS = ["Home", "Photos", "Train", "Evaluate", "Name a flower"]
+WAIT_MS = 45_000
+TITLES = {"": "AlexNet Flowers", "photos": "Photos", "train": "Train", "tune": "Tune", "compare": "Compare trainings",
+          "evaluate": "Evaluate", "classify": "Name a flower"}  # fmt: skip
+LINKS = ["Home", "Photos", "Train", "Compare", "Tune", "Evaluate", "Name a flower"]
 ROSE = "20200101-120000-rose-2014"
 """The run whose model takes everything for a rose."""
 
@@ -165,7 +167,7 @@ def test_a_cold_link_shows_the_page_in_its_frame(name: str, page: Page, cold_hom
 
 
 @pytest.mark.parametrize(
-    ("asked", "sign"), [("view=Problems", "Every file could be read."), ("data=flowers102", "Oxford Flowers-102 (Nil")]
+    ("asked", "sign"), [("view=Problems", "Left out (0)"), ("data=flowers102", "Oxford Flowers-102 is not here yet.")]
 )
 def test_a_cold_link_keeps_what_it_asks_for(asked: str, sign: str, page: Page, cold_home: Path) -> None:
     server = Server(cold_home)
@@ -214,13 +216,14 @@ def long_run(server: Server, browser: Browser) -> Run:
     folder = draw_set(server.home.parent / "typed in", {"Train": 4, "Valid": 2, "Test": 2})
     visit(page, f"{server.url}/photos")
     page.get_by_role("button", name="Add photos").click()
-    field = page.get_by_role("textbox", name="Or a folder on this computer")
+    page.get_by_text("A folder here", exact=True).click()
+    field = page.get_by_role("textbox", name="A folder on this computer")
     field.fill(str(folder))
     field.press("Enter")
     page.get_by_role("button", name="Add the folder").click()
     expect(box(page, "Photos")).to_have_value("typed in")
     expect(field).not_to_be_visible()
-    page.get_by_role("link", name="Train").click()
+    page.get_by_test_id("stSidebarNavLink").filter(has_text="Train").click()
     expect(box(page, "Photos")).to_have_value("typed in")
     page.get_by_text(config.PRESETS["quick"].title).click()
     type_number(page, "Epochs", 9000, instead_of=QUICK.epochs)
@@ -254,7 +257,7 @@ def step(run: Run) -> int:
 
 
 def press(page: Page, name: str) -> None:
-    """A button of the page itself; Streamlit has a Stop of its own in its header."""
+    """A button of the page itself, not of Streamlit's header."""
     page.get_by_test_id("stMain").get_by_role("button", name=name, exact=True).click()
 
 
@@ -325,9 +328,19 @@ def test_charts_keep_their_zoom_and_their_place_while_data_grows(training: Page)
     training.mouse.move(place["x"] + 70, place["y"] + place["height"] / 2)
 
     def zoom() -> bool:
+        training.keyboard.down("Control")
         training.mouse.wheel(0, -200)
+        training.keyboard.up("Control")
         return max(shown()) < 2000
 
+    unzoomed = max(shown())
+    scrolled = "document.querySelector('[data-testid=stMain]').scrollTop"
+    before_wheel = training.evaluate(scrolled)
+    training.mouse.wheel(0, 150)
+    until(lambda: training.evaluate(scrolled) != before_wheel, "the wheel alone to scroll the page")
+    assert max(shown()) == unzoomed
+    training.mouse.wheel(0, -150)
+    until(lambda: training.evaluate(scrolled) == before_wheel, "the page to come back")
     until(zoom, "the zoom")
     zoomed = at_rest(shown)
     training.evaluate(f"document.querySelectorAll('{CHART}').forEach(chart => chart.isStillTheSame = true)")
@@ -370,7 +383,7 @@ def test_a_training_outlives_its_server(training: Page, server: Server, long_run
 
 
 def test_a_stopped_training_keeps_its_model_and_goes_on(training: Page, server: Server, long_run: Run) -> None:
-    press(training, "Stop")
+    press(training, "Stop training")
     expect(badge(training)).to_have_text("Stopped")
     address_says(training, run=long_run.id)
     stopped_at = step(long_run)
@@ -463,6 +476,26 @@ def test_a_click_on_a_cell_shows_its_photos(page: Page, server: Server) -> None:
     expect(page.get_by_text("No photo was answered so.")).to_be_visible()
 
 
+# Photos
+
+
+def test_a_copy_is_found_excluded_and_brought_back(page: Page, server: Server, tmp_path: Path) -> None:
+    folder = draw_set(tmp_path / "copied", {"Train": 2, "Valid": 1})
+    shutil.copy(folder / "Train/rose/1.jpg", folder / "Valid/rose/again.jpg")
+    add(server.home, folder)
+    visit(page, f"{server.url}/photos?view=Problems")
+    warning = page.get_by_text("1 of them lies in more than one split")
+    expect(warning).to_be_visible()
+    page.get_by_role("button", name="Exclude", exact=True).last.click()
+    expect(warning).to_have_count(0)
+    expect(page.get_by_text("Valid/rose/again.jpg: excluded. The files themselves")).to_be_visible()
+    expect(page.get_by_test_id("stMetric").filter(has_text="Valid")).to_contain_text("3")
+    assert (folder / "Valid/rose/again.jpg").exists()
+    page.get_by_role("button", name="Undo", exact=True).first.click()
+    expect(warning).to_be_visible()
+    expect(page.get_by_test_id("stMetric").filter(has_text="Valid")).to_contain_text("4")
+
+
 # Naming
 
 
@@ -483,9 +516,24 @@ def test_the_camera_sees_a_flower(page: Page, server: Server) -> None:
     page.get_by_role("button", name="Take Photo").click()
     expect(page.get_by_role("heading", name="rose")).to_be_visible()
     expect(page.get_by_test_id("stProgress")).to_have_count(3)
-    shown = page.get_by_test_id("stImage").locator("img")
+    expect(page.get_by_text(re.compile("camera.*jpg"))).to_have_count(0)
+    shown = page.get_by_test_id("stImage").locator("img").first
     picture = Image.open(io.BytesIO(page.request.get(shown.evaluate("image => image.src")).body())).convert("RGB")
     assert max(high - low for low, high in picture.getextrema()) > 60, "a flower, not a black frame"
+    page.get_by_text("Moved and turned", exact=True).click()
+    expect(page.get_by_text("Still rose")).to_be_visible()
+    turned = page.get_by_alt_text("The photo as changed")
+    before = turned.get_attribute("src")
+    page.get_by_role("slider", name="Turned").press("ArrowRight")
+    expect(turned).not_to_have_attribute("src", before)
+    page.get_by_text("A photo", exact=True).click()
+    page.locator("input[type=file]").set_input_files(
+        [{"name": f"{kind}.jpg", "mimeType": "image/jpeg", "buffer": jpeg(kind)} for kind in KINDS]
+    )
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Download as CSV").click()
+    rows = list(csv.DictReader(Path(waiting.value.path()).read_text("utf-8-sig").splitlines()))
+    assert [(row["file"], row["guess 1"]) for row in rows] == [(f"{kind}.jpg", "rose") for kind in KINDS]
 
 
 # Names that others chose
@@ -544,3 +592,42 @@ def test_names_of_folders_and_files_are_never_markdown_or_html(page: Page, tmp_p
     finally:
         server.kill()
         shutil.rmtree(server.home)
+
+
+# Ways in
+
+
+def zip_of(path: Path, photo: bytes, each: int) -> Path:
+    """A zip with `each` copies of a photo in two kinds, told apart by a byte behind their end."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for n in range(2 * each):
+            archive.writestr(f"{path.stem}/{('rose', 'tulip')[n % 2]}/{n}.jpg", photo + n.to_bytes(4, "big"))
+    return path
+
+
+def test_a_zip_import_goes_on_behind_the_page_and_can_be_cancelled(page: Page, server: Server, tmp_path: Path) -> None:
+    large = zip_of(tmp_path / "large meadow.zip", jpeg("rose", 1, 1200, 900), 300)
+    small = zip_of(tmp_path / "small meadow.zip", jpeg("rose", 2), 4)
+
+    def add_zip(path: Path) -> None:
+        page.get_by_role("button", name="Add photos").click()
+        page.locator("input[type=file]").set_input_files(path)
+        page.get_by_role("button", name="Add the zip").click()
+        expect(page.get_by_text(f"Import: {path.name}")).to_be_visible()
+
+    visit(page, f"{server.url}/photos")
+    shown = box(page, "Photos").input_value()
+    add_zip(large)
+    expect(page.get_by_text(re.compile(r"(Unpacking|Reading) the photos: [\d,]+ of 600"))).to_be_visible()
+    page.get_by_role("link", name="Home").click()  # another page does it no harm
+    expect(page.locator("h1")).to_have_text(TITLES[""])
+    page.get_by_role("link", name="Photos", exact=True).click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("Cancelled. Nothing of it was kept.")).to_be_visible()
+    expect(box(page, "Photos")).to_have_value(shown)
+    assert not list((server.home / "data/sets").rglob("*.jpg")), "nothing half unpacked stays"
+    page.get_by_role("button", name="Dismiss").click()
+    expect(page.get_by_text("Import:")).to_have_count(0)
+    add_zip(small)
+    expect(box(page, "Photos")).to_have_value("small meadow")
+    expect(page.get_by_text("Import:")).to_have_count(0)

@@ -65,7 +65,7 @@ def index_file(home: Path) -> Path:
 
 def count_decodes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names, original = [], cache._decode_one
-    monkeypatch.setattr(cache, "_decode_one", lambda path: names.append(path.name) or original(path))
+    monkeypatch.setattr(cache, "_decode_one", lambda path, known: names.append(path.name) or original(path, known))
     return names
 
 
@@ -164,10 +164,10 @@ def test_a_file_deleted_between_listing_and_decoding_is_listed_as_gone(root, mon
     (root / "Train/rose/0.jpg").unlink()
     original = cache._decode_one
 
-    def late(path):
+    def late(path, known):
         if path.name == "9.jpg":
             path.unlink()
-        return original(path)
+        return original(path, known)
 
     with monkeypatch.context() as patch:
         patch.setattr(cache, "_decode_one", late)
@@ -276,6 +276,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(tmp_path, monkeypat
     root = make_set(tmp_path / "set", each=60)
     (root / "Train/rose/bad.jpg").write_bytes(b"text")
     monkeypatch.setattr(cache, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(cache, "SAVE_SHARE", 0)
     names = count_decodes(monkeypatch)
 
     class Killed(Exception):
@@ -302,7 +303,7 @@ def test_a_process_killed_at_any_moment_leaves_a_sound_cache(tmp_path, home):
     root = make_set(tmp_path / "set", each=150)
     program = f"""if True:
         from flowers_core import cache, sources
-        cache.SAVE_EVERY_S = 0.0
+        cache.SAVE_EVERY_S, cache.SAVE_SHARE = 0.0, 0
         print("ready", flush=True)
         cache.decode_source(sources.open_source({str(root)!r}))
     """
@@ -468,3 +469,37 @@ def test_random_changes_to_a_set_always_leave_right_pixels(tmp_path):
         else:
             path.write_bytes(path.read_bytes()[: chance.randrange(300)])
         assert_right(decode_folder(root))
+
+
+# Very many photos
+
+
+def test_copies_are_decoded_once_and_share_their_pixels(tmp_path, home):
+    root = make_set(tmp_path / "set")
+    for n in range(2000):
+        os.link(root / "Train/rose" / f"{n % 4}.jpg", root / "Train/rose" / f"copy-{n}.jpg")
+    decoded = decode_folder(root)
+    assert len(decoded.entries) == 2010
+    assert len(decoded.pixels) == 10
+    assert (decoded.counts == [[4, 1, 0], [2004, 1, 0]]).all()
+    again = decode_folder(root)
+    assert again.fingerprint == decoded.fingerprint
+    for index in range(0, 2010, 97):
+        assert (again.square(index) == to_square(decode(again.source.photos[index].path, want=SIDE))).all()
+
+
+@pytest.mark.parametrize("name", ["pixels.u8", "looks.bin"])
+def test_damaged_pixels_are_noticed_and_made_again(name, root, home):
+    decode_folder(root)
+    path = index_file(home).parent / name
+    content = bytearray(path.read_bytes())
+    content[:200] = bytes(b ^ 0xFF for b in content[:200])
+    path.write_bytes(content)
+    assert_right(decode_folder(root))
+
+
+def test_progress_is_told_along_the_way(root):
+    steps = []
+    decode_folder(root, lambda what, done, total: steps.append((done, total)))
+    assert steps[0] == (0, 10)
+    assert steps[-1] == (10, 10)

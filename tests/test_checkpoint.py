@@ -262,7 +262,7 @@ def test_a_damaged_header_is_refused_and_not_listed(name, sound, home):
     assert path not in find_checkpoints()
     shutil.copytree(path.parent, path.parent.with_name("2"))
     (path.parent.with_name("2") / "best.safetensors").write_bytes(sound)
-    assert find_checkpoints() == [path.parent.with_name("2") / "best.safetensors"]
+    assert find_checkpoints()[0] == path.parent.with_name("2") / "best.safetensors"
 
 
 def transform(**changes: object) -> Callable[[dict], object]:
@@ -513,4 +513,6 @@ def test_checkpoints_are_listed_newest_run_first_and_without_strangers(home, sou
     (folder / "2025-3" / "best.safetensors").write_bytes(sound)
     (folder / "2025-3" / ".best.safetensors.x.tmp").write_bytes(sound)
     save_file({"x": torch.zeros(1)}, folder / "2025-3" / "other.safetensors")
-    assert find_checkpoints() == [folder / "2025-3" / "best.safetensors", folder / "2025-1" / "best.safetensors"]
+    *trained, shipped = find_checkpoints()
+    assert trained == [folder / "2025-3" / "best.safetensors", folder / "2025-1" / "best.safetensors"]
+    assert checkpoint.is_shipped(shipped)

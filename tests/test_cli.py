@@ -2,13 +2,15 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from flowers_core.__main__ import build_parser
+from flowers_core import alexnet, lr_finder, runs
+from flowers_core.__main__ import build_parser, main
 from flowers_core.storage import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
@@ -71,7 +73,11 @@ def test_evaluate_all_takes_class_folders_of_some_kinds_and_names_unknown_ones(
     (tmp_path / "Roses" / "Rose").mkdir(parents=True)
     for photo in (three_kinds / "Test" / "rose").iterdir():
         (tmp_path / "Roses" / "Rose" / photo.name).write_bytes(photo.read_bytes())
-    found = answer("evaluate", trained["checkpoint"], tmp_path / "Roses", "--split", "all")
+    found = answer("evaluate", trained["checkpoint"], tmp_path / "Roses", "--split", "all", "--disturb")
+    assert found["disturbed"][0] | {"mean_probability": 0} == {
+        "name": "As it is", "amount": "", "n": found["n"], "top1": found["top1"],
+        "top1_interval": found["top1_interval"], "mean_probability": 0,
+    }  # fmt: skip
     assert (found["n"], sum(found["confusion"][1])) == (2, 2)
     (tmp_path / "Roses" / "Rose").rename(tmp_path / "Roses" / "triffid")
     result = flowers("evaluate", trained["checkpoint"], tmp_path / "Roses", "--split", "all")
@@ -109,11 +115,33 @@ def test_a_finished_run_cannot_be_resumed_nor_overwritten(trained: dict, three_k
     assert "already holds a run" in over.stderr
 
 
-def test_runs_lists_what_was_trained(three_kinds: Path) -> None:
+def test_runs_lists_what_was_trained_and_names_deletes_and_restores_it(three_kinds: Path) -> None:
     assert answer("runs") == []
     flowers("train", three_kinds, "--preset", "quick", "--epochs", 1)
     (row,) = answer("runs")
     assert (row["state"], row["variant"], row["epoch"]) == ("finished", "2014", 1)
+    assert main(["runs", "rename", row["run"], "First try", "--json"]) == 0
+    assert main(["runs", "note", row["run"], "Too short."]) == 0
+    (named,) = [runs.summary(run) for run in runs.list_runs()]
+    assert (named["name"], named["note"]) == ("First try", "Too short.")
+    assert main(["runs", "--json", "delete", row["run"]]) == 0
+    assert runs.list_runs() == []
+    assert main(["runs", "restore", row["run"]]) == 0
+    assert [run.id for run in runs.list_runs()] == [row["run"]]
+    assert main(["runs", "delete", "no-such-run"]) == 2
+    assert main(["runs", "empty-trash"]) == 0
+
+
+def test_find_lr_prints_what_it_found_and_leaves_no_run(three_kinds: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(alexnet, "HIDDEN", 64)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # a training process's handlers are not for this one
+    short = [1e-5, 1e-4, 1e-3]
+    monkeypatch.setattr(lr_finder, "rates", lambda settings: short)
+    assert main(["find-lr", str(three_kinds), "--preset", "quick", "--batch-size", "4", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["rates"] == short[: len(found["losses"])]
+    assert {"suggestion", "diverged", "reason"} <= set(found)
+    assert runs.list_runs() == []
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_a_config_of_a_newer_version_is_refused_by_its_unknown_field() -> None:
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="quick, standard, paper-2012"):
+    with pytest.raises(ConfigError, match="quick, standard, small, paper-2012"):
         config.preset("fast")
 
 

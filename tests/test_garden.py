@@ -1,5 +1,6 @@
 """The drawn garden: the same pictures everywhere, thirty kinds that differ, and a data set that only ever grows."""
 
+import functools
 import hashlib
 import subprocess
 import sys
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flowers_core.garden import draw, grow
+from flowers_core.errors import DataError
+from flowers_core.garden import draw, grow, plot
 from flowers_core.garden.traits import TRAITS
+from flowers_core.sources import open_source
 from flowers_core.species import SPECIES
 
 KINDS = [species.name for species in SPECIES]
@@ -113,3 +116,61 @@ def test_another_garden_has_other_pictures(tmp_path):
     first, second = ({p.name: p.read_bytes() for p in (tmp_path / name).rglob("*.jpg")} for name in "ab")
     assert first.keys() == second.keys()
     assert all(first[name] != second[name] for name in first)
+
+
+# The planted garden
+
+
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three kinds at 24 pixels: this is about files."""
+    monkeypatch.setattr(plot.garden, "grow", functools.partial(grow, size=24))
+    monkeypatch.setattr(sys.modules["flowers_core.garden"], "TRAITS", dict(list(TRAITS.items())[:3]))
+
+
+def splits(data: str = "garden") -> dict[str, int]:
+    return open_source(data).counts()
+
+
+def test_the_garden_grows_and_shrinks_and_gives_the_same_pictures(monkeypatch, home):
+    few(monkeypatch)
+    assert splits() == {"train": 12, "valid": 3, "test": 15}
+    first = {path: path.read_bytes() for path in plot.root().rglob("*.jpg")}
+    plot.grow({"train": 6, "valid": 2, "test": 1})
+    assert splits() == {"train": 18, "valid": 6, "test": 3}
+    assert all(path.read_bytes() == content for path, content in first.items())
+    plot.grow(plot.DEFAULT)
+    assert splits() == {"train": 12, "valid": 3, "test": 15}
+
+
+def test_a_growth_that_is_cut_off_leaves_the_garden_as_it_was(monkeypatch, home):
+    few(monkeypatch)
+    before = open_source("garden")
+
+    class Stopped(Exception):
+        pass
+
+    def stop(done, total):
+        if done == 25:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        plot.grow({"train": 9, "valid": 1, "test": 5}, stop)
+    assert len(list((plot.root() / "Train").rglob("*.jpg"))) > 12
+    assert open_source("garden") == before
+    plot.grow({"train": 9, "valid": 1, "test": 5})
+    assert splits()["train"] == 27
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"train": 0, "valid": 1, "test": 1}, {"train": 1}, {"train": 1, "valid": 1, "test": 10**6}]
+)
+def test_a_garden_that_cannot_be_is_refused(wanted, home):
+    with pytest.raises(DataError, match="can't grow"):
+        plot.grow(wanted)
+
+
+@pytest.mark.parametrize("saved", ["", "[]", '{"train": "4"}', '{"train": -1, "valid": 1, "test": 1}'])
+def test_a_damaged_note_of_the_counts_means_the_default(saved, home):
+    (home / "data").mkdir(parents=True)
+    (home / "data" / "garden.json").write_text(saved)
+    assert plot.counts() == plot.DEFAULT

@@ -10,11 +10,62 @@ import pytest
 ROOT = Path(__file__).parent.parent
 CORE = ROOT / "flowers_core"
 LAYERS = [
-    {"errors", "storage", "config", "species"},
-    {"images", "augment", "alexnet", "metrics", "precision", "torchvision_import"},
-    {"garden", "sources", "cache", "dataset", "checkpoint", "runs", "schedule"},
-    {"validate", "head_start", "train", "predict"},
-    {"worker", "evaluate"},
+    {"errors", "storage", "config", "presets", "memory", "species"},
+    {
+        "images",
+        "looks",
+        "augment",
+        "alexnet",
+        "metrics",
+        "calibrate",
+        "overfitting",
+        "chance",
+        "precision",
+        "distributed",
+        "lean",
+        "disturb",
+        "torchvision_import",
+    },
+    {
+        "garden",
+        "sources",
+        "cache",
+        "likeness",
+        "dataset",
+        "checkpoint",
+        "runs",
+        "turns",
+        "trash",
+        "studies",
+        "events",
+        "schedule",
+    },
+    {
+        "validate",
+        "head_start",
+        "loop_state",
+        "keeping",
+        "search",
+        "compress",
+        "train",
+        "lr_finder",
+        "predict",
+        "features",
+        "label_errors",
+        "problems",
+    },
+    {
+        "worker",
+        "importer",
+        "tune",
+        "evaluate",
+        "cross_validate",
+        "compare",
+        "export",
+        "robustness",
+        "explain",
+        "similar",
+    },
     {"__main__", "ui"},
 ]
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
@@ -57,8 +108,12 @@ def test_only_the_ui_knows_streamlit(path: Path) -> None:
 
 def test_torch_is_not_imported_where_it_is_not_needed() -> None:
     light = [
-        "config", "species", "storage", "errors", "metrics", "images", "sources", "sources.library", "cache", "garden",
-        "checkpoint", "runs", "worker", "evaluate", "__main__",
+        "config", "species", "storage", "errors", "metrics", "images", "looks", "sources", "sources.library",
+        "sources.own", "sources.edits", "likeness", "importer", "cache", "garden", "garden.plot",
+        "presets", "memory", "studies", "search", "tune",
+        "features", "label_errors", "problems",
+        "checkpoint", "runs", "turns", "trash", "overfitting", "lr_finder", "worker", "evaluate", "cross_validate",
+        "compare", "export", "__main__",
     ]  # fmt: skip
     light += [f"ui.{path.stem}" for path in (CORE / "ui").glob("*.py") if path.stem != "__init__"]
     code = "import importlib, sys\n" + "".join(f"importlib.import_module('flowers_core.{name}')\n" for name in light)

@@ -12,19 +12,24 @@ BLOCKS = re.findall(r"```\n(.*?)```", README, re.DOTALL)
 
 
 def test_command_one_installs_and_starts_the_app() -> None:
-    install, start = (part.strip() for part in BLOCKS[0].split("&&"))
+    install, start = BLOCKS[1].splitlines()
     assert install == "python -m pip install -r requirements.txt"
     assert start == "python -m streamlit run streamlit_app.py"
     assert (REPOSITORY / "streamlit_app.py").exists()
 
 
 def test_command_two_is_what_ci_runs() -> None:
-    install, test = (part.strip() for part in BLOCKS[1].split("&&"))
+    install, test = BLOCKS[2].splitlines()
     script = (REPOSITORY / ".ci" / "run").read_text()
     assert "pip install --quiet -r requirements-dev.txt" in script
     assert install == "python -m pip install -r requirements-dev.txt"
     assert test == "python -m pytest"
     assert script.rstrip().endswith(test)
+
+
+def test_commands_run_in_every_shell_as_they_stand() -> None:
+    assert BLOCKS[0].splitlines()[0].startswith("git clone ")
+    assert not any("&&" in block for block in BLOCKS), "Windows PowerShell 5 knows no &&"
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])

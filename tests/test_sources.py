@@ -220,7 +220,7 @@ def test_what_holds_too_little_is_refused_with_its_place_and_a_way_out(names, me
 
 
 @pytest.mark.parametrize(
-    "data", ["", "  ", "/nowhere", "a\0b", "x" * 5000, "~nobody-here/photos", "https://drive.google.com/x"]
+    "data", ["", "  ", "/nowhere", "a\0b", "x" * 5000, "~nobody-here/photos", "httpx://drive.google.com/x"]
 )
 def test_a_place_that_is_none_is_refused(data):
     with pytest.raises(DataError, match=r"no such|No photos|kind\(s\)"):

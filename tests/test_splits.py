@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from source_trees import PAIR, splits_of, tree, zipped
 
 from flowers_core.errors import StorageError
-from flowers_core.sources import Photo, library, open_source, splits
+from flowers_core.sources import Photo, Plan, library, open_source, splits
 
 
 def photos(n: int, label: int = 0) -> list[Photo]:
@@ -23,9 +23,9 @@ def photos(n: int, label: int = 0) -> list[Photo]:
      (9, 7, 1, 1), (10, 6, 2, 2), (100, 70, 15, 15)],
 )  # fmt: skip
 def test_every_kind_is_divided_alike(n, train, valid, test):
-    both = Counter(splits.divide(photos(n) + photos(n, 1), {}, make_test=True).values())
+    both = Counter(splits.divide(photos(n) + photos(n, 1), {}, Plan()).values())
     assert both == Counter(train=2 * train, valid=2 * valid, test=2 * test)
-    without_test = Counter(splits.divide(photos(n), {}, make_test=False).values())
+    without_test = Counter(splits.divide(photos(n), {}, Plan(make_test=False)).values())
     assert without_test == Counter(train=train + test, valid=valid)
 
 
@@ -48,7 +48,7 @@ def test_photos_keep_their_split_while_others_come_and_go(changes):
             present[name] = label
         else:
             present.pop(name, None)
-        now = splits.divide([Photo(n, Path("x"), k, "") for n, k in present.items()], before, make_test=True)
+        now = splits.divide([Photo(n, Path("x"), k, "") for n, k in present.items()], before, Plan())
         assert now.keys() == present.keys()
         moved = {n for n in now if before.get(n, now[n]) != now[n]}
         for kind in set(present.values()):
@@ -98,13 +98,23 @@ def test_a_home_that_cannot_be_written_does_not_keep_a_folder_from_being_read(tm
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{}", "null", "[1, null, {}]", '[{"id": 1, "name": 2, "data": 3}]', '[{"id": "x"}]']
+    "content",
+    [
+        "",
+        "{}",
+        "null",
+        "[1]",
+        '{"name": 2, "place": "/x"}',
+        '{"name": "x", "added": 1}',
+        '{"added": "now"}',
+        "\x00\xff",
+    ],
 )
-def test_a_damaged_list_of_sets_is_no_reason_to_fail(content, home, tmp_path):
-    (home / "data").mkdir(parents=True)
-    (home / "data/sets.json").write_text(content)
+def test_a_damaged_card_is_no_reason_to_fail(content, home, tmp_path):
+    (home / "data/sets/damaged").mkdir(parents=True)
+    (home / "data/sets/damaged/card.json").write_text(content, encoding="latin-1")
     assert library.known_sets() == list(library.BUILT_IN)
     added = library.remember(tmp_path, "mine")
     assert library.known_sets() == [added, *library.BUILT_IN]
-    library.forget(added.id)
+    library.delete(added.id)
     assert library.known_sets() == list(library.BUILT_IN)

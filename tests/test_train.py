@@ -11,10 +11,10 @@ import pytest
 import torch
 from conftest import draw_set
 
-from flowers_core import alexnet, checkpoint, config, evaluate, runs, train
+from flowers_core import alexnet, chance, checkpoint, config, evaluate, keeping, runs, train
 from flowers_core.cache import decode_source
 from flowers_core.config import TrainConfig
-from flowers_core.errors import CheckpointError, DataError, RunError, StorageError, TrainingError
+from flowers_core.errors import CheckpointError, DataError, DivergedError, RunError, StorageError
 from flowers_core.runs import Run
 from flowers_core.schedule import learning_rate
 from flowers_core.sources import open_source
@@ -92,10 +92,16 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_bits(decoded, tmp_path: Pa
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
+def test_the_head_start_leaves_every_layer_to_be_trained(decoded, tmp_path: Path) -> None:
+    settings = replace(QUICK, head="least-squares", features_lr=1.0)
+    loop = train._Fit(settings, decoded, new_run(settings, tmp_path / "run"), lambda: "")
+    assert all(parameter.requires_grad for parameter in loop.state.network.parameters())
+
+
 def test_every_step_has_chance_of_its_own() -> None:
     """Torch's generator reads 32 bits of a seed: seeds that differ only above them repeat the same step for ever."""
     draws = {
-        torch.rand(4, generator=train._generator(seed, purpose, count)).numpy().tobytes()
+        torch.rand(4, generator=chance.generator(seed, purpose, count)).numpy().tobytes()
         for seed in (1, 2)
         for purpose in ("order", "augment")
         for count in range(500)
@@ -148,8 +154,30 @@ def test_a_class_without_training_photos_is_named(tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_stops_with_the_step_and_keeps_the_last_good_checkpoint(decoded, tmp_path) -> None:
     wild = replace(QUICK, lr=10.0, features_lr=10.0, warmup=0.0, clip=0.0, epochs=50)
     run = new_run(wild, tmp_path / "run")
-    with pytest.raises(TrainingError, match=r"at step \d+ .*smaller learning rate|not a finite number"):
+    with pytest.raises(DivergedError, match=r"not a finite number|at step \d+ .*learning rate of 10 .*clipping is off"):
         fit(wild, decoded, run)
+    assert not run.checkpoint_path.exists(), "no epoch was complete, and broken weights are no model"
+
+
+@pytest.mark.parametrize("where", ["a step", "validation"])
+def test_after_ruin_the_model_of_the_last_good_epoch_is_kept(
+    where: str, decoded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(QUICK, epochs=5)
+    run = new_run(settings, tmp_path / "run")
+    healthy = train.learning_rate
+    ruined_at = 7 if where == "a step" else 8  # of nine steps in three epochs: with 8, validation meets NaN first
+    monkeypatch.setattr(train, "learning_rate", lambda c, step, n: 1e30 if step >= ruined_at else healthy(c, step, n))
+    monkeypatch.setattr(keeping, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(keeping, "SAVE_SHARE", 1e9)
+    with pytest.raises(DivergedError, match=r"The model of epoch [12] is kept"):
+        fit(settings, decoded, run)
+    network, card = checkpoint.load(run.checkpoint_path)
+    assert card.results["epoch"] in (1, 2)
+    assert 0 <= card.results["valid_accuracy"] <= 1
+    assert all(torch.isfinite(tensor).all() for tensor in network.state_dict().values())
+    assert not run.resume_path.exists(), "going on would end the same way"
+    assert [record["epoch"] for record in run.metrics()[0] if record["kind"] == "epoch"] == [1, 2]
 
 
 def test_without_validation_photos_the_last_epoch_counts(tmp_path: Path) -> None:
@@ -220,6 +248,34 @@ def test_the_cards_accuracy_is_that_of_the_model_that_answers(decoded, tmp_path:
     source = open_source(decoded.source.root)
     report = evaluate.evaluate(run.checkpoint_path, source, "valid")
     assert result.best_accuracy == run.status().best_accuracy == pytest.approx(report.top1.value)
+
+
+def test_clipping_shortens_long_gradients_only(decoded, tmp_path: Path) -> None:
+    """One step of plain SGD at a rate of 1 moves the weights by the gradient: its length is the step's."""
+
+    def moved(clip: float) -> float:
+        settings = replace(QUICK, optimizer="sgd-2012", momentum=0.0, weight_decay=0.0, lr=1.0, features_lr=1.0,
+                           warmup=0.0, schedule="constant", clip=clip)  # fmt: skip
+        loop = train._Fit(settings, decoded, new_run(settings, tmp_path / str(clip)), lambda: "")
+        before = {name: tensor.clone() for name, tensor in loop.state.network.named_parameters()}
+        loop._train_step()
+        squares = [(tensor - before[name]).pow(2).sum() for name, tensor in loop.state.network.named_parameters()]
+        return torch.stack(squares).sum().sqrt().item()
+
+    free = moved(0.0)
+    assert moved(free / 2) == pytest.approx(free / 2, rel=1e-3)
+    assert moved(free * 2) == pytest.approx(free, rel=1e-3)
+
+
+def test_an_epochs_rise_is_measured_photo_by_photo_from_the_best_one(decoded, tmp_path: Path) -> None:
+    run = new_run(replace(QUICK, epochs=4), tmp_path / "run")
+    fit(run.config(), decoded, run)
+    epochs = [record for record in run.metrics()[0] if record["kind"] == "epoch"]
+    best = epochs[0]["valid_loss"]
+    for epoch in epochs:
+        assert epoch["valid_rise"] == pytest.approx(epoch["valid_loss"] - best, abs=1e-4)
+        assert epoch["valid_rise_error"] >= 0
+        best = min(best, epoch["valid_loss"]) if epoch["valid_loss"] < best - train.LEAST_GAIN else best
 
 
 def test_metrics_are_plain_json_lines(decoded, tmp_path: Path) -> None:

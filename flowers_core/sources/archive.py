@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from flowers_core.errors import DataError
 from flowers_core.sources.records import printable
-from flowers_core.storage import data_dir, explain_disk_errors, replacing_folder
+from flowers_core.storage import data_dir, explain_disk_errors, replacing_folder, sole_maker
 
 MAX_BYTES = 20 * 2**30
 """Unpacked size above which a zip is refused."""
@@ -43,16 +43,29 @@ def unpacked(path: Path, progress=None) -> Path:
     folder = data_dir() / "imports" / digest
     if folder.is_dir():
         return folder
+    with explain_disk_errors(folder), sole_maker(folder.parent), replacing_folder(folder) as place:
+        unpack(path, place, progress)
+    return folder
+
+
+def unpack(path: Path, place: Path, progress=None) -> None:
+    """Unpacks the zip into a folder that is there and empty. What is half unpacked is the caller's to remove.
+
+    Raises:
+        DataError: as `unpacked`.
+        OSError: the disk is full or read-only.
+    """
+    with open(path, "rb") as file:
+        if not zipfile.is_zipfile(file):
+            raise DataError("This file is not a zip, or it is cut off", path, _HINT)
     with _explain_zip_errors(path):
         archive = zipfile.ZipFile(path)
     with archive:
         members = _checked(archive, path)
-        with explain_disk_errors(folder), replacing_folder(folder) as place:
-            for done, (name, member) in enumerate(members.items()):
-                if progress and done % 50 == 0:
-                    progress("Unpacking the photos", done, len(members))
-                _unpack(archive, member, place.joinpath(*name.parts), path)
-    return folder
+        for done, (name, member) in enumerate(members.items()):
+            if progress and done % 20 == 0:
+                progress("Unpacking the photos", done, len(members))
+            _unpack(archive, member, place.joinpath(*name.parts), path)
 
 
 def _checked(archive: zipfile.ZipFile, path: Path) -> dict[PurePosixPath, zipfile.ZipInfo]:
@@ -65,7 +78,7 @@ def _checked(archive: zipfile.ZipFile, path: Path) -> dict[PurePosixPath, zipfil
             raise DataError("The zip holds a file that would land outside of its folder", where, _HINT)
         if member.flag_bits & 1:
             raise DataError("The zip is encrypted", path, "Make a zip without a password.")
-        if PurePosixPath(name).parts and not name.endswith("/"):
+        if PurePosixPath(name).parts and not name.endswith("/") and "__MACOSX" not in PurePosixPath(name).parts:
             members[PurePosixPath(name)] = member
     size = sum(member.file_size for member in members.values())
     if size > MAX_BYTES or size > MAX_RATIO * path.stat().st_size or len(members) > MAX_FILES:

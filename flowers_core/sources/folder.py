@@ -1,6 +1,7 @@
-"""Reads folders: Train/Valid[/Test] with one folder per kind in each, or folders of kinds alone."""
+"""Reads folders: Train/Valid[/Test] with one folder per kind in each, the other way round, or kinds alone."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from flowers_core.errors import DataError
@@ -18,12 +19,17 @@ SPLIT_NAMES = {
 _LITTER = {"thumbs.db", "desktop.ini", "__macosx"}
 _ACCEPTED = (
     "Accepted are a folder with Train and Valid (and Test) folders that hold one folder per kind of flower, "
-    "or a folder that holds one folder per kind."
+    "or a folder that holds one folder per kind (with Train and Valid inside, if you like)."
 )
 
 
-def read(root: Path, name: str | None = None) -> Source:
+def read(root: Path, name: str | None = None, *, divide: bool = True) -> Source:
     """Lists the photos below `root`. Missing splits are made (stratified, seeded) and saved.
+
+    Args:
+        root: the folder.
+        name: of the source; the folder's when None.
+        divide: False leaves photos without a split as they are, and saves nothing: for a look before an import.
 
     Raises:
         DataError: no class folders, or no photo in any of them.
@@ -34,37 +40,50 @@ def read(root: Path, name: str | None = None) -> Source:
     problems: list[Problem] = []
     found: list[tuple[str, str, Path, str]] = []  # split ("" when unknown), class folder, file, name below root
     tops = _folders(inner)
-    splits = {_split_of(top) for top in tops if _split_of(top)}
-    for top in tops:
-        split = _split_of(top)
-        if splits and not split:
-            problems.append(Problem(_shown(top, inner), "not a Train, Valid or Test folder, so left out"))
-            continue
-        for kind in _folders(top) if split else [top]:
-            found.append((split, kind.name, kind, ""))  # remembers kinds without photos
-            found += [(split, kind.name, file, _shown(file, inner)) for file in _photos(kind, inner, problems)]
-    for place in (inner, *(top for top in tops if _split_of(top))):
-        problems += [
-            Problem(_shown(file, inner), "lies beside the kinds' folders, so its kind is unknown")
-            for file in _loose_photos(place)
-        ]
+    for split, kind, folder in _kinds(tops, inner, problems):
+        found.append((split, kind, folder, ""))  # remembers kinds without photos
+        found += [(split, kind, file, shown) for file, shown in _photos(folder, inner, problems)]
+    by_split = [top for top in tops if _split_of(top)]
+    by_kind = [] if by_split else [top for top in tops if _is_divided(top)]
+    for place in (inner, *by_split, *by_kind):
+        what = "its kind's Train and Valid, so its split" if place in by_kind else "the kinds' folders, so its kind"
+        problems += [Problem(_shown(file, inner), f"lies beside {what} is unknown") for file in _loose_photos(place)]
     given = {split for split, _, _, shown in found if shown and split}
     if not any(shown for *_, shown in found):
         detail = f" ({problems[0].path}: {problems[0].reason})" if problems else ""
         raise DataError(f"No photos found{detail}", root, _ACCEPTED)
 
     shown_as: dict[str, str] = {}
-    for _, kind, _, _ in found:
-        shown_as.setdefault(class_key(kind), class_name(kind))
+    key_of = {kind: class_key(kind) for kind in dict.fromkeys(kind for _, kind, _, _ in found)}
+    for kind, key in key_of.items():
+        shown_as.setdefault(key, class_name(kind))
     classes = sorted(shown_as.values(), key=natural_order)
-    label_of = {key: classes.index(shown) for key, shown in shown_as.items()}
+    label_of = {kind: classes.index(shown_as[key]) for kind, key in key_of.items()}
     photos = [
-        Photo(shown, path, label_of[class_key(kind)], split)
+        Photo(shown, path, label_of[kind], split)
         for split, kind, path, shown in sorted(found, key=lambda row: natural_order(row[3]))
         if shown
     ]
     source = Source(name or root.name, root, tuple(classes), tuple(photos), tuple(problems), "the folders")
-    return assign(source, given=given)
+    return assign(source, given=given) if divide else source
+
+
+def _kinds(tops: list[Path], root: Path, problems: list[Problem]) -> Iterator[tuple[str, str, Path]]:
+    """Each folder of photos with its split and its kind; what fits in nowhere is noted in `problems`."""
+    by_split, by_kind = any(map(_split_of, tops)), any(map(_is_divided, tops))
+    for top in tops:
+        if by_split and not _split_of(top):
+            problems.append(Problem(_shown(top, root), "not a Train, Valid or Test folder, so left out"))
+        elif by_split:
+            yield from ((_split_of(top), kind.name, kind) for kind in _folders(top))
+        elif by_kind:
+            for below in _folders(top):
+                if _split_of(below):
+                    yield _split_of(below), top.name, below
+                else:
+                    problems.append(Problem(_shown(below, root), "not a Train, Valid or Test folder, so left out"))
+        else:
+            yield "", top.name, top
 
 
 def unwrapped(root: Path) -> Path:
@@ -73,6 +92,8 @@ def unwrapped(root: Path) -> Path:
     for _ in range(4):
         inside = _folders(inner)
         if any(_split_of(folder) for folder in inside):
+            break
+        if sum(map(_is_divided, inside)) > 1:  # kinds with Train and Valid inside each
             break
         sets = [folder for folder in inside if "train" in map(_split_of, _folders(folder))]
         if len(sets) != 1:
@@ -95,13 +116,21 @@ def _is_folder(entry: os.DirEntry) -> bool:
         return False
 
 
+def _is_divided(folder: Path) -> bool:
+    """Does the folder hold Train, Valid or Test folders?"""
+    return any(map(_split_of, _folders(folder)))
+
+
 def _split_of(folder: Path) -> str:
     """The split that a folder's name means, or ""."""
     return SPLIT_NAMES.get(folder.name.strip().casefold(), "")
 
 
-def _photos(kind: Path, root: Path, problems: list[Problem]) -> list[Path]:
-    """The photos anywhere below a class folder; what is not a photo is noted in `problems`."""
+def _photos(kind: Path, root: Path, problems: list[Problem]) -> list[tuple[Path, str]]:
+    """The photos anywhere below a class folder, with their names below root; what is none is noted in `problems`.
+
+    There may be a hundred thousand, so what is the same for all of a folder is computed once.
+    """
     photos = []
 
     def note(path: str | Path, reason: str) -> None:
@@ -114,13 +143,16 @@ def _photos(kind: Path, root: Path, problems: list[Problem]) -> list[Path]:
         for name in subfolders:
             if Path(folder, name).is_symlink():
                 note(Path(folder, name), "a link to a folder, so left out")
+        place = Path(folder)
+        below = place.relative_to(root).as_posix()
         for name in sorted(files):
-            path = Path(folder, name)
             if _is_litter(name):
                 continue
-            if path.suffix.casefold() in SUFFIXES:
-                photos.append(path)
+            stem, dot, ending = name.rpartition(".")
+            if stem and (dot + ending).casefold() in SUFFIXES:
+                photos.append((place / name, printable(f"{below}/{name}")))
             else:
+                path = place / name
                 note(path, f"not a photo ({printable(path.suffix) or 'no ending'})")
     return photos
 

@@ -1,12 +1,17 @@
 """The records that every source is read into."""
 
+import gc
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from flowers_core import species
+
+_DIGITS = re.compile(r"(\d+)")
 
 SPLITS = ("train", "valid", "test")
 """Train fits the weights, valid chooses between runs and epochs, test is opened once at the end."""
@@ -43,6 +48,33 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """How the app divides photos that come without a split.
+
+    Args:
+        valid, test: shares of each kind's photos (0 to 1), or with `per_kind` numbers of photos of each kind.
+        per_kind: whether they are numbers.
+        seed: another one gives another choice of photos.
+        make_test: False where the folders decided about test photos, so that only valid is cut out of train.
+    """
+
+    valid: float = 0.15
+    test: float = 0.15
+    per_kind: bool = False
+    seed: int = 0
+    make_test: bool = True
+
+    def wanted(self, n: int) -> dict[str, int]:
+        """Photos of a kind with `n` that valid and test are to get; at least one stays for train."""
+        return {"valid": self._part(self.valid, n, 2), "test": self._part(self.test, n, 3) if self.make_test else 0}
+
+    def _part(self, amount: float, n: int, least: int) -> int:
+        if amount <= 0 or n < least:
+            return 0
+        return int(amount) if self.per_kind else max(1, round(amount * n))
+
+
+@dataclass(frozen=True)
 class Source:
     """Photos of several kinds of flowers, with a split.
 
@@ -53,6 +85,7 @@ class Source:
         photos: sorted by name.
         problems: files left out.
         split_origin: who decided the split, for people ("the folders", "Flowers-102", "this app (seed 0)").
+        plan: how the app made the split, None where it was given.
     """
 
     name: str
@@ -61,6 +94,7 @@ class Source:
     photos: tuple[Photo, ...]
     problems: tuple[Problem, ...]
     split_origin: str
+    plan: Plan | None = None
 
     def counts(self) -> dict[str, int]:
         """Photos per split, in the order of SPLITS."""
@@ -69,11 +103,30 @@ class Source:
     @property
     def key(self) -> str:
         """Names the source's saved state (decoded cache, split): two folders never share it."""
-        return hashlib.blake2b(str(self.root.resolve()).encode(errors="surrogateescape"), digest_size=8).hexdigest()
+        return state_key(self.root)
+
+
+def state_key(root: Path) -> str:
+    """The `key` of the source that is read from this folder."""
+    return hashlib.blake2b(str(root.resolve()).encode(errors="surrogateescape"), digest_size=8).hexdigest()
+
+
+@contextmanager
+def making_many() -> Iterator[None]:
+    """Around making a hundred thousand records: Python would look through all of them for garbage again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def printable(name: str) -> str:
     """A file's name as text that can be shown on one line and saved: no control characters, no broken encoding."""
+    if name.isprintable():
+        return name
     return "".join(ascii(c)[1:-1] if unicodedata.category(c) in ("Cc", "Cs") else c for c in name)
 
 
@@ -93,8 +146,8 @@ def class_key(name: str) -> str:
 
 def natural_order(name: str) -> tuple:
     """Sorts by letters without case, and numbers by their size: 2 before 10. Different names never tie."""
-    parts = re.split(r"(\d+)", _composed(name).casefold())
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part], name
+    parts = _DIGITS.split(_composed(name).casefold())
+    return [(0, int(part), "") if k % 2 else (1, 0, part) for k, part in enumerate(parts) if part], name
 
 
 def _words(name: str) -> str:
@@ -109,4 +162,4 @@ def _plain(name: str) -> str:
 
 def _composed(name: str) -> str:
     """Accents joined with their letters: a Mac's zip has them apart, and is to mean the same."""
-    return unicodedata.normalize("NFC", name)
+    return name if name.isascii() else unicodedata.normalize("NFC", name)

@@ -1,17 +1,17 @@
-"""Makes the splits that a source lacks: stratified, seeded, saved, and stable when photos are added."""
+"""Makes the splits that a source lacks: stratified, seeded, saved, stable when photos are added, copies on one side."""
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 from flowers_core.errors import StorageError
-from flowers_core.sources.records import SPLITS, Photo, Source
+from flowers_core.sources.records import SPLITS, Photo, Plan, Source
 from flowers_core.storage import data_dir, read_json, write_json
 
-SEED = 0
-SHARE = 0.15
-"""Share of each kind's photos that goes to valid, and the same again to test; never the last training photo."""
+FEW = 8
+"""With at most this many photos per kind a validation photo or two says little, and cross-validation is offered."""
 
 
 def assign(source: Source, given: set[str]) -> Source:
@@ -24,42 +24,170 @@ def assign(source: Source, given: set[str]) -> Source:
     """
     if given and ("valid" in given or "train" not in given):
         return source
+    saved = _Saved(source)
+    plan = replace(saved.plan, make_test=not given)
     undecided = [photo for photo in source.photos if photo.split == "train" or not photo.split]
-    make_test = not given
-    path = data_dir() / "splits" / f"{source.key}.json"
-    saved = read_json(path, {})
-    before = saved.get("photos") if isinstance(saved, dict) else None
-    before = before if isinstance(before, dict) else {}
-    split_of = divide(undecided, before, make_test)
-    remembered = before | split_of  # photos that are away for now come back to their split
-    if remembered != before:
+    split_of = divide(undecided, saved.photos, plan)
+    remembered = saved.photos | split_of  # photos that are away for now come back to their split
+    if remembered != saved.photos:
         # On a read-only disk the same seed gives the same split next time, as long as no photo is added.
         with suppress(StorageError):
-            write_json(path, {"seed": SEED, "share": SHARE, "photos": remembered})
-    photos = tuple(replace(photo, split=split_of.get(photo.name, photo.split)) for photo in source.photos)
-    who = f"this app (seed {SEED})"
-    return replace(source, photos=photos, split_origin=who if make_test else f"the folders, valid by {who}")
+            saved.write(plan, remembered, saved.checked)
+    return _with(source, split_of, plan)
 
 
-def divide(photos: list[Photo], before: dict[str, str], make_test: bool) -> dict[str, str]:
+def divide(photos: list[Photo], before: dict[str, str], plan: Plan, group_of: dict[str, int] | None = None) -> dict:
     """A split for each photo's name. Photos in `before` keep theirs; new ones fill up what is short.
 
-    A kind with one photo has it in train, with two one is in valid, from three on test gets one too.
+    By the usual plan a kind with one photo has it in train, with two one is in valid, from three on test gets one.
+
+    Args:
+        photos: of all kinds.
+        before: splits of some of the names.
+        plan: how many photos go where.
+        group_of: a number for each name with near copies; those of one number in one kind stay together.
     """
     result = {photo.name: before[photo.name] for photo in photos if before.get(photo.name) in SPLITS}
     kinds: dict[int, list[str]] = defaultdict(list)
     for photo in photos:
         kinds[photo.label].append(photo.name)
     for names in kinds.values():
-        part = max(1, round(SHARE * len(names)))
-        wanted = {"valid": part if len(names) >= 2 else 0, "test": part if make_test and len(names) >= 3 else 0}
+        wanted = plan.wanted(len(names))
         new = sorted(name for name in names if name not in result)
-        random.Random(f"{SEED}:{len(names)}:{new}").shuffle(new)
+        units = _units(new, group_of or {})
+        # The seed comes first, then what it is to shuffle, so that kinds and sizes don't repeat each other's choice.
+        random.Random(f"{plan.seed}:{len(names)}:{new}").shuffle(units)
         for split, count in wanted.items():
             missing = count - sum(result.get(name) == split for name in names)
-            for _ in range(min(missing, len(new))):
-                result[new.pop()] = split
-        result.update(dict.fromkeys(new, "train"))
+            chosen = _chosen(units, missing, keep=0 if "train" in map(result.get, names) else 1)
+            result.update(dict.fromkeys((name for unit in chosen for name in unit), split))
+            units = [unit for unit in units if unit[0] not in result]
+        result.update(dict.fromkeys((name for unit in units for name in unit), "train"))
         if "train" not in map(result.get, names):  # its training photos were deleted; test gives one before valid
             result[min(names, key=lambda name: (result[name], name))] = "train"
     return result
+
+
+def keep_together(source: Source, group_of: dict[str, int]) -> Source:
+    """The source with near copies in one split each, and saved so; others keep their split.
+
+    The first time, the kinds concerned are divided anew with their copies known. Later a copy that was added
+    joins the others. Photos whose split is not the one that the app gave them (somebody moved them) stay put.
+    """
+    if source.plan is None:
+        return source
+    saved = _Saved(source)
+    ours = [photo for photo in source.photos if saved.photos.get(photo.name, photo.split) == photo.split]
+    ours = [photo for photo in ours if photo.split != "test" or source.plan.make_test]
+    split_of = {photo.name: photo.split for photo in ours}
+    torn = _torn(split_of, group_of)
+    if torn and not saved.checked:
+        kinds = {photo.label for photo in ours if group_of.get(photo.name) in torn}
+        anew = [photo for photo in ours if photo.label in kinds]
+        split_of |= divide(anew, {}, source.plan, group_of)
+        torn = _torn(split_of, group_of)  # copies filed under two kinds
+    for names in torn.values():
+        count = Counter(split_of[name] for name in names)
+        split_of |= dict.fromkeys(names, max(SPLITS, key=lambda split: (count[split], -SPLITS.index(split))))
+    if torn or not saved.checked:
+        with suppress(StorageError):
+            saved.write(source.plan, saved.photos | split_of, True)
+    return _with(source, split_of, source.plan)
+
+
+def preview(source: Source, plan: Plan, group_of: dict[str, int]) -> dict[str, str]:
+    """The split that `change` would give to each photo's name. Photos of a given test folder keep theirs."""
+    undecided = [photo for photo in source.photos if photo.split != "test" or plan.make_test]
+    split_of = divide(undecided, {}, plan, group_of)
+    for names in _torn(split_of, group_of).values():  # one file under two kinds: train, where it does least harm
+        split_of |= dict.fromkeys(names, "train")
+    return split_of
+
+
+def change(source: Source, plan: Plan, group_of: dict[str, int]) -> None:
+    """Divides anew by another plan and saves it; the next opening of the source finds it.
+
+    Raises:
+        StorageError: the disk is full or read-only.
+    """
+    saved = _Saved(source)
+    saved.write(plan, saved.photos | preview(source, plan, group_of), True)
+
+
+def is_small(source: Source) -> bool:
+    """Is cross-validation the better way to learn how good a model is? (At most FEW photos per kind, on average.)"""
+    return 0 < len(source.photos) <= FEW * len(source.classes)
+
+
+def saved_path(key: str) -> Path:
+    """The file with the split that the app made for the source of this key."""
+    return data_dir() / "splits" / f"{key}.json"
+
+
+class _Saved:
+    """What is on disk of a source's split; damaged parts count as not there."""
+
+    def __init__(self, source: Source):
+        self.path = saved_path(source.key)
+        content = read_json(self.path)
+        content = content if isinstance(content, dict) else {}
+        photos = content.get("photos")
+        self.photos: dict[str, str] = photos if isinstance(photos, dict) else {}
+        self.checked = content.get("copies_checked") is True
+        self.plan = Plan()
+        if isinstance(content.get("plan"), dict):
+            with suppress(TypeError, ValueError):
+                self.plan = _sound(Plan(**content["plan"]))
+
+    def write(self, plan: Plan, photos: dict[str, str], checked: bool) -> None:
+        write_json(self.path, {"plan": asdict(plan), "copies_checked": checked, "photos": photos})
+
+
+def _sound(plan: Plan) -> Plan:
+    if type(plan.seed) is not int or type(plan.per_kind) is not bool or type(plan.make_test) is not bool:
+        raise ValueError
+    if not all(isinstance(part, int | float) and 0 <= part <= 10**6 for part in (plan.valid, plan.test)):
+        raise ValueError
+    return plan
+
+
+def _units(names: list[str], group_of: dict[str, int]) -> list[list[str]]:
+    """Names that stay together, in the order of their first."""
+    units: dict[object, list[str]] = defaultdict(list)
+    for name in names:
+        units[group_of.get(name, name)].append(name)
+    return list(units.values())
+
+
+def _chosen(units: list[list[str]], missing: int, keep: int) -> list[list[str]]:
+    """Units from the end with `missing` names together, as nearly as they allow; `keep` of them stay at least."""
+    chosen: list[list[str]] = []
+    left = missing
+    for unit in reversed(units):
+        if len(units) - len(chosen) <= keep:
+            break
+        if len(unit) <= left:
+            chosen.append(unit)
+            left -= len(unit)
+    if missing > 0 and not chosen and len(units) > keep:
+        chosen.append(min(reversed(units), key=len))
+    return chosen
+
+
+def _torn(split_of: dict[str, str], group_of: dict[str, int]) -> dict[int, list[str]]:
+    """The names in each group that lies in more than one split."""
+    groups: dict[int, list[str]] = defaultdict(list)
+    for name, group in group_of.items():
+        if name in split_of:
+            groups[group].append(name)
+    return {group: names for group, names in groups.items() if len({split_of[name] for name in names}) > 1}
+
+
+def _with(source: Source, split_of: dict[str, str], plan: Plan) -> Source:
+    photos = tuple(
+        photo if split_of.get(photo.name, photo.split) == photo.split else replace(photo, split=split_of[photo.name])
+        for photo in source.photos
+    )
+    who = f"this app (seed {plan.seed})"
+    origin = who if plan.make_test else f"the folders, valid by {who}"
+    return replace(source, photos=photos, split_origin=origin, plan=plan)

@@ -1,66 +1,146 @@
 """Ways to bring in one's own photos."""
 
-import re
-import secrets
-import shutil
 from pathlib import Path
 
 import streamlit as st
 
+from flowers_core import importer
 from flowers_core.errors import FlowersError
-from flowers_core.sources import library, open_source
-from flowers_core.storage import data_dir, explain_disk_errors
+from flowers_core.sources import flowers102, imports, layout, library
+from flowers_core.sources.imports import Wish
+from flowers_core.ui import own_photos
 from flowers_core.ui.choices import is_local, show_error
+
+ONE_BY_ONE = "own"
 
 
 def popover() -> None:
     """A button that opens the ways in."""
     if st.session_state.pop("photos-added", False):
-        st.session_state["add-photos"] = False  # out of the way of what was added
-        st.session_state["folder-path"] = ""
+        st.session_state["add-photos"] = False  # out of the way of what is coming in
+        st.session_state["folder-path"] = st.session_state["drive-link"] = st.session_state["set-name"] = ""
     with st.popover("Add photos", icon=":material/add_photo_alternate:", key="add-photos", on_change="rerun"):
-        st.markdown(
-            "Put your photos into folders: `Train` and `Valid` (and `Test`, if you like), "
-            "in each one folder per kind of flower. Folders of kinds alone are fine too."
+        ways = {
+            way: {"folder": "A folder here"}.get(way, name)
+            for way, name in imports.WAYS.items()
+            if way != "folder" or is_local()
+        }
+        ways[ONE_BY_ONE] = "One by one"
+        way = st.pills(
+            "Photos from", list(ways), format_func=ways.__getitem__, default="zip", required=True, key="way-in"
         )
-        upload = st.file_uploader("A zip of these folders", type="zip", key="zip-upload")
-        if upload is not None and st.button("Add the zip", type="primary", icon=":material/upload:"):
-            _add_zip(upload)
-        if is_local():
-            folder = st.text_input("Or a folder on this computer", placeholder="/home/me/flowers", key="folder-path")
-            if folder and st.button("Add the folder", icon=":material/folder_open:"):
-                _add(Path(folder.strip().strip('"')).expanduser())
+        if way == ONE_BY_ONE:
+            own_photos.panel()
+        else:
+            {"zip": _zip, "folder": _folder, "drive": _drive, "flowers102": _flowers102}[way]()
 
 
-def _add_zip(upload) -> None:
-    name = re.sub(r"[^\w\- ]+", "-", Path(upload.name).stem).strip("- ")[:60] or "photos"
-    folder = data_dir() / "uploads" / secrets.token_hex(4)
-    path = folder / f"{name}.zip"
+def offer_flowers102(place: str = "page") -> None:
+    """The terms of Flowers-102, and its download once somebody has agreed to them."""
+    st.markdown(flowers102.TERMS)
+    kinds = st.radio(
+        "Kinds",
+        list(flowers102.KINDS),
+        format_func=flowers102.KINDS.__getitem__,
+        horizontal=True,
+        key=f"flowers-kinds-{place}",
+    )
+    agreed = st.checkbox("I use the photos for my own study and don't pass them on.", key=f"flowers-agreed-{place}")
+    if st.button(
+        "Download it", type="primary", icon=":material/download:", disabled=not agreed, key=f"flowers-start-{place}"
+    ):
+        _start(Wish("flowers102", "", kinds=kinds))
+
+
+def _layout_hint() -> None:
+    st.caption(
+        "Folders `Train` and `Valid` (and `Test`, if you like), in each one folder per kind of flower. "
+        "Folders of kinds alone are fine too: the app then splits them."
+    )
+
+
+def _name() -> str:
+    return st.text_input("Name of the set", placeholder="As the folder or file", key="set-name", max_chars=60)
+
+
+def _zip() -> None:
+    _layout_hint()
+    upload = st.file_uploader("A zip of these folders", type="zip", key="zip-upload")
+    name = _name()
+    if upload is not None and st.button("Add the zip", type="primary", icon=":material/upload:"):
+        _start(Wish("zip", "", name, shown=upload.name), upload)
+
+
+def _folder() -> None:
+    _layout_hint()
+    folder = st.text_input("A folder on this computer", placeholder="/home/me/flowers", key="folder-path")
+    kinds = ""
+    path = Path(folder.strip().strip('"')).expanduser() if folder.strip() else None
+    if path is not None and _holds_flowers102(path):
+        kinds = st.radio(
+            "This is Oxford Flowers-102",
+            list(flowers102.KINDS), format_func=flowers102.KINDS.__getitem__, horizontal=True, key="folder-kinds",
+        )  # fmt: skip
+    name = _name()
+    if path is not None and st.button("Add the folder", type="primary", icon=":material/folder_open:"):
+        try:
+            known = imports.bring(Wish("folder", str(imports.existing(str(path)).resolve()), name, kinds))
+        except FlowersError as error:
+            show_error(error)
+        except OSError as error:
+            st.error(f"This can't be read ({error.strerror}).", icon=":material/error:")
+        else:
+            show_set(known.id)
+
+
+def _drive() -> None:
+    st.caption(
+        "A folder laid out like that, or a zip of it. In Google Drive choose Share, and under General access "
+        "*Anyone with the link*."
+    )
+    link = st.text_input(
+        "Link", placeholder="https://drive.google.com/drive/folders/…", key="drive-link", max_chars=400
+    )
+    name = _name()
+    if link and st.button("Fetch it", type="primary", icon=":material/cloud_download:"):
+        try:
+            wish = imports.wish_for(link if "://" in link else f"https://{link.strip()}", name)
+        except FlowersError as error:
+            show_error(error)
+        else:
+            _start(wish)
+
+
+def _flowers102() -> None:
+    there = next((known for known in library.known_sets() if known.id == library.FLOWERS102 and known.added), None)
+    if there is None:
+        offer_flowers102("ways")
+    else:
+        st.info("It is here already.")
+        if st.button("Show it", icon=":material/photo_library:"):
+            show_set(there.id)
+
+
+def _start(wish: Wish, upload=None) -> None:
     try:
-        with explain_disk_errors(path):
-            folder.mkdir(parents=True)
-            with open(path, "wb") as file:
-                shutil.copyfileobj(upload, file)
-        added = _add(path)
+        with st.spinner("Taking the zip…" if upload else "Starting…"):
+            job = importer.start(wish, upload)
     except FlowersError as error:
         show_error(error)
-        added = False
-    if not added:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _add(path: Path) -> bool:
-    """Adds what can be opened, and shows it; says what is wrong with what can't."""
-    bar = st.empty()
-
-    def report(what: str, done: int, total: int) -> None:
-        bar.progress(min(1.0, done / max(1, total)), f"{what}: {done:,} of {total:,}")
-
-    try:
-        source = open_source(path, progress=report)
-        known = library.remember(path, source.name)
-    except FlowersError as error:
-        show_error(error)
-        return False
-    st.session_state["new-set"], st.session_state["photos-added"] = known.id, True
+        return
+    st.session_state.setdefault("own-jobs", set()).add(job.id)
+    st.session_state["photos-added"] = True
     st.rerun()
+
+
+def show_set(set_id: str) -> None:
+    """Closes what is open, and shows this set."""
+    st.session_state["new-set"], st.session_state["photos-added"] = set_id, True
+    st.rerun()
+
+
+def _holds_flowers102(path: Path) -> bool:
+    try:
+        return layout.flowers102_root(path) is not None
+    except (OSError, ValueError):
+        return False

@@ -1,20 +1,92 @@
-"""The model's answer to a photo, as a card."""
+"""The model's answer to a photo: worked out once per model and photo, and shown as a card."""
 
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import streamlit as st
 
 from flowers_core import species
 from flowers_core.checkpoint import Card
 from flowers_core.errors import ImageError
-from flowers_core.images import SIDE, SUFFIXES, decode, to_jpeg
+from flowers_core.images import SIDE, SUFFIXES, decode, to_jpeg, to_square
+from flowers_core.sources.records import class_key
+from flowers_core.ui.models import classifier
+from flowers_core.ui.pictures import THUMBNAIL
 from flowers_core.ui.plain import plain
 
 if TYPE_CHECKING:
-    from flowers_core.predict import Classifier, Prediction
+    from PIL import Image
+
+    from flowers_core.predict import Prediction
 
 ENDINGS = tuple(suffix.removeprefix(".") for suffix in SUFFIXES)
 SHOWN_SIDE = 512
+MOST_KEPT, MOST_OPEN = 2000, 4
+"""Answers (a few kilobytes each), and photos with pixels, that a session keeps."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A photo that somebody brought.
+
+    Args:
+        content: the bytes of its file.
+        name: its file's name, "" where that says nothing.
+        right: the kind that it is, where that is known.
+    """
+
+    content: bytes
+    name: str = ""
+    right: str = ""
+
+    @cached_property
+    def digest(self) -> str:
+        return hashlib.blake2b(self.content, digest_size=12).hexdigest()
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A photo with the answer to it, and the photo small as the bytes of a JPEG file (b"" when it can't be read)."""
+
+    picture: Picture
+    prediction: "Prediction"
+    thumbnail: bytes
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A photo's pixels: as shown, as its square, and its width over height."""
+
+    shown: bytes
+    square: np.ndarray
+    aspect: float
+
+
+def answer(model: Path, picture: Picture) -> Answered:
+    """The model's answer, from this session's memory when it was asked before.
+
+    Raises:
+        CheckpointError: the model can't be used.
+    """
+    key = (str(model), model.stat().st_mtime_ns, picture.digest, picture.name)
+    # Without the photo's bytes: a session that has seen many photos would hold them all.
+    return Answered(picture, *kept("answers", key, MOST_KEPT, lambda: _ask(model, picture)))
+
+
+def open_picture(picture: Picture) -> Opened:
+    """The pixels of a photo that can be read; kept while one looks at it."""
+
+    def opened() -> Opened:
+        image = decode(picture.content, want=SIDE)
+        return Opened(_small(image, SHOWN_SIDE), to_square(image), image.width / image.height)
+
+    return kept("open-pictures", picture.digest, MOST_OPEN, opened)
 
 
 def about(card: Card) -> None:
@@ -29,33 +101,72 @@ def about(card: Card) -> None:
         st.text(", ".join(card.classes))
 
 
-def show(network: "Classifier", upload, number: int) -> None:
-    """One photo beside its answer, or why it can't be read."""
+def show(answered: Answered, classes: int) -> None:
+    """The name first, which a phone shows without scrolling; then the photo beside the guesses.
+
+    Args:
+        answered: a photo that could be read.
+        classes: how many kinds the model knows.
+    """
+    _name(answered, classes)
+    left, right = st.columns([2, 3], vertical_alignment="center")
+    left.image(open_picture(answered.picture).shown, width="stretch", alt="The photo")
+    with right:
+        about = species.find(answered.prediction.top[0][0]) if answered.prediction.known else None
+        if about:
+            st.markdown(about.note)
+        for name, probability in answered.prediction.top:
+            st.progress(probability, f"{plain(name)}: {probability:.1%}")
+
+
+def show_unreadable(answered: Answered) -> None:
+    """Why there is no answer, and what to do."""
     with st.container(border=True):
-        try:
-            image = decode(upload.getvalue(), want=SIDE)
-        except ImageError as error:
-            st.text(upload.name)
-            st.error(f"{error.what}. Try a JPEG, PNG, WebP or HEIC photo.", icon=":material/broken_image:")
-            return
-        prediction = network.classify(image, upload.name)
-        left, right = st.columns([2, 3], vertical_alignment="center")
-        shown = image.copy()
-        shown.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
-        left.image(to_jpeg(shown), width="stretch", alt="The photo")
-        if len(upload.name) < 80:
-            left.text(upload.name)
-        with right:
-            _answer(prediction, number)
+        st.text(answered.picture.name or "The photo")
+        st.error(f"{answered.prediction.error}. Try a JPEG, PNG, WebP or HEIC photo.", icon=":material/broken_image:")
 
 
-def _answer(prediction: "Prediction", number: int) -> None:
-    name, probability = prediction.top[0]
-    st.header(plain(name[:1].upper() + name[1:]), anchor=False)
-    about = species.find(name)
-    if about:
-        also = f" · {about.also}" if about.also else ""
-        st.markdown(f"*{about.latin}*{also}")
-        st.caption(about.note)
-    for name, probability in prediction.top:
-        st.progress(probability, f"{plain(name)}: {probability:.1%}")
+def _name(answered: Answered, classes: int) -> None:
+    prediction, right = answered.prediction, answered.picture.right
+    name = prediction.top[0][0]
+    if not prediction.known:
+        st.header(f"Not one of the {classes} kinds, I think", anchor=False)
+        st.markdown("Nearest guesses:")
+    else:
+        st.header(plain(name[:1].upper() + name[1:]), anchor=False)
+        about = species.find(name)
+        if about:
+            also = f"{about.also} · " if about.also else ""
+            st.markdown(f"{also}*{about.latin}*")
+    if right:
+        correct = prediction.known and class_key(right) == class_key(name)
+        icon, colour = ("check_circle", "green") if correct else ("cancel", "orange")
+        st.badge("That is right" if correct else f"It is: {plain(right)}", icon=f":material/{icon}:", color=colour)
+
+
+def _ask(model: Path, picture: Picture) -> tuple["Prediction", bytes]:
+    from flowers_core.predict import Prediction
+
+    try:
+        image = decode(picture.content, want=SIDE)
+    except ImageError as error:
+        return Prediction(picture.name, error=error.what, known=False), b""
+    return classifier(model).classify(image, picture.name), _small(image, THUMBNAIL)
+
+
+def _small(image: "Image.Image", side: int) -> bytes:
+    shown = image.copy()
+    shown.thumbnail((side, side))
+    return to_jpeg(shown)
+
+
+def kept(name: str, key: object, most: int, make: Callable):
+    """What was made before in this session, or made now; the oldest is forgotten. Photos are their viewer's own:
+    a cache of the server would show them to everybody."""
+    store = st.session_state.setdefault(name, OrderedDict())
+    if key not in store:
+        store[key] = make()
+    store.move_to_end(key)
+    while len(store) > most:
+        store.popitem(last=False)
+    return store[key]

@@ -1,4 +1,7 @@
-"""What a training batch looks like after augmentation."""
+"""What the network gets to see of the photos: cut for answering, and varied for training."""
+
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -6,9 +9,25 @@ import streamlit as st
 from flowers_core.cache import DecodedSource
 from flowers_core.config import AUGMENTATIONS
 from flowers_core.images import to_jpeg
+from flowers_core.sources import SPLITS
 from flowers_core.ui.pictures import gallery
 
+if TYPE_CHECKING:
+    from flowers_core.augment import TrainTransform
+
 BATCH = 12
+PLACES = {"photo": "anywhere", "square": "middle", "centre": "centre"}
+
+SLIDERS = {
+    "stretch": ("Stretch", 0.0, 0.6, "How much wider or higher the window may be than it is the other way."),
+    "rotation": ("Rotation (degrees)", 0.0, 90.0, "To either side."),
+    "brightness": ("Brightness", 0.0, 0.8, "Factor between 1 minus and 1 plus this."),
+    "contrast": ("Contrast", 0.0, 0.8, "Factor between 1 minus and 1 plus this."),
+    "saturation": ("Saturation", 0.0, 1.0, "Factor between 1 minus and 1 plus this."),
+    "pca_sd": ("Colour shift", 0.0, 0.5, "Along the main colours of photos, as in the paper of 2012 (there 0.1)."),
+    "erase": ("Erased rectangle", 0.0, 1.0, "How likely a part of the photo is greyed out."),
+}
+"""Field of TrainTransform: label, lowest, highest, help."""
 
 
 def preview(decoded: DecodedSource) -> None:
@@ -22,29 +41,80 @@ def preview(decoded: DecodedSource) -> None:
         same = st.toggle("One photo, many times")
         st.button("Shuffle", icon=":material/shuffle:", on_click=_next_seed)
     seed = st.session_state.get("preview_seed", 0)
-    train = [i for i, photo in enumerate(decoded.source.photos) if photo.split == "train"] or list(
-        range(len(decoded.source.photos))
-    )
-    rng = np.random.default_rng(seed)
-    chosen = rng.choice(train, size=min(BATCH, len(train)), replace=False)
+    train = np.flatnonzero(decoded.splits == SPLITS.index("train"))
+    if not len(train):
+        train = np.arange(len(decoded.entries))
+    chosen = np.random.default_rng(seed).choice(train, size=min(BATCH, len(train)), replace=False)
     if same:
         chosen = np.repeat(chosen[:1], BATCH)
-    names = [decoded.source.classes[decoded.source.photos[i].label] for i in chosen]
-    gallery(_augmented(decoded, chosen, strength, seed), names)
+    from flowers_core.augment import STRENGTHS
+
+    names = [decoded.source.classes[decoded.labels[i]] for i in chosen]
+    gallery(_augmented(decoded, chosen, STRENGTHS[strength], seed), names)
+
+
+def of_photo(decoded: DecodedSource, index: int) -> None:
+    """Variations of one photo, with a slider for every transform."""
+    from flowers_core.augment import STRENGTHS
+
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        strength = st.segmented_control("Begin with", AUGMENTATIONS, default="standard", required=True, key="begin")
+        st.button("Shuffle", icon=":material/shuffle:", on_click=_next_seed)
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        transform = _chosen(STRENGTHS[strength], strength)
+    with right:
+        pictures = _augmented(decoded, np.repeat(index, BATCH), transform, st.session_state.get("preview_seed", 0))
+        gallery(pictures, [""] * BATCH, side=130)
+
+
+def _chosen(start: "TrainTransform", strength: str) -> "TrainTransform":
+    """What the sliders say; each strength has sliders of its own, so that choosing one sets them."""
+    low, high = st.slider(
+        "Window (share of the shorter side)", 0.1, 1.5, (start.window_low, start.window_high), 0.05,
+        key=f"window-{strength}", help="How much of the photo is cut out. Above 1 its edge is mirrored outward.",
+    )  # fmt: skip
+    place = st.segmented_control(
+        "Where the window lies", list(PLACES), format_func=PLACES.__getitem__, default=start.place, required=True,
+        key=f"place-{strength}",
+    )  # fmt: skip
+    mirror = st.toggle("Mirror half of them", start.mirror, key=f"mirror-{strength}")
+    values = {
+        name: st.slider(label, least, most, float(getattr(start, name)), key=f"{name}-{strength}", help=text)
+        for name, (label, least, most, text) in SLIDERS.items()
+    }
+    chosen = replace(start, window_low=low, window_high=high, place=place, mirror=mirror, **values)
+    changed = [f.name for f in fields(chosen) if getattr(chosen, f.name) != getattr(start, f.name)]
+    st.caption(f"Changed from {strength}: {', '.join(changed)}." if changed else f"As {strength} has it.")
+    return chosen
+
+
+def views(decoded: DecodedSource, index: int) -> list[bytes]:
+    """The photo squeezed to a square, and the windows of it that the network answers for, without mirror images."""
+    import torch
+    from PIL import Image
+
+    from flowers_core.augment import EvalTransform, denormalise, eval_views
+
+    transform = EvalTransform(views="scales")
+    square = torch.from_numpy(np.array(decoded.square(index)))[None]
+    found = eval_views(square, torch.tensor([decoded.entries[index].aspect], dtype=torch.float32), transform)[::2]
+    pictures = [square[0].numpy(), *(denormalise(view, transform)[0].numpy() for view in found)]
+    return [to_jpeg(Image.fromarray(picture)) for picture in pictures]
 
 
 def _next_seed() -> None:
     st.session_state["preview_seed"] = st.session_state.get("preview_seed", 0) + 1
 
 
-def _augmented(decoded: DecodedSource, chosen: np.ndarray, strength: str, seed: int) -> list[bytes]:
+def _augmented(decoded: DecodedSource, chosen: np.ndarray, transform: "TrainTransform", seed: int) -> list[bytes]:
     import torch
     from PIL import Image
 
-    from flowers_core.augment import STRENGTHS, EvalTransform, denormalise, train_batch
+    from flowers_core.augment import EvalTransform, denormalise, train_batch
 
     squares = torch.from_numpy(np.stack([decoded.square(i) for i in chosen]))
     aspects = torch.tensor([decoded.entries[i].aspect for i in chosen], dtype=torch.float32)
     base = EvalTransform()
-    images = train_batch(squares, aspects, STRENGTHS[strength], base, torch.Generator().manual_seed(seed))
+    images = train_batch(squares, aspects, transform, base, torch.Generator().manual_seed(seed))
     return [to_jpeg(Image.fromarray(picture)) for picture in denormalise(images, base).numpy()]

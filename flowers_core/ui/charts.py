@@ -7,10 +7,18 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from flowers_core.lr_finder import Finding
+
 TRAIN, VALID = "train", "valid"
 
+ZOOM = "wheel![event.ctrlKey || event.metaKey]"
+"""What zooms a chart: the wheel with Ctrl held, which is also what browsers make of a pinch. The wheel alone scrolls
+the page, as everywhere."""
 
-def curves(records: list[dict], what: str, epochs: int) -> alt.LayerChart:
+HOW_TO_ZOOM = "Ctrl and the mouse wheel zoom a chart, dragging moves it, a double click shows all of it again."
+
+
+def curves(records: list[dict], what: str, epochs: int, parted: int | None = None) -> alt.LayerChart:
     """Loss or accuracy over epochs, of train and valid.
 
     The chart's specification is the same at every call and only its data grows: the browser then swaps the
@@ -20,6 +28,7 @@ def curves(records: list[dict], what: str, epochs: int) -> alt.LayerChart:
         records: a run's metrics.
         what: "loss" or "accuracy".
         epochs: how many there will be; the axis shows all of them from the start.
+        parted: the epoch from which on training and validation part, marked by a line.
     """
     steps = [(r["epoch"], r[what]) for r in records if r["kind"] == "step" and what in r]
     ends = [
@@ -53,7 +62,7 @@ def curves(records: list[dict], what: str, epochs: int) -> alt.LayerChart:
     ]
     faint = pd.DataFrame(steps, columns=["epoch", "value"]).assign(split=TRAIN)
     strong = pd.DataFrame(ends, columns=["epoch", "value", "split"])
-    zoom = alt.selection_interval(name="zoom", bind="scales", encodings=["x"])
+    zoom = alt.selection_interval(name="zoom", bind="scales", encodings=["x"], zoom=ZOOM)
     every_step = alt.Chart(faint).mark_line(opacity=0.35, strokeWidth=1).encode(x, y, color)
     every_epoch = (
         alt.Chart(strong)
@@ -61,7 +70,65 @@ def curves(records: list[dict], what: str, epochs: int) -> alt.LayerChart:
         .encode(x, y, color, tooltip=tooltip)
         .add_params(zoom)
     )
-    return alt.layer(every_step, every_epoch).properties(height=300)
+    mark = alt.Chart(pd.DataFrame({"epoch": [] if parted is None else [parted]}))
+    line = mark.mark_rule(strokeDash=[5, 4], strokeWidth=1.5, color="gray").encode(alt.X("epoch:Q", title="Epoch"))
+    return alt.layer(every_step, every_epoch, line).properties(height=300)
+
+
+def range_test(found: Finding, low: float, high: float) -> alt.LayerChart:
+    """A learning-rate range test: the loss over the rate, smoothed and step by step, with the suggestion marked.
+
+    Args:
+        found: as far as it came.
+        low, high: the rates that it will have tried at its end.
+    """
+    losses = pd.DataFrame({"lr": found.rates[: len(found.losses)], "loss": found.losses}).dropna()
+    smoothed = pd.DataFrame({"lr": found.rates[: len(found.smoothed)], "loss": found.smoothed})
+    top = max(found.smoothed, default=1.0)
+    axis = alt.Axis(format=".0e", grid=False, tickCount=6)
+    x = alt.X("lr:Q", title="Learning rate", axis=axis, scale=alt.Scale(type="log", domain=[low, high], nice=False))
+    y = alt.Y("loss:Q", title="Loss", axis=alt.Axis(format=".2~f", tickCount=5),
+              scale=alt.Scale(zero=False, domainMax=1.1 * top, clamp=True, padding=6))  # fmt: skip
+    tooltip = [alt.Tooltip("lr:Q", title="Learning rate", format=".2g"), alt.Tooltip("loss:Q", format=".3f")]
+    faint = alt.Chart(losses).mark_line(opacity=0.35, strokeWidth=1).encode(x, y)
+    strong = alt.Chart(smoothed).mark_line(strokeWidth=2.5).encode(x, y, tooltip=tooltip)
+    layers = [faint, strong]
+    for row, (rate, what) in enumerate([(found.suggestion, "suggested"), (found.diverged, "the loss leaves")]):
+        at = alt.Chart(pd.DataFrame([(rate, what)] if rate else [], columns=["lr", "what"]))
+        place = alt.X("lr:Q", title="Learning rate")
+        layers.append(at.mark_rule(strokeDash=[5, 4], strokeWidth=1.5, color="gray").encode(place))
+        label = at.mark_text(align="right", dx=-5, dy=4 + 16 * row, baseline="top", color="gray", fontSize=12)
+        layers.append(label.encode(place, alt.YValue(0), alt.Text("what:N")))
+    return alt.layer(*layers).properties(height=260)
+
+
+def compared(curves: dict[str, list[tuple[int, float]]], what: str, percent: bool) -> alt.Chart:
+    """One curve per run over epochs.
+
+    Args:
+        curves: (epoch, value) points by the run's name, at most as many as there are colours.
+        what: the axis' title.
+        percent: the values are shares.
+    """
+    rows = pd.DataFrame(
+        [(name, epoch, value) for name, points in curves.items() for epoch, value in points],
+        columns=["run", "epoch", "value"],
+    )
+    form, scale = ".0%" if percent else ".2~f", alt.Scale(zero=False, padding=8)
+    return (
+        alt.Chart(rows)
+        .mark_line(strokeWidth=2.5, point=alt.OverlayMarkDef(size=25, filled=True))
+        .encode(
+            alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, format="d", grid=False)),
+            alt.Y("value:Q", title=what, axis=alt.Axis(format=form, tickCount=6), scale=scale),
+            alt.Color("run:N", title=None, scale=alt.Scale(domain=list(curves)),
+                      legend=alt.Legend(orient="bottom", direction="vertical", labelLimit=600, symbolOpacity=1)),
+            tooltip=[alt.Tooltip("run:N", title="Training"), alt.Tooltip("epoch:Q", title="Epoch"),
+                     alt.Tooltip("value:Q", title=what, format=".1%" if percent else ".3f")],
+        )
+        .properties(height=380)
+        .add_params(alt.selection_interval(name="zoom", bind="scales", encodings=["x"], zoom=ZOOM))
+    )  # fmt: skip
 
 
 def learning_rate(records: list[dict], epochs: int) -> alt.Chart:

@@ -4,17 +4,19 @@ import os
 import threading
 from collections import OrderedDict
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 import streamlit as st
 
 from flowers_core import checkpoint
-from flowers_core.cache import DecodedSource, decode_source
+from flowers_core.cache import DecodedSource, decode_original, edited
 from flowers_core.checkpoint import Card
 from flowers_core.errors import FlowersError
-from flowers_core.sources import library, open_source
-from flowers_core.ui import linked
+from flowers_core.runs import Run
+from flowers_core.sources import edits, library, open_source
+from flowers_core.ui import frame, linked
 from flowers_core.ui.plain import plain
 
 LOCAL = ("localhost", "127.0.0.1", "::1", "")
@@ -31,16 +33,54 @@ def choose_set(label: str = "Photos") -> library.KnownSet:
 
 
 def open_set(known: library.KnownSet) -> DecodedSource:
-    """The set's photos, decoded; with a progress bar the first time. Ends the page with a message on errors."""
-    if known.data == "flowers102" and not _is_downloaded():
-        _offer_download()
-    stamp = _stamp(known.data)
+    """The set's photos, decoded, with people's edits; with a progress bar the first time. Ends the page with a
+    message on errors."""
+    if known.data == library.FLOWERS102 and not known.added:
+        st.info("Oxford Flowers-102 is not here yet.", icon=":material/download:")
+        if st.session_state.get("page") == "photos":
+            from flowers_core.ui.add_photos import offer_flowers102
+
+            offer_flowers102()
+        else:
+            frame.link("photos", "Download it on the page Photos", "download", data=known.id)
+        st.stop()
+    stamp = (known.name, known.kinds, *_stamp(known.data))
     store, lock = _open_sets()
     with lock:
         kept = store.get(known.data)
-        if kept and kept[0] == stamp:
+        if kept and kept.stamp == stamp:
             store.move_to_end(known.data)
-            return kept[1]
+    if not kept or kept.stamp != stamp:
+        kept = _OpenSet(stamp, _opened(known))
+    version = edits.version(kept.original.source.key)
+    if kept.decoded is None or kept.version != version:
+        try:
+            changes = edits.load(kept.original.source.key)
+            kept = replace(kept, version=version, decoded=edited(kept.original, changes))
+        except FlowersError as error:
+            show_error(error)
+            if st.button("Undo all changes", icon=":material/undo:"):
+                edits.undo_all(kept.original.source.key)
+                st.rerun()
+            st.stop()
+    with lock:
+        store[known.data] = kept
+        while len(store) > OPEN_SOURCES:
+            store.popitem(last=False)
+    return kept.decoded
+
+
+@dataclass(frozen=True)
+class _OpenSet:
+    """A set in memory: its folders' and its edits' state when it was read, without and with the edits."""
+
+    stamp: tuple
+    original: DecodedSource
+    version: tuple[int, int] | None = None
+    decoded: DecodedSource | None = None
+
+
+def _opened(known: library.KnownSet) -> DecodedSource:
     bar = st.empty()
 
     def report(what: str, done: int, total: int) -> None:
@@ -48,17 +88,13 @@ def open_set(known: library.KnownSet) -> DecodedSource:
 
     try:
         with st.spinner("Opening the photos…", show_time=True):
-            decoded = decode_source(open_source(known.data, least_classes=1, progress=report), report)
+            original = decode_original(open_source(known.data, least_classes=1, progress=report), report)
     except FlowersError as error:
         bar.empty()
         show_error(error)
         st.stop()
     bar.empty()
-    with lock:
-        store[known.data] = (stamp, decoded)
-        while len(store) > OPEN_SOURCES:
-            store.popitem(last=False)
-    return decoded
+    return original
 
 
 def look_again(known: library.KnownSet) -> None:
@@ -75,8 +111,7 @@ def choose_checkpoint(label: str = "Model") -> tuple[Path, Card] | None:
         st.info("There is no trained model yet. Training one takes a minute or two.", icon=":material/model_training:")
         st.page_link("pages/train.py", label="Train a model", icon=":material/model_training:")
         return None
-    newest_first = sorted(found, key=lambda key: found[key].stat().st_mtime, reverse=True)
-    path = found[linked.choose(label, {key: describe(found[key]) for key in newest_first}, "model")]
+    path = found[linked.choose(label, {key: describe(path) for key, path in found.items()}, "model")]
     return path, checkpoint.read_card(path)
 
 
@@ -86,12 +121,15 @@ def checkpoint_id(path: Path) -> str:
 
 
 def describe(path: Path) -> str:
-    """A checkpoint in one line."""
+    """A checkpoint in one line, with its run's name where somebody gave it one."""
     card = checkpoint.read_card(path)
+    name = Run(path.parent).label()[0] if path.name == "best.safetensors" else ""
     accuracy = card.results.get("valid_accuracy")
     reached = f", {accuracy:.0%} on valid" if accuracy is not None else ""
+    if checkpoint.is_shipped(path):
+        return f"Built in: {len(card.classes)} kinds{reached}"
     when = datetime.fromtimestamp(path.stat().st_mtime).strftime("%d %b %H:%M")
-    return f"{card.data.get('data', path.stem)}: AlexNet {card.variant}{reached} ({when})"
+    return f"{name or card.data.get('data', path.stem)}: AlexNet {card.variant}{reached} ({when})"
 
 
 def show_error(error: FlowersError) -> None:
@@ -122,32 +160,26 @@ def _open_sets() -> tuple[OrderedDict, threading.Lock]:
 
 
 def _stamp(data: str) -> tuple:
-    """Changes when a file is added to or removed from a set's folders; cheap enough for every click."""
-    stamps = []
-    level = [Path(data)]
+    """Changes when a file is added to or removed from a set's folders; cheap enough for every click.
+
+    What folders a folder holds is looked at again only when its own time has changed: there may be many photos
+    beside them.
+    """
+    stamps, seen = [], _folders_seen()
+    level = [data]
     for _ in range(4):  # a wrapping folder, splits, kinds, and one more
         below = []
         for folder in level[:1000]:
             with suppress(OSError):  # not there, or closed to us: what opening it says is shown to the user
-                stamps.append(folder.stat().st_mtime_ns)
-                below += [Path(entry.path) for entry in os.scandir(folder) if entry.is_dir()]
+                changed = Path(folder).stat().st_mtime_ns
+                stamps.append(changed)
+                if seen.get(folder, (0, ()))[0] != changed:
+                    seen[folder] = (changed, tuple(entry.path for entry in os.scandir(folder) if entry.is_dir()))
+                below += seen[folder][1]
         level = below
     return tuple(stamps)
 
 
-def _is_downloaded() -> bool:
-    from flowers_core.sources.flowers102 import is_layout
-    from flowers_core.storage import data_dir
-
-    return is_layout(data_dir() / "flowers-102")
-
-
-def _offer_download() -> None:
-    st.info(
-        "Oxford Flowers-102 (Nilsback and Zisserman, 2008) holds 8,189 photos of 102 kinds; the app uses the 30 "
-        "default kinds of it. It is a download of 345 MB from its authors' site, which states no licence: "
-        "it is meant for study.",
-        icon=":material/download:",
-    )
-    if not st.button("Download it", type="primary"):
-        st.stop()
+@st.cache_resource
+def _folders_seen() -> dict[str, tuple[int, tuple[str, ...]]]:
+    return {}

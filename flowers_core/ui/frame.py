@@ -1,6 +1,11 @@
 """The frame around every page: its navigation, and the way back into it from a cold link."""
 
+from collections.abc import Callable
+
 import streamlit as st
+
+EVERY_S = 3.0
+"""Seconds between two looks at whether a training is still going on."""
 
 PAGES = {
     "": [("home", "Home", "home", "What this is, and what to do next.")],
@@ -9,6 +14,8 @@ PAGES = {
     ],
     "Learn": [
         ("train", "Train", "model_training", "Choose settings, start training, and watch it learn."),
+        ("compare", "Compare", "compare_arrows", "Several trainings side by side: curves, settings, results."),
+        ("tune", "Tune", "tune", "Search for better settings, and see which of them matter."),
         ("evaluate", "Evaluate", "grid_on", "The confusion matrix: what is taken for what, photo by photo."),
     ],
     "Use": [
@@ -65,9 +72,42 @@ def link(name: str, label: str, icon: str, **query: str) -> None:
 
 
 def training_note() -> None:
-    """A line in the sidebar while something trains, on whatever page one is."""
+    """A line in the sidebar while something trains, on whatever page one is. Looks again by itself meanwhile."""
+    from flowers_core import runs, studies
+
+    def is_alive() -> bool:
+        return bool(runs.active_runs() or studies.alive())
+
+    if is_alive():
+        while_alive(_notes, is_alive)
+
+
+def while_alive(draw: Callable[[], None], is_alive: Callable[[], object] | None = None) -> None:
+    """Draws a part of the page again and again for as long as any training is alive, and then the whole page.
+
+    Args:
+        draw: the part.
+        is_alive: what to ask in place of whether a training is alive.
+    """
     from flowers_core import runs
 
+    is_alive = is_alive or runs.active_runs
+
+    def again() -> None:
+        if not is_alive():
+            st.rerun()  # the last one has ended, and with it the reason to look again
+        draw()
+
+    again.__qualname__ = draw.__qualname__  # by which Streamlit tells fragments apart
+    st.fragment(again, run_every=EVERY_S)()
+
+
+def _notes() -> None:
+    from flowers_core import runs, studies
+
+    if st.session_state.get("page") != "tune":
+        for study in studies.alive():
+            link("tune", "A search is running", "progress_activity", study=study.id)
     for run in runs.active_runs()[:3]:
         word = {"paused": "paused", "queued": "waiting"}.get(run.state(), "running")
         label, icon = f"A training is {word}", "progress_activity" if word == "running" else "pause_circle"

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import streamlit as st
 
-from flowers_core import runs, worker
+from flowers_core import compare, runs, turns, worker
 from flowers_core.errors import FlowersError
+from flowers_core.overfitting import Parting
 from flowers_core.runs import Run, Status
 from flowers_core.storage import free_megabytes
-from flowers_core.ui import charts, frame
+from flowers_core.ui import charts, folds, frame, keep, settings, words
 from flowers_core.ui.choices import checkpoint_id, show_error
+from flowers_core.ui.plain import plain
 
 EVERY_S = 1.0
 """Seconds between two looks at a living run."""
@@ -34,14 +36,10 @@ WORDS = {
 def title(run: Run) -> str:
     """A run in one line, for a list. Says nothing that changes while it trains: lists are not drawn anew then."""
     state, status = run.state(), run.status()
-    try:
-        config = run.config()
-        what = f"{Path(config.data).name}, AlexNet {config.variant}"
-    except FlowersError:
-        what = "unknown settings"
-    reached = f", {status.best_accuracy:.0%} on valid" if status.best_accuracy is not None else ""
+    by = f"in {status.folds} folds" if status.folds else "on valid"
+    reached = f", {status.best_accuracy:.0%} {by}" if status.best_accuracy is not None else ""
     ended = "running" if state in runs.ACTIVE else WORDS[state][0].lower() + reached
-    return f"{run.started:%d %b %H:%M:%S}: {what} ({ended})"
+    return f"{run.name} ({ended})"
 
 
 def watch(run: Run) -> None:
@@ -52,8 +50,8 @@ def watch(run: Run) -> None:
 
 def _panel(run: Run, was_alive: bool) -> None:
     state, status = run.state(), run.status()
-    if (state in runs.ACTIVE) != was_alive:
-        st.rerun()  # it has ended, or began again: the whole page changes, and the timer with it
+    if (state in runs.ACTIVE) != was_alive or not run.folder.exists() or "started-run" in st.session_state:
+        st.rerun()  # it has ended, began again, was deleted, or gave the form its settings: the whole page changes
     records, _ = run.metrics()
     epochs = [record for record in records if record["kind"] == "epoch"]
     word, color = WORDS[state]
@@ -61,18 +59,28 @@ def _panel(run: Run, was_alive: bool) -> None:
         with st.container(horizontal=True, width="content"):
             _buttons(run, state)
         st.badge(word, color=color)
+        keep.popover(run)
     _say_how_it_goes(run, state, status)
-    _numbers(epochs, records, status)
-    if records:
-        total = max(1, status.epochs)
+    keep.note(run)
+    if status.folds:
+        folds.so_far(run, status)
+    else:
+        _numbers(epochs, records, status)
+    parting = compare.parting(run, epochs)
+    if parting:
+        _warn_of_parting(parting, state, status)
+    if records and not status.fold:
+        total = max(1, status.epochs // (status.folds + 1))
+        parted = parting.since if parting else None
         loss, accuracy = st.columns(2)
-        loss.altair_chart(charts.curves(records, "loss", total), alt="Loss over epochs", key=f"loss-{run.id}")
+        loss.altair_chart(charts.curves(records, "loss", total, parted), alt="Loss over epochs", key=f"loss-{run.id}")
         accuracy.altair_chart(
-            charts.curves(records, "accuracy", total), alt="Accuracy over epochs", key=f"accuracy-{run.id}"
+            charts.curves(records, "accuracy", total, parted), alt="Accuracy over epochs", key=f"accuracy-{run.id}"
         )
         st.caption(
             "Training figures are of varied photos, with parts of the network switched off at random, so they may look "
-            "worse than validation at first. When training goes on rising and validation does not, it memorises."
+            "worse than validation at first. When training goes on rising and validation does not, it memorises. "
+            + charts.HOW_TO_ZOOM
         )
         with st.expander("Learning rate"):
             st.altair_chart(charts.learning_rate(records, total), alt="Learning rate over epochs", key=f"lr-{run.id}")
@@ -85,18 +93,42 @@ def _panel(run: Run, was_alive: bool) -> None:
 def _buttons(run: Run, state: str) -> None:
     """What can be done now. No button moves when the state changes, so that none slips from under a mouse."""
     wish, look = run.wish(), {"key": f"go-{run.id}", "width": 120}
-    if state in ("paused", "stopped", "failed", "interrupted") or (state == "training" and wish == "pause"):
+    if run.status().cause == "diverged" and state == "failed":
+        st.button(
+            "Try again more gently", icon=":material/replay:", type="primary", on_click=_gentler, args=(run,),
+            key=f"gently-{run.id}", help="Fills the form with these settings and a third of the learning rate.",
+        )  # fmt: skip
+    elif state in ("paused", "stopped", "failed", "interrupted") or (state == "training" and wish == "pause"):
         st.button("Resume", icon=":material/play_arrow:", type="primary", on_click=_resume, args=(run,), **look)
     elif state in ("starting", "queued", "preparing", "training"):
         ready = state == "training" and not wish
         st.button("Pause", icon=":material/pause:", on_click=worker.pause, args=(run,), disabled=not ready, **look)
     if state in ("training", "paused", "queued", "preparing", "starting"):
         st.button(
-            "Stop", icon=":material/stop:", on_click=worker.stop, args=(run,), disabled=wish == "stop",
-            key=f"stop-{run.id}", width=120, help="Ends it; the best model so far is kept, and it can go on later.",
+            "Stop training", icon=":material/stop:", on_click=worker.stop, args=(run,), disabled=wish == "stop",
+            key=f"stop-{run.id}", width=160, help="Ends it; the best model so far is kept, and it can go on later.",
         )  # fmt: skip
     if state == "stalled":
         st.button("End it", icon=":material/dangerous:", on_click=worker.kill, args=(run,))
+    if state in runs.FINAL and run.status().cause != "diverged":
+        st.button(
+            "Use its settings", icon=":material/tune:", on_click=_again, args=(run,), key=f"again-{run.id}",
+            help="Fills the form for a new training with the settings of this one.",
+        )  # fmt: skip
+
+
+def _again(run: Run) -> None:
+    try:
+        settings.take(run.config())
+    except FlowersError as error:
+        show_error(error)
+        return
+    st.session_state["started-run"] = settings.NEW
+
+
+def _gentler(run: Run) -> None:
+    _again(run)
+    settings.set_by_hand("lr", float(f"{run.config().lr / 3:.1g}"))
 
 
 def _resume(run: Run) -> None:
@@ -111,15 +143,20 @@ def _say_how_it_goes(run: Run, state: str, status: Status) -> None:
         done = status.step / max(1, status.steps)
         left = status.seconds_left
         parts = [f"Epoch {min(status.epoch + 1, status.epochs)} of {status.epochs}"]
+        if status.folds:
+            parts.insert(0, f"Fold {status.fold} of {status.folds}" if status.fold else "Now on all photos")
         if status.images_per_second:
             parts.append(f"{status.images_per_second:.0f} photos a second")
         if left is not None and state == "training":
-            parts.append(f"{_span(left)} left")
+            parts.append(f"{span(left)} left")
         st.progress(min(1.0, done), " · ".join(parts))
     if state == "paused":
         st.info(status.message, icon=":material/pause_circle:")
     elif state in ("starting", "queued", "preparing"):
-        st.info(status.message or "The training process is starting.", icon=":material/hourglass_top:")
+        st.info(plain(status.message or "The training process is starting."), icon=":material/hourglass_top:")
+        first = turns.holder(run) if state == "queued" else None
+        if first and first.state() == "paused":
+            _offer_to_make_way(first)
     elif state == "stalled":
         st.warning("The training process has not been heard of for a minute. End it, and resume it then.")
     elif state == "interrupted":
@@ -137,13 +174,49 @@ def _say_how_it_goes(run: Run, state: str, status: Status) -> None:
         _result(run, state, status)
 
 
+def _offer_to_make_way(first: Run) -> None:
+    """A paused training keeps its turn for as long as nobody decides; that can be done here."""
+    st.warning(
+        f"“{plain(first.name)}” is paused and keeps its turn, so nothing goes on. Resume it, or stop it: "
+        "a stopped training is saved as well, and can go on later.",
+        icon=":material/pause_circle:",
+    )
+    with st.container(horizontal=True):
+        st.button("Resume that one", icon=":material/play_arrow:", on_click=_resume, args=(first,), key="way-resume")
+        st.button("Stop that one", icon=":material/stop:", on_click=worker.stop, args=(first,), key="way-stop")
+
+
+def _warn_of_parting(parting: Parting, state: str, status: Status) -> None:
+    train, valid = parting.train, parting.valid
+    if parting.kind == "worse":
+        what = (
+            f"its mistakes on training photos get smaller (loss {train[0]:.2f} to {train[1]:.2f}), while those on "
+            "photos that it does not learn from get worse "
+            f"({valid[0]:.2f} to {valid[1]:.2f}), by more than chance explains"
+        )
+    else:
+        what = (
+            f"it gets better at its training photos only (now {train[1]:.0%} right), while on photos that it does not "
+            f"learn from it stands at {valid[1]:.0%}, a wider gap than chance explains"
+        )
+    kept = f" The model that is kept is the one after epoch {status.best_epoch}." if status.best_epoch else ""
+    now = " You may stop it; going on rarely helps." if state in ("training", "paused") else ""
+    st.warning(
+        f"**Since epoch {parting.since} it learns by heart:** {what}. More photos help most, then varying them more "
+        f"strongly, fewer epochs, or early stopping.{kept}{now}",
+        icon=":material/psychology_alt:",
+    )
+
+
 def _result(run: Run, state: str, status: Status) -> None:
     if not status.epoch:
         st.info(status.message or "Stopped before the first epoch was complete.", icon=":material/stop_circle:")
         return
     ended = "Finished" if state == "finished" else "Stopped"
-    what = f"{ended} after {status.epoch} epochs and {_span(status.seconds)}"
-    if status.best_accuracy is not None:
+    what = f"{ended} after {status.epoch} epochs and {span(status.seconds)}"
+    if status.folds and state == "finished":
+        what += f". The model learned from all training and validation photos, after {status.folds} folds"
+    elif status.best_accuracy is not None:
         what += f". Kept: the model after epoch {status.best_epoch}, right on {status.best_accuracy:.1%} of the "
         what += "validation photos"
     st.success(what + ".", icon=":material/check_circle:")
@@ -151,10 +224,15 @@ def _result(run: Run, state: str, status: Status) -> None:
         with st.container(horizontal=True):
             frame.link("evaluate", "See its mistakes", "grid_on", model=checkpoint_id(run.checkpoint_path))
             frame.link("classify", "Name a flower with it", "photo_camera", model=checkpoint_id(run.checkpoint_path))
-        st.caption(
-            "Kept is the latest epoch that is as good as the best one, give or take what chance does to so few "
-            "validation photos. The model lies here:"
-        )
+        if status.folds:
+            st.caption(
+                "No photos were left to score this model by; the folds say what such a model can do. It lies here:"
+            )
+        else:
+            st.caption(
+                "Kept is the latest epoch that is as good as the best one, give or take what chance does to so few "
+                "validation photos. The model lies here:"
+            )
         st.code(str(run.checkpoint_path), language=None)
 
 
@@ -176,15 +254,19 @@ def _settings(run: Run) -> None:
         return
     facts = run.facts()
     values["data"] = Path(values["data"]).name
-    values |= {"photos": facts.get("counts", {}), "computed in": facts.get("precision", "")}
-    st.dataframe({"Setting": list(values), "Value": [str(value) for value in values.values()]}, hide_index=True)
+    counts = facts.get("counts", {})
+    names = [words.name_of(name) for name in values] + ["Photos per split", "Computed in"]
+    shown = [words.say(name, value) for name, value in values.items()]
+    shown += [", ".join(f"{n} {split}" for split, n in counts.items()) or "–", facts.get("precision", "–")]
+    st.dataframe({"Setting": names, "Value": shown}, hide_index=True)
 
 
 def _percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.0%}"
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """A time for people."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

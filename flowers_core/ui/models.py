@@ -1,4 +1,4 @@
-"""Models in memory, shared by all sessions."""
+"""The model in memory, shared by all sessions and pages: one at a time, since each takes up to 230 MB."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ def classifier(path: Path) -> "Classifier":
     return _classifier(str(path), path.stat().st_mtime_ns)
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
+@st.cache_resource(max_entries=1, show_spinner=False)
 def _classifier(path: str, changed: int) -> "Classifier":
     from flowers_core.predict import Classifier
 

@@ -10,11 +10,13 @@ from flowers_core.cache import DecodedSource
 from flowers_core.evaluate import Report
 from flowers_core.ui import charts
 from flowers_core.ui.pictures import gallery, thumbnails
+from flowers_core.ui.plain import harmless
 
 SHOWN = 24
 """Photos of a cell shown at most."""
 
 ANY = "any kind"
+FOUND, RIGHT = "Found", "Right when said"
 
 
 def show(report: Report, decoded: DecodedSource) -> None:
@@ -50,7 +52,8 @@ def _figures(report: Report) -> None:
                   delta_arrow="off")  # fmt: skip
     st.caption(
         f"The ranges are 95 % intervals: with {report.n} photos, the true figure may well lie anywhere in them. "
-        f"Calibration error {report.ece:.1%}: how far its confidence is from how often it is right."
+        f"Calibration error {report.ece:.1%} ({_range(*report.ece_interval)}): how far its confidence is from how "
+        "often it is right."
     )
 
 
@@ -70,9 +73,14 @@ def _cell(report: Report, decoded: DecodedSource) -> None:
     st.subheader("The photos in a cell")
     left, right = st.columns(2)
     options = [ANY, *report.classes]
-    worst = metrics.most_confused(report.confusion, 1)
-    if worst and "true" not in st.session_state and "true" not in st.query_params:
-        st.session_state["true"], st.session_state["called"] = (report.classes[i] for i in worst[0][:2])
+    # A cell belongs to one matrix: another one begins with its own worst, unless a link names a cell.
+    matrix, before = (report.checkpoint, report.fingerprint, report.split), st.session_state.get("cell-of")
+    if matrix != before:
+        st.session_state["cell-of"] = matrix
+        if before or "true" not in st.query_params:
+            worst = metrics.most_confused(report.confusion, 1)
+            cell = [report.classes[i] for i in worst[0][:2]] if worst else [ANY, ANY]
+            st.session_state["true"], st.session_state["called"] = cell
     true = left.selectbox("Really", options, key="true", bind="query-params")
     called = right.selectbox("Called", options, key="called", bind="query-params")
     index = {photo.name: i for i, photo in enumerate(decoded.source.photos)}
@@ -110,17 +118,24 @@ def _table(report: Report) -> None:
             {
                 "Kind": name,
                 "Photos": recall.n,
-                "Found (recall)": recall.value if recall.n else None,
-                "recall lies in": _range(recall.low, recall.high) if recall.n else "",
-                "Right when said (precision)": precision.value if precision.n else None,
-                "precision lies in": _range(precision.low, precision.high) if precision.n else "",
+                FOUND: recall.value if recall.n else None,
+                f"{FOUND} range": _range(recall.low, recall.high) if recall.n else "",
+                RIGHT: precision.value if precision.n else None,
+                f"{RIGHT} range": _range(precision.low, precision.high) if precision.n else "",
                 "F1": figure.f1 if recall.n else None,
-                "F1 lies in": _range(low, high) if recall.n else "",
+                "F1 range": _range(low, high) if recall.n else "",
             }
         )
-    bar = st.column_config.ProgressColumn(format="percent", min_value=0.0, max_value=1.0)
-    columns = {"Found (recall)": bar, "Right when said (precision)": bar, "F1": bar}
-    st.dataframe(pd.DataFrame(rows), column_config=columns, hide_index=True, height=36 * (len(rows) + 1))
+    columns = {"Kind": st.column_config.TextColumn(width=130, pinned=True),
+               "Photos": st.column_config.NumberColumn(width=60)}  # fmt: skip
+    for name, help in ((FOUND, "Of its photos, how many were called so (recall)."),
+                       (RIGHT, "Of the photos called so, how many were (precision)."),
+                       ("F1", "Both in one: their harmonic mean.")):  # fmt: skip
+        columns[name] = st.column_config.ProgressColumn(
+            format="percent", min_value=0.0, max_value=1.0, width=110, help=help
+        )
+        columns[f"{name} range"] = st.column_config.TextColumn("95 % range", width=90)
+    st.dataframe(pd.DataFrame(rows), column_config=columns, hide_index=True, height=35 * (len(rows) + 1) + 3)
     st.caption("Each figure with its 95 % interval: the fewer photos, the wider.")
 
 
@@ -153,7 +168,7 @@ def _matrix_csv(report: Report) -> str:
 def _answers_csv(report: Report) -> str:
     rows = [
         {
-            "photo": _harmless(a.photo),
+            "photo": harmless(a.photo),
             "true": report.classes[a.true],
             **{f"guess {k + 1}": report.classes[i] for k, i in enumerate(a.top)},
             **{f"probability {k + 1}": p for k, p in enumerate(a.probabilities)},
@@ -163,8 +178,3 @@ def _answers_csv(report: Report) -> str:
     buffer = io.StringIO()
     pd.DataFrame(rows).to_csv(buffer, index=False)
     return buffer.getvalue()
-
-
-def _harmless(text: str) -> str:
-    """A file name that a spreadsheet won't take for a formula."""
-    return f"'{text}" if text[:1] in "=+-@\t\r" else text

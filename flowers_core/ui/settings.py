@@ -4,12 +4,13 @@ from dataclasses import fields, replace
 
 import streamlit as st
 
-from flowers_core import config, runs, worker
+from flowers_core import config, memory, presets, runs, worker
 from flowers_core.cache import DecodedSource
 from flowers_core.checkpoint import find_checkpoints, read_card
-from flowers_core.config import PRESETS, TrainConfig
+from flowers_core.config import PRESETS, Preset, TrainConfig
 from flowers_core.errors import FlowersError
 from flowers_core.sources.library import KnownSet
+from flowers_core.ui import finder, words
 from flowers_core.ui.choices import describe, show_error
 from flowers_core.ui.plain import plain
 
@@ -18,6 +19,9 @@ FIRST_ROW = ("epochs", "batch_size", "lr", "augmentation", "seed")
 
 HIDDEN = ("data", "variant", "init")
 """Settings with widgets of their own."""
+
+NEW = "new"
+"""Stands for the form where a run's id would stand."""
 
 REFERENCE_SPEED = {"2014": 47.0}
 """Photos a second of the standard preset on two cores with bfloat16 instructions (docs/experiments.md)."""
@@ -42,21 +46,26 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
     with left:
         variant = st.selectbox(
             "AlexNet", config.VARIANTS, format_func=VARIANT_TITLES.get, key="set-variant", persist_state="session",
-            on_change=_take_preset, help="Which of the three networks learns.",
+            on_change=_change_variant, help="Which of the three networks learns.",
         )  # fmt: skip
     with right:
-        starts = _starts(variant)
+        beginnings = starts(variant)
+        if st.session_state.get("set-init", "imagenet") not in beginnings:  # a model that was deleted meanwhile
+            st.session_state["set-init"] = next(iter(beginnings))
         init = st.selectbox(
-            "Start from", list(starts), format_func=starts.get, key="set-init", persist_state="session",
-            on_change=_take_preset, help="Where the weights begin. From scratch needs many more photos.",
+            "Start from", list(beginnings), format_func=beginnings.get, key="set-init", persist_state="session",
+            on_change=_change_start, help="Where the weights begin. From scratch needs many more photos.",
         )  # fmt: skip
+    every = presets.every()
     preset = st.segmented_control(
-        "Preset", list(PRESETS), default="standard", required=True, format_func=lambda name: PRESETS[name].title,
+        "Preset", list(every), default=memory.usual_preset(), required=True, format_func=lambda name: every[name].title,
         key="set-preset", persist_state="session", on_change=_choose_preset,
     )  # fmt: skip
+    if memory.advice():
+        st.info(memory.advice(), icon=":material/memory:")
     if f"set-{FIRST_ROW[0]}" not in st.session_state:
         _take_preset(preset, init)
-    st.markdown(PRESETS[preset].expect)
+    st.markdown(every[preset].expect if preset in PRESETS else plain(every[preset].expect))
     with st.grid(len(FIRST_ROW), min_column_width=150):
         for name in FIRST_ROW:
             _widget(name)
@@ -67,72 +76,124 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
 
     values = {name: st.session_state[f"set-{name}"] for name in FIELDS if name not in HIDDEN}
     wanted = replace(TrainConfig(), data=known.data, variant=variant, init=init, **values)
-    problems = wanted.problems()
+    problems = [words.in_words(problem) for problem in wanted.problems()]
     without = [name for label, name in enumerate(source.classes) if not _has_training_photo(decoded, label)]
     if len(source.classes) < 2:
-        problems.append("training needs at least two kinds of flowers")
+        problems.append("Training needs at least two kinds of flowers.")
     if without:
-        problems.append(f"these kinds have no training photos: {', '.join(without)}")
+        problems.append(f"These kinds have no training photos: {', '.join(without)}.")
+    finder.panel(wanted, bool(problems))
     for problem in problems:
-        st.warning(plain(problem[0].upper() + problem[1:]) + ".", icon=":material/warning:")
-    if not counts["valid"]:
+        st.warning(plain(problem), icon=":material/warning:")
+    if wanted.folds:
+        st.caption(
+            f"Cross-validation trains {wanted.folds + 1} times: {wanted.folds} models that each answer for photos they "
+            "never saw, to judge the recipe; and a last one on all training and validation photos, to use."
+        )
+    elif not counts["valid"]:
         st.info("There are no validation photos, so nobody will see whether it learns or memorises.")
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Start training", type="primary", icon=":material/play_arrow:", disabled=bool(problems)):
+        pressed = st.button("Start training", type="primary", icon=":material/play_arrow:", disabled=bool(problems))
+        if pressed and not problems:  # a click may be on its way while the last number turns out wrong
             _start(wanted)
         st.caption(_expected_time(wanted, counts))
 
 
+def take(settings: TrainConfig) -> None:
+    """Fills the form with the settings of a run, all but its photos; for a callback."""
+    state = st.session_state
+    _take_preset()
+    state["set-variant"], state["set-init"] = settings.variant, settings.init
+    for name in FIELDS:
+        if name not in HIDDEN:
+            state[f"set-{name}"] = getattr(settings, name)
+            _touched().add(name)
+
+
+def set_by_hand(name: str, value: object) -> None:
+    """Sets one setting as if somebody had typed it; for a callback."""
+    st.session_state[f"set-{name}"] = value
+    _touched().add(name)
+
+
 def _widget(name: str) -> None:
-    """One setting as a widget; its label, help, range and choices are the field's own."""
+    """One setting as a widget; its help and choices are the field's own.
+
+    Number fields have no range of their own: a browser keeps back a number beyond it, and Start would use the one
+    before. So every number arrives, and the config says what is wrong with it.
+    """
     setting = FIELDS[name]
     rule, key = setting.metadata, f"set-{name}"
-    label = name.replace("_", " ").capitalize().replace("Lr", "Learning rate").replace(" lr", " learning rate")
-    common = {"key": key, "help": rule["help"], "persist_state": "session"}
+    common = {"key": key, "help": rule["help"], "persist_state": "session", "on_change": _touched().add,
+              "args": (name,)}  # fmt: skip
     if rule["choices"]:
-        st.selectbox(label, rule["choices"], **common)
+        st.selectbox(words.name_of(name), rule["choices"], format_func=lambda value: words.say(name, value), **common)
     elif setting.type is int:
-        st.number_input(label, int(rule["low"]), int(rule["high"]), step=1, **common)
+        st.number_input(words.name_of(name), step=1, **common)
     else:
-        low, high = float(rule["low"]), float(rule["high"])
         step = 0.05 if name in ("dropout", "label_smoothing", "warmup", "mixup") else 10.0**-4
-        st.number_input(label, low, high, step=step, format="%.6g", **common)
+        st.number_input(words.name_of(name), step=step, format="%.6g", **common)
+
+
+def _touched() -> set[str]:
+    """The settings that this person set by hand: another network or start leaves them alone."""
+    return st.session_state.setdefault("set-by-hand", set())
+
+
+def _preset() -> Preset:
+    """The chosen preset; the standard one where a person's own was deleted meanwhile."""
+    return presets.every().get(st.session_state["set-preset"], PRESETS["standard"])
 
 
 def _choose_preset() -> None:
-    """Takes the preset's settings; one that starts from scratch by itself also brings its network."""
+    """Takes all the preset's settings; one that starts from scratch by itself also brings its network."""
     state = st.session_state
-    chosen = PRESETS[state["set-preset"]]
+    chosen = _preset()
+    _touched().clear()
     if chosen.start == "scratch":
         state["set-init"], state["set-variant"] = "scratch", chosen.from_scratch.get("variant", "2014")
     _take_preset()
 
 
+def _change_start() -> None:
+    state = st.session_state
+    state["starts-by-variant"] = state.get("starts-by-variant", {}) | {state["set-variant"]: state["set-init"]}
+    _take_preset()
+
+
+def _change_variant() -> None:
+    """Comes back to what this network started from before; what another one starts from may not fit it."""
+    state = st.session_state
+    usual = _preset().start if state["set-variant"] == "2014" else "scratch"
+    state["set-init"] = state.get("starts-by-variant", {}).get(state["set-variant"], usual)
+    _take_preset()
+
+
 def _take_preset(preset: str | None = None, init: str | None = None) -> None:
-    """Fills every widget with the preset's value for the chosen start."""
+    """Fills every widget that nobody has set by hand with the preset's value for the chosen start."""
     state = st.session_state
     preset, init = preset or state.get("set-preset", "standard"), init or state.get("set-init", "imagenet")
     if state.get("set-variant", "2014") != "2014" and init.startswith("imagenet"):
         init = "scratch"
-    chosen = config.preset(preset, init)
+    chosen = presets.take(preset if preset in presets.every() else "standard", init)
     for name in FIELDS:
-        if name not in HIDDEN:
+        if name not in HIDDEN and name not in _touched():
             state[f"set-{name}"] = getattr(chosen, name)
 
 
-def _starts(variant: str) -> dict[str, str]:
+def starts(variant: str) -> dict[str, str]:
     """What a run of this variant can start from, and how to say so."""
-    starts = {"scratch": "Nothing: random weights (from scratch)"}
+    found = {"scratch": "Nothing: random weights (from scratch)"}
     if variant == "2014":
-        starts = {
+        found = {
             "imagenet": "ImageNet: convolutions that have seen a million photos",
             "imagenet-full": "ImageNet with its fully connected layers (233 MB download)",
-            **starts,
+            **found,
         }
-    for path in sorted(find_checkpoints(), key=lambda path: -path.stat().st_mtime):
+    for path in find_checkpoints():
         if read_card(path).variant == variant:
-            starts[str(path)] = f"My model: {describe(path)}"
-    return starts
+            found[str(path)] = f"My model: {describe(path)}"
+    return found
 
 
 def _has_training_photo(decoded: DecodedSource, label: int) -> bool:
@@ -144,7 +205,10 @@ def _expected_time(wanted: TrainConfig, counts: dict[str, int]) -> str:
     speed = measured or REFERENCE_SPEED.get(wanted.variant)
     if speed is None:
         return "How long it takes shows after the first training of this network here."
-    seconds = wanted.epochs * counts["train"] / speed  # validation is part of the measured speed
+    photos = counts["train"]  # validation is part of the measured speed
+    if wanted.folds:
+        photos = (counts["train"] + counts["valid"]) * wanted.folds  # k times all but one part, and once all
+    seconds = wanted.epochs * photos / speed
     span = f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
     if measured:
         return f"About {span}, going by the last training here ({speed:.0f} photos a second)."

@@ -1,0 +1,181 @@
+"""How fast training is, against what people would write: python -m benchmarks.training [--photos FOLDER]
+
+Trains the same AlexNet (2014, 30 kinds) on the same photos with (a) this project: decoded cache, batched augmentation,
+number format by timing, fused optimiser, and (b) a torchvision-style loop: ImageFolder, DataLoader with 2 workers,
+RandomResizedCrop, flip, float32. Where fastai or Keras is installed, it is measured too. All take turns in
+each round, so that a change of the machine's mood hits all; the figures are medians over rounds.
+"""
+
+import argparse
+import importlib.util
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from flowers_core import garden, precision
+from flowers_core.alexnet import build
+from flowers_core.augment import STRENGTHS, EvalTransform, train_batch
+from flowers_core.cache import decode_source
+from flowers_core.config import TrainConfig
+from flowers_core.dataset import select
+from flowers_core.schedule import make_optimizer
+from flowers_core.sources import open_source
+from flowers_core.torchvision_import import torchvision
+
+KINDS, FLOP_PER_IMAGE = 30, 4.3e9
+"""One photo forward and backward through variant 2014: 0.71 billion multiplications and additions, times 2, times 3."""
+
+
+def steps_of_ours(folder: Path, batch: int) -> Iterator[None]:
+    """One training step of this project at each call of next."""
+    train = select(decode_source(open_source(folder)), "train")
+    torch.manual_seed(0)
+    device = precision.device()
+    number_format = precision.choose("auto", device)
+    network = build("2014", KINDS).to(device, memory_format=torch.channels_last).train()
+    optimizer = make_optimizer(TrainConfig(), network)
+    chance = torch.Generator().manual_seed(0)
+    while True:
+        squares, aspects, labels = train.load(torch.randint(len(train), (batch,), generator=chance))
+        images = train_batch(squares, aspects, STRENGTHS["standard"], EvalTransform(), chance)
+        with precision.autocast(device, number_format):
+            loss = nn.functional.cross_entropy(network(images.to(device)).float(), labels.to(device))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        yield
+
+
+def steps_of_torchvision(folder: Path, batch: int) -> Iterator[None]:
+    """One training step of a plain torchvision script at each call of next."""
+    vision = torchvision()
+    transforms = vision.transforms
+    augment = transforms.Compose(
+        [transforms.RandomResizedCrop(224), transforms.RandomHorizontalFlip(), transforms.ToTensor(),
+         transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))]
+    )  # fmt: skip
+    data = vision.datasets.ImageFolder(folder / "Train", augment)
+    torch.manual_seed(0)
+    network = vision.models.alexnet(num_classes=KINDS).train()
+    optimizer = torch.optim.SGD(network.parameters(), 0.001, momentum=0.9, weight_decay=5e-4)
+    sampler = torch.utils.data.RandomSampler(data, replacement=True, num_samples=10**6)
+    for images, labels in torch.utils.data.DataLoader(data, batch, sampler=sampler, num_workers=2):
+        loss = nn.functional.cross_entropy(network(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        yield
+
+
+def steps_of_fastai(folder: Path, batch: int) -> Iterator[None]:
+    """One training step with fastai's data loaders, augmentation and learner at each call of next."""
+    from fastai.vision.all import ImageDataLoaders, Learner, Resize, aug_transforms
+
+    loaders = ImageDataLoaders.from_folder(
+        folder, train="Train", valid="Train", bs=batch, num_workers=2, item_tfms=Resize(256),
+        batch_tfms=aug_transforms(size=224), device=torch.device("cpu"),
+    )  # fmt: skip
+    learner = Learner(loaders, torchvision().models.alexnet(num_classes=KINDS), loss_func=nn.CrossEntropyLoss())
+    learner.create_opt()
+    while True:
+        for images, labels in loaders.train:
+            learner.opt.zero_grad()
+            learner.loss_func(learner.model(images), labels).backward()
+            learner.opt.step()
+            yield
+
+
+def steps_of_keras(folder: Path, batch: int) -> Iterator[None]:
+    """One training step with Keras on its torch backend, its loader and augmentation layers at each call of next."""
+    import os
+
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    import keras
+    from keras import layers
+
+    data = keras.utils.image_dataset_from_directory(folder / "Train", image_size=(256, 256), batch_size=batch)
+    convolutions = ((64, 11, 4), (192, 5, 1), (384, 3, 1), (256, 3, 1), (256, 3, 1))
+    stack = [layers.RandomCrop(224, 224), layers.RandomFlip("horizontal"), layers.Rescaling(1 / 255)]
+    for number, (filters, kernel, stride) in enumerate(convolutions):
+        stack.append(layers.Conv2D(filters, kernel, stride, "same", activation="relu"))
+        if number in (0, 1, 4):
+            stack.append(layers.MaxPooling2D(3, 2))
+    dense = [layer for _ in range(2) for layer in (layers.Dropout(0.5), layers.Dense(4096, activation="relu"))]
+    network = keras.Sequential([*stack, layers.Flatten(), *dense, layers.Dense(KINDS)])
+    network.compile(keras.optimizers.SGD(0.001, 0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    while True:
+        for images, labels in data:
+            network.train_on_batch(images, labels)
+            yield
+
+
+def ceiling(number_format: str) -> float:
+    """The machine's matrix product speed in FLOP per second: the best of a few products of 2048 by 2048."""
+    left = torch.ones(2048, 2048, dtype=getattr(torch, number_format))
+    left @ left
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        left @ left
+        times.append(time.perf_counter() - started)
+    return 2 * 2048**3 / min(times)
+
+
+def measure(contenders: dict[str, Callable], folder: Path, batch: int, steps: int, rounds: int) -> dict[str, float]:
+    """Images per second of each, median over rounds; the first step of each round is not counted."""
+    running = {name: contender(folder, batch) for name, contender in contenders.items()}
+    speeds = {name: [] for name in running}
+    for _ in range(rounds):
+        for name, loop in running.items():
+            next(loop)
+            started = time.perf_counter()
+            for _ in range(steps):
+                next(loop)
+            speeds[name].append(batch * steps / (time.perf_counter() - started))
+    return {name: statistics.median(found) for name, found in speeds.items()}
+
+
+def draw_photos(folder: Path, per_kind: int = 10) -> Path:
+    """Photos of the size that people have, drawn: 30 kinds at 640 pixels."""
+    from flowers_core.species import SPECIES
+
+    for species in SPECIES:
+        (folder / "Train" / species.name).mkdir(parents=True)
+        for seed in range(per_kind):
+            garden.draw(species.name, seed, 640).save(folder / "Train" / species.name / f"{seed}.jpg", quality=90)
+    return folder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=Path, help="a folder with Train/<kind>/; without it photos are drawn")
+    parser.add_argument("--batch", type=int, nargs="+", default=[32, 128])
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    contenders = {"this project": steps_of_ours, "torchvision-style": steps_of_torchvision}
+    for name, steps in (("fastai", steps_of_fastai), ("keras", steps_of_keras)):
+        if importlib.util.find_spec(name):
+            contenders[name] = steps
+        else:
+            print(f"{name} is not installed, so it is left out")
+    number_format = precision.choose("auto", precision.device())
+    top = ceiling(number_format)
+    print(f"{torch.get_num_threads()} threads, {number_format}, matrix product ceiling {top / 1e9:.0f} GFLOP/s")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = options.photos or draw_photos(Path(scratch) / "photos")
+        for batch in options.batch:
+            speeds = measure(contenders, folder, batch, options.steps, options.rounds)
+            ours = speeds["this project"]
+            for name, speed in speeds.items():
+                print(f"batch {batch:4d}  {name:18s} {speed:7.1f} images/s   ours is {ours / speed:.2f} times as fast")
+            print(f"batch {batch:4d}  this project reaches {ours * FLOP_PER_IMAGE / top:.0%} of the ceiling")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Probabilities that mean something: a temperature for the logits, and a score for photos of something else."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp, softmax
+
+LEAST_PHOTOS = 20
+"""Below so many validation photos a temperature is a guess; logits stay as they are."""
+
+LEAST_PHOTOS_FOR_REJECTION = 100
+"""The threshold is a 5 % quantile: with fewer photos it would rest on fewer than five of them."""
+
+ACCEPTED = 0.95
+"""Share of photos of the known kinds that the threshold lets pass."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A temperature, and the threshold of `scores` below which a photo is none of the kinds (None: not known)."""
+
+    temperature: float = 1.0
+    threshold: float | None = None
+
+    @property
+    def rejection(self) -> dict:
+        """As a checkpoint's card holds it."""
+        if self.threshold is None:
+            return {}
+        return {"score": "energy", "threshold": self.threshold, "accepted": ACCEPTED}
+
+
+def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """(n, views, classes) logits to (n, classes): the views' probabilities, averaged."""
+    return softmax(np.asarray(logits, np.float64) / temperature, axis=2).mean(1)
+
+
+def scores(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """How much a photo looks like any of the kinds: (n, views, classes) logits to (n,), higher is more.
+
+    The negative energy (Liu et al. 2020, "Energy-based out-of-distribution detection"), averaged over the views:
+    unlike the highest probability it falls when all logits are low, as they are for what was never seen.
+    """
+    return temperature * logsumexp(np.asarray(logits, np.float64) / temperature, axis=2).mean(1)
+
+
+def fit(logits: np.ndarray, labels: np.ndarray) -> Calibration:
+    """From photos that the network was not trained on.
+
+    Args:
+        logits: (n, views, classes).
+        labels: (n,) true classes.
+
+    Returns:
+        The temperature of the least cross-entropy (Guo et al. 2017, "On calibration of modern neural networks"),
+        and the threshold that ACCEPTED of these photos pass.
+    """
+    n = len(labels)
+    if n < LEAST_PHOTOS:
+        return Calibration()
+
+    def loss(log_temperature: float) -> float:
+        right = probabilities(logits, np.exp(log_temperature))[np.arange(n), labels]
+        # A weak pull to 1, worth one photo: with everything right the best temperature would be zero.
+        return -np.log(np.maximum(right, 1e-12)).sum() + log_temperature**2
+
+    found = minimize_scalar(loss, bounds=(np.log(0.1), np.log(10.0)), method="bounded")
+    temperature = float(np.exp(found.x))
+    if n < LEAST_PHOTOS_FOR_REJECTION:
+        return Calibration(temperature)
+    return Calibration(temperature, float(np.quantile(scores(logits, temperature), 1 - ACCEPTED)))

@@ -1,0 +1,89 @@
+"""Names a flower with an exported model. Needs only torch and safetensors; photo files are opened with Pillow.
+
+    python NAME.py photo.jpg
+
+This file stands alone: copy it into your own program together with the model beside it.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from torch.nn import functional
+
+MODEL = Path(__file__).with_suffix(".safetensors")
+
+
+class Model:
+    """The network and everything that it says of itself (`about`: classes, preprocessing, card)."""
+
+    def __init__(self, path: Path = MODEL):
+        with safe_open(path, framework="pt") as file:
+            self.about = json.loads(file.metadata()["about"])
+        self.weights = {name: tensor.float() for name, tensor in load_file(path).items()}
+
+    def logits(self, images: torch.Tensor) -> torch.Tensor:
+        """Normalised images (batch, 3, side, side) to logits (batch, classes)."""
+        x = images
+        for layer in self.about["layers"]:
+            op = layer["op"]
+            weight, bias = (self.weights.get(f"{layer['name']}.{part}") for part in ("weight", "bias"))
+            if op == "conv":
+                x = functional.conv2d(x, weight, bias, layer["stride"], layer["padding"], groups=layer["groups"])
+            elif op == "relu":
+                x = functional.relu(x)
+            elif op == "lrn":
+                n = layer["n"]  # torch divides alpha by it
+                x = functional.local_response_norm(x, n, layer["alpha"] * n, layer["beta"], layer["k"])
+            elif op == "maxpool":
+                x = functional.max_pool2d(x, layer["kernel"], layer["stride"])
+            elif op == "avgpool":
+                x = functional.adaptive_avg_pool2d(x, layer["side"])
+            elif op == "linear":
+                x = functional.linear(x.flatten(1), weight, bias)
+        return x
+
+    def views(self, photo: torch.Tensor) -> torch.Tensor:
+        """An upright RGB photo (height, width, 3) uint8 to the network's inputs (views, 3, side, side)."""
+        height, width, _ = photo.shape
+        planes = photo.permute(2, 0, 1)[None].float()
+        square = functional.interpolate(planes, [self.about["square"]] * 2, mode="bicubic", antialias=True)
+        square = square.round().clamp(0, 255) / 255
+        # Windows are measured in units of the shorter side, so each is a square of the undistorted photo.
+        reach_x, reach_y = max(1, width / height), max(1, height / width)
+        views = []
+        for window, x, y, mirror in self.about["views"]:
+            centre_x, centre_y = x * max(0, 1 - window / reach_x), y * max(0, 1 - window / reach_y)
+            theta = torch.tensor([[[window * mirror / reach_x, 0, centre_x], [0, window / reach_y, centre_y]]])
+            side = self.about["transform"]["size"]
+            grid = functional.affine_grid(theta, [1, 3, side, side], align_corners=False)
+            views.append(functional.grid_sample(square, grid, padding_mode="reflection", align_corners=False))
+        mean, std = (torch.tensor(self.about["transform"][name])[:, None, None] for name in ("mean", "std"))
+        return (torch.cat(views) - mean) / std
+
+    @torch.inference_mode()
+    def answer(self, photo: torch.Tensor, top: int = 5) -> list[tuple[str, float]]:
+        """The most probable kinds in a photo (height, width, 3) uint8, best first."""
+        each_view = functional.softmax(self.logits(self.views(photo)) / self.about["temperature"], 1)
+        mean = each_view.mean(0)
+        return [(self.about["classes"][i], float(mean[i])) for i in mean.argsort(descending=True)[:top]]
+
+
+def read_photo(path: str) -> torch.Tensor:
+    """An upright photo (height, width, 3) uint8; transparent places are white."""
+    from PIL import Image, ImageOps
+
+    photo = ImageOps.exif_transpose(Image.open(path)).convert("RGBA")
+    photo = Image.alpha_composite(Image.new("RGBA", photo.size, "white"), photo).convert("RGB")
+    return torch.frombuffer(bytearray(photo.tobytes()), dtype=torch.uint8).view(photo.height, photo.width, 3)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit("Name one photo or several.")
+    model = Model()
+    for path in sys.argv[1:]:
+        print(path, ", ".join(f"{name} {p:.1%}" for name, p in model.answer(read_photo(path))))

@@ -1,0 +1,155 @@
+"""What outlives a training process: the state to go on from, and the best epoch's model, scored and calibrated."""
+
+import time
+from dataclasses import asdict, replace
+
+import torch
+from torch import Tensor
+
+from flowers_core import calibrate, checkpoint, distributed
+from flowers_core.alexnet import AlexNet
+from flowers_core.augment import EvalTransform
+from flowers_core.config import TrainConfig, to_dict
+from flowers_core.dataset import Split
+from flowers_core.loop_state import LoopState
+from flowers_core.runs import Run
+from flowers_core.storage import settle
+from flowers_core.validate import score, view_logits
+
+SAVE_SHARE = 0.04
+"""Share of the time that saving the resume state may take."""
+
+SAVE_EVERY_S = 10.0
+"""Seconds between two saves at least."""
+
+LEAN_BATCH = 2
+"""Photos scored at once when memory is short."""
+
+
+class Keeper:
+    """Saves one training to its run's folder. Of several processes only the first writes; all call the same methods.
+
+    Args:
+        config: settings.
+        classes: the kinds.
+        run: the folder.
+        state: of the training, as it goes on.
+        valid: photos that the kept model is scored and calibrated on; may be empty.
+        base: how the model will look at photos when it answers.
+        device: where it computes.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        classes: tuple[str, ...],
+        run: Run,
+        state: LoopState,
+        valid: Split,
+        base: EvalTransform,
+        device: torch.device,
+    ):
+        self.config, self.classes, self.run, self.state = config, classes, run, state
+        self.valid, self.base, self.device = valid, base, device
+        self.is_first, self.is_lean = distributed.is_first(), config.optimizer == "sgd-lean"
+        self.saved_at, self.save_cost = time.monotonic(), 0.0
+        self.answering_score: tuple[float, float] | None = None
+        """Loss and accuracy on valid with all the views that answers average; None until training ends."""
+        self.calibration = calibrate.Calibration()
+
+    def view_logits(self, network: AlexNet, views: str) -> Tensor:
+        """On valid, (n, views, classes), by the first of several processes, so that all of them choose alike."""
+        if not self.is_first:
+            return distributed.agree(None)
+        transform, batch = replace(self.base, views=views), LEAN_BATCH if self.is_lean else 128
+        return distributed.agree(view_logits(network, self.valid, transform, self.device, self.state.precision, batch))
+
+    def keep(self, network: AlexNet, epoch: int, loss: float, accuracy: float) -> None:
+        """Takes an epoch's weights as the best so far, unless float16 can't hold them."""
+        state = self.state
+        if not checkpoint.fits_float16(network):
+            return
+        state.best_accuracy, state.best_loss, state.best_epoch = accuracy, loss, epoch
+        if not self.is_lean:
+            state.best_weights = checkpoint.shrink(network)
+        else:  # the disk keeps them
+            checkpoint.save_in_pieces(self.run.checkpoint_path, network, self._card())
+
+    def save_if_due(self) -> None:
+        """Saves as often as the allowed share of time permits."""
+        if time.monotonic() - self.saved_at > max(SAVE_EVERY_S, self.save_cost / SAVE_SHARE):
+            self.save()
+
+    def save(self) -> None:
+        """Writes the state to go on from, and the best model so far."""
+        if not self.is_first:
+            return
+        started = time.monotonic()
+        size = self.run.metrics_path.stat().st_size
+        settle(self.run.metrics_path)  # after a power cut the log must reach as far as the state says
+        checkpoint.save_state(self.run.resume_path, self.state.to_dict(size))
+        self.save_best()
+        self.saved_at = time.monotonic()
+        self.save_cost = self.saved_at - started
+
+    def save_best(self) -> None:
+        """Writes the best epoch's checkpoint; before the first epoch's end, the weights as they are."""
+        state = self.state
+        if not self.is_first:
+            return
+        if not self.is_lean:
+            weights = state.best_weights or checkpoint.shrink(state.network)
+            checkpoint.save(self.run.checkpoint_path, weights, self._card())
+        elif not state.best_epoch or self.answering_score:  # otherwise `keep` has written it
+            checkpoint.save_in_pieces(self.run.checkpoint_path, state.network, self._card())
+
+    def finish(self) -> None:
+        """Writes the best epoch's checkpoint with all that is known of it at the end of training.
+
+        It is scored and calibrated with all the views that answers average; one view had to do so far. Of a lean
+        training the network itself then has those weights.
+        """
+        if self.state.best_epoch and len(self.valid):
+            if self.is_lean:
+                network = self.state.network
+                checkpoint.load_into(network, self.run.checkpoint_path)
+            else:
+                network = AlexNet(self.config.variant, len(self.classes))
+                network.load_state_dict(self.state.best_weights)
+                network.to(self.device, memory_format=torch.channels_last)
+            logits = self.view_logits(network, self.base.views)
+            self.calibration = calibrate.fit(logits.numpy(), self.valid.labels.numpy())
+            losses, accuracy = score(logits, self.valid.labels, self.calibration.temperature)
+            self.answering_score = losses.mean().item(), accuracy
+        self.save_best()
+
+    def rescue(self) -> None:
+        """After a divergence: finishes the best epoch's model, or removes weights saved on the way to ruin."""
+        if self.state.best_epoch:
+            self.finish()
+        elif self.is_first:
+            self.run.checkpoint_path.unlink(missing_ok=True)
+        self.forget_state()  # going on from there would end the same way
+
+    def forget_state(self) -> None:
+        """Removes the state to go on from."""
+        if self.is_first:
+            self.run.resume_path.unlink(missing_ok=True)
+
+    def _card(self) -> checkpoint.Card:
+        facts, state = self.run.facts(), self.state
+        results = {"epoch": state.best_epoch, "valid_n": len(self.valid)}
+        if state.best_epoch and len(self.valid):
+            loss, accuracy = self.answering_score or (state.best_loss, state.best_accuracy)
+            results |= {"valid_accuracy": accuracy, "valid_loss": loss}
+        return checkpoint.Card(
+            variant=self.config.variant,
+            classes=self.classes,
+            transform=asdict(self.base),
+            config=to_dict(self.config),
+            data={key: facts[key] for key in ("data", "fingerprint", "counts")},
+            results=results,
+            made_with=facts["made_with"],
+            temperature=self.calibration.temperature,
+            rejection=self.calibration.rejection,
+        )

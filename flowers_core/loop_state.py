@@ -1,0 +1,138 @@
+"""What a training goes on from: network, optimiser and what they reached, begun anew or taken up where it was left."""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from flowers_core import chance, checkpoint, distributed, head_start, precision
+from flowers_core.alexnet import AlexNet, build
+from flowers_core.augment import STRENGTHS, EvalTransform
+from flowers_core.cache import DecodedSource
+from flowers_core.config import TrainConfig
+from flowers_core.dataset import Split
+from flowers_core.errors import CheckpointError, RunError
+from flowers_core.lean import LeanSGD
+from flowers_core.runs import Run
+from flowers_core.schedule import make_optimizer
+
+LEAN_HEAD = {"most_rows": 360, "batch": 2}
+"""Views in the head start, and photos at once, when memory is short."""
+
+
+@dataclass
+class LoopState:
+    """Everything the loop needs to go on. Chance and data order need no state: both follow from seed and step."""
+
+    network: AlexNet
+    optimizer: torch.optim.Optimizer | LeanSGD
+    precision: str
+    """Number format of the arithmetic, "float32" or "bfloat16"."""
+    step: int = 0
+    seconds: float = 0.0
+    lr_cut: float = 1.0
+    """Factor that plateaus have cut the learning rate by."""
+    highest_accuracy: float = 0.0
+    """On valid, of all epochs so far."""
+    best_accuracy: float = 0.0
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    """The epoch that is kept, and its figures on valid."""
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    lowest_loss: float = math.inf
+    lowest_loss_epoch: int = 0
+    lowest_losses: Tensor = field(default_factory=lambda: torch.zeros(0))
+    """Of each validation photo in that epoch."""
+    average: dict[str, Tensor] = field(default_factory=dict)
+    """Moving average of the weights, when the config asks for one."""
+    epoch_loss: float = 0.0
+    epoch_hits: float = 0.0
+    epoch_seen: int = 0
+
+    def to_dict(self, metrics_bytes: int) -> dict:
+        """All of it as `checkpoint.save_state` takes it, with the length of the metrics log it belongs to."""
+        return {
+            **self.__dict__,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "metrics_bytes": metrics_bytes,
+        }
+
+    def restore(self, saved: dict, in_place: bool = True) -> None:
+        """Goes on from what was saved; not `in_place` takes the saved tensors themselves instead of copying them.
+
+        Raises:
+            KeyError, TypeError, ValueError, RuntimeError: it is not of this network.
+        """
+        if in_place:
+            self.network.load_state_dict(saved["network"])
+        else:
+            for name, parameter in self.network.named_parameters():
+                parameter.data = saved["network"].pop(name)
+        self.optimizer.load_state_dict(saved["optimizer"])
+        for name in self.__dict__.keys() - {"network", "optimizer"}:
+            setattr(self, name, saved[name])
+
+
+def begin(
+    config: TrainConfig, decoded: DecodedSource, train: Split, base: EvalTransform, run: Run, device: torch.device
+) -> LoopState:
+    """The state in which a run begins, or goes on when it was interrupted; its metrics log is cut to the same point.
+
+    Args:
+        config: settings.
+        decoded: the photos.
+        train: those to learn from, which the head start looks at.
+        base: input size and normalisation.
+        run: its folder; under torchrun only the first process's is read.
+        device: where the network will be.
+
+    Raises:
+        RunError: the photos have changed since the run began.
+        CheckpointError: the weights to start from can't be used, or the saved state is damaged or of another run.
+    """
+    torch.manual_seed(chance.number(config.seed, "weights", 0))
+    classes, is_lean, is_first = decoded.source.classes, config.optimizer == "sgd-lean", distributed.is_first()
+    network = build(config.variant, len(classes), config.dropout)
+    saved = None
+    if is_first and run.resume_path.exists():
+        saved = checkpoint.load_state(run.resume_path, mapped=is_lean)
+    saved = distributed.agree(saved)
+    is_complete = saved is not None or checkpoint.start_weights(network, config.init, classes)
+    network = network.to(device, memory_format=torch.channels_last).train()
+    number_format = "" if saved else distributed.agree(precision.choose(config.precision, device))
+    if config.head == "least-squares" and not is_complete and is_first:
+        varied, draws = STRENGTHS[config.augmentation], chance.generator(config.seed, "head", 0)
+        size = LEAN_HEAD if is_lean else {}
+        head_start.apply(network, train, base, varied, draws, device, number_format, **size)
+    state = LoopState(network, make_optimizer(config, network), number_format)
+    if saved is None:
+        run.cut_log(0)
+        run.record_facts(_facts(decoded, number_format, device))
+        return state
+    if is_first and run.facts().get("fingerprint") != decoded.fingerprint:
+        hint = "Start a new run from this run's checkpoint instead."
+        raise RunError("The photos have changed since this run began, so it can't go on", run.id, hint)
+    try:
+        state.restore(saved, in_place=not is_lean)
+        run.cut_log(saved["metrics_bytes"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        hint = "Start a new run; its init can be this run's best checkpoint."
+        raise CheckpointError("The saved state is not of this run", run.resume_path, hint) from error
+    return state
+
+
+def _facts(decoded: DecodedSource, number_format: str, device: torch.device) -> dict:
+    source = decoded.source
+    return {
+        "data": source.name,
+        "fingerprint": decoded.fingerprint,
+        "classes": list(source.classes),
+        "counts": source.counts(),
+        "problems": len(source.problems),
+        "precision": number_format,
+        "device": str(device),
+        "processes": distributed.world(),
+        "made_with": checkpoint.made_with(),
+    }

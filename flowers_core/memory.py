@@ -1,0 +1,46 @@
+"""How much memory this process may use, and which preset fits."""
+
+import ctypes
+import os
+from contextlib import suppress
+from pathlib import Path
+
+LEAST_MB = {"standard": 2500, "small": 650}
+"""Megabytes that a training takes at its highest, with the app beside it (docs/experiments.md)."""
+
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def allowed_mb() -> int | None:
+    """Megabytes that may be used in all: the machine's, or the container's limit; None where nobody tells."""
+    found = []
+    for path in _LIMITS:
+        with suppress(OSError, ValueError):  # ValueError: "max", which is no limit
+            found.append(int(Path(path).read_text()))
+    with suppress(AttributeError, ValueError, OSError):  # Windows has no sysconf
+        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return min(found) // 2**20 if found else None
+
+
+def usual_preset() -> str:
+    """The preset to begin with here: "standard", or "small" where that would not fit."""
+    allowed = allowed_mb()
+    return "small" if allowed is not None and allowed < LEAST_MB["standard"] else "standard"
+
+
+def advice() -> str:
+    """One sentence on why the small preset is chosen; "" on machines with enough memory."""
+    if usual_preset() == "standard":
+        return ""
+    return f"This machine lets the app use {allowed_mb():,} MB of memory, so the preset that needs least is chosen."
+
+
+def give_back_at_once() -> None:
+    """Lets every freed block above a megabyte go back to the system at once.
+
+    glibc keeps more and more of them for later as it meets larger ones: some 80 MB in a training.
+    """
+    with suppress(OSError, AttributeError):  # other systems have no mallopt
+        mallopt = ctypes.CDLL(None).mallopt
+        for option in (-3, -1):  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD: setting them also ends their growth
+            mallopt(option, 2**20)

@@ -1,0 +1,162 @@
+"""Every way in for photos: a folder, a zip, a link to Google Drive, or Flowers-102 becomes a known set with a card."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowers_core.errors import DataError
+from flowers_core.sources import archive, drive, flowers102, layout, library
+from flowers_core.sources.folder import unwrapped
+from flowers_core.sources.library import KnownSet, NewSet
+from flowers_core.sources.records import printable
+from flowers_core.storage import data_dir, remove_tree
+
+WAYS = {
+    "zip": "A zip",
+    "folder": "A folder on this computer",
+    "drive": "Google Drive",
+    "flowers102": "Oxford Flowers-102",
+}
+"""The ways in, and how they are said."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be imported.
+
+    Args:
+        way: a key of WAYS.
+        place: a path, a link, or "" for Flowers-102.
+        name: for the set; "" takes the folder's or the file's.
+        kinds: of Flowers-102, see `flowers102.KINDS`.
+        shown: what errors and the card say instead of `place`; "" says `place`.
+    """
+
+    way: str
+    place: str
+    name: str = ""
+    kinds: str = ""
+    shown: str = ""
+
+
+def wish_for(data: str, name: str = "", kinds: str = "") -> Wish:
+    """The wish that a person means who names a folder, a zip, a link or flowers102.
+
+    Raises:
+        DataError: there is no such folder or file, or the link leads nowhere.
+    """
+    text = data.strip()
+    if text == library.FLOWERS102:
+        return Wish("flowers102", "", name, kinds)
+    if drive.is_link(text):
+        return Wish("drive", str(drive.parse(text)), name, kinds)
+    path = existing(data)
+    return Wish("zip" if path.is_file() else "folder", str(path.resolve()), name, kinds)
+
+
+def bring(wish: Wish, progress=None) -> KnownSet:
+    """Imports, and gives the set. It is there whole, or not at all.
+
+    Args:
+        wish: what to import.
+        progress: told about each step; may raise to cancel.
+
+    Raises:
+        DataError: nothing there, no layout that is known, no network; the message says what to do.
+        StorageError: the disk is full or read-only.
+    """
+    if wish.name:
+        library.checked_name(wish.name)
+    if wish.way == "folder":
+        return _link_folder(wish)
+    waiting = (lambda: progress("Waiting for another import", 0, 1)) if progress else None
+    link = drive.parse(wish.place) if wish.way == "drive" else None
+    shown = wish.shown or str(link or wish.place)
+    usual = {"zip": Path(shown).stem, "drive": "Google Drive photos"}.get(wish.way, "Oxford Flowers-102")
+    name = wish.name or " ".join(printable(usual).split())[: library.NAME_LENGTH].strip() or "photos"
+    set_id = library.FLOWERS102 if wish.way == "flowers102" else None
+    origin = flowers102.URL if set_id else str(link) if link else Path(shown).name
+    with library.new_set(name, origin, set_id, waiting) as made:
+        made.kinds = wish.kinds
+        try:
+            if wish.way == "flowers102":
+                flowers102.fetch(made.folder, data_dir() / "downloads", progress)
+                made.licence = "None stated by its authors; for study."
+            elif link and link.is_folder:
+                _bring_drive_folder(link, made, progress)
+            elif link:
+                _bring_drive_file(link, made, bool(wish.name), progress)
+            else:
+                archive.unpack(Path(wish.place), made.folder, progress)
+            _check(made)
+        except DataError as error:  # its owner knows the zip or the link, not the folder that it was unpacked to
+            where = str(error.where).replace(str(made.folder), shown).replace(wish.place or shown, shown)
+            raise DataError(error.what, None if error.where is None else where, error.hint) from error
+    if wish.way == "flowers102":
+        remove_tree(data_dir() / "downloads")  # only now: killed a moment ago, it would all be fetched again
+    return made.known
+
+
+def existing(text: str) -> Path:
+    """The folder or file that a person named, who may have typed spaces around it.
+
+    Raises:
+        DataError: there is none.
+        PermissionError: it can't be looked at.
+    """
+    for spelling in (text, text.strip()):  # a name may end in a space, and so may what somebody typed
+        try:
+            path = Path(spelling).expanduser()
+            if spelling and path.exists():
+                return path
+        except PermissionError:
+            raise
+        except (OSError, RuntimeError, ValueError):  # a name that is too long; the home of nobody; a zero byte
+            continue
+    hint = "Give a folder, a zip file, a link to Google Drive, an added set's name, or garden or flowers102."
+    raise DataError("There is no such folder or file", printable(text) or "(empty)", hint)
+
+
+def _link_folder(wish: Wish) -> KnownSet:
+    path = Path(wish.place)
+    source = layout.read(path, printable(path.name) or "photos", wish.kinds, divide=False)
+    name = wish.name or " ".join(source.name.split())[: library.NAME_LENGTH]
+    return library.remember(path, name, licence=_stated_licence(path), kinds=wish.kinds)
+
+
+def _bring_drive_file(link: drive.Link, made: NewSet, is_named: bool, progress) -> None:
+    folder = made.folder.parent / "download"
+    folder.mkdir()
+    path = drive.fetch_file(link, folder, progress)
+    if not zipfile.is_zipfile(path):
+        hint = "Share the folder of photos itself, or a zip of it."
+        raise DataError(f"The file behind the link is not a zip ({printable(path.name)})", link, hint)
+    if not is_named:
+        made.name = " ".join(printable(path.stem).split())[: library.NAME_LENGTH] or made.name
+    archive.unpack(path, made.folder, progress)
+    remove_tree(folder)
+
+
+def _bring_drive_folder(link: drive.Link, made: NewSet, progress) -> None:
+    drive.fetch_folder(link, made.folder, progress)
+    zips = [path for path in made.folder.iterdir() if path.suffix.casefold() == ".zip"]
+    if len(zips) == 1 and len(list(made.folder.iterdir())) == 1:  # a folder made to share one zip
+        path = zips[0].replace(made.folder.parent / "download.zip")
+        archive.unpack(path, made.folder, progress)
+        remove_tree(path)
+
+
+def _check(made: NewSet) -> None:
+    layout.read(made.folder, made.name, made.kinds, divide=False)
+    made.licence = made.licence or _stated_licence(made.folder)
+
+
+def _stated_licence(root: Path) -> str:
+    """The first line of a licence file that lies with the photos, or ""."""
+    for folder in {root, unwrapped(root)}:
+        for path in sorted(folder.iterdir()):
+            if path.stem.casefold() in ("license", "licence", "copying") and path.is_file():
+                with open(path, "rb") as file:
+                    lines = file.read(4096).decode(errors="replace").splitlines()
+                return next((printable(line.strip())[:120] for line in lines if line.strip()), "")
+    return ""

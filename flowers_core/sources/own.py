@@ -1,0 +1,172 @@
+"""My own set: photos that are added one by one, each to a kind, and can be taken back."""
+
+import hashlib
+import re
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from flowers_core.errors import DataError
+from flowers_core.images import decode, to_jpeg
+from flowers_core.sources import library
+from flowers_core.sources.folder import SPLIT_NAMES
+from flowers_core.sources.library import KnownSet
+from flowers_core.sources.records import class_key, class_name, natural_order, printable
+from flowers_core.storage import append_jsonl, data_dir, explain_disk_errors, read_jsonl, write_bytes, write_json
+
+LONGEST = 1600
+"""Pixels of the longer side that are kept: plenty for training, and a phone's photos stay small."""
+
+NAME = "My own set"
+
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+
+
+@dataclass(frozen=True)
+class Addition:
+    """One photo that was added; the handle to take it back.
+
+    Args:
+        photo: its id, which is also its file's name without the ending.
+        kind: the kind it was added to, as shown.
+        folder: that kind's folder.
+        before: the folder of the kind it was in until then, "" when it is new.
+        time: seconds since 1970.
+    """
+
+    photo: str
+    kind: str
+    folder: str
+    before: str
+    time: float
+
+
+def add(content: bytes, kind: str) -> Addition:
+    """Adds a photo to My own set, and makes the set and the kind where they are new.
+
+    The photo is stored anew, upright, as JPEG of at most LONGEST pixels: without its file's name, place and camera.
+    A photo that is there already stays one photo: it moves to the kind that was named last.
+
+    Args:
+        content: the bytes of a photo's file, of any format the app reads.
+        kind: the kind's name, one of the set's or a new one.
+
+    Raises:
+        ImageError: not a photo, or damaged.
+        DataError: the kind's name can't be used.
+        StorageError: the disk is full or read-only.
+    """
+    image = decode(content, want=LONGEST)
+    image.thumbnail((LONGEST, LONGEST))
+    photo = hashlib.blake2b(content, digest_size=8).hexdigest()
+    folder = _folder_of(kind)
+    before = next((path.parent.name for path in _photos().glob(f"*/{photo}.jpg")), "")
+    addition = Addition(photo, class_name(folder), folder, before, time.time())
+    if before != folder:
+        _ensure_card()
+        write_bytes(_photos() / folder / f"{photo}.jpg", to_jpeg(image, quality=92))
+        if before:
+            _remove(before, photo)
+        append_jsonl(_journal(), asdict(addition))
+    return addition
+
+
+def undo(addition: Addition) -> None:
+    """Takes a photo out of the set again, or puts it back to the kind it was in before.
+
+    Raises:
+        DataError: it is not there any more, as after another undo.
+        StorageError: the disk is full or read-only.
+    """
+    path = _photos() / addition.folder / f"{addition.photo}.jpg"
+    if addition not in additions() or not path.exists():
+        raise DataError("This photo is not in the set any more", addition.kind, "It may have been taken back already.")
+    if addition.before:
+        write_bytes(_photos() / addition.before / path.name, path.read_bytes())
+    _remove(addition.folder, addition.photo)
+    append_jsonl(_journal(), {"undone": addition.photo, "time": addition.time})
+
+
+def additions(most: int | None = None) -> list[Addition]:
+    """What was added and not taken back, newest first."""
+    records, _ = read_jsonl(_journal())
+    undone = {(row.get("undone"), row.get("time")) for row in records}
+    found = []
+    for row in reversed(records):
+        if row.keys() == Addition.__dataclass_fields__.keys() and (row["photo"], row["time"]) not in undone:
+            addition = Addition(**row)
+            if (_photos() / addition.folder / f"{addition.photo}.jpg").exists():
+                found.append(addition)
+    return found[:most]
+
+
+def kinds() -> list[str]:
+    """The kinds of the set as shown, in their order."""
+    if not _photos().is_dir():
+        return []
+    return sorted({class_name(path.name) for path in _photos().iterdir() if path.is_dir()}, key=natural_order)
+
+
+def known() -> KnownSet | None:
+    """My own set as it can be chosen; None before the first photo."""
+    return next((known for known in library.known_sets() if known.id == library.OWN), None)
+
+
+def photo_path(addition: Addition) -> Path:
+    """Where the photo lies."""
+    return _photos() / addition.folder / f"{addition.photo}.jpg"
+
+
+def checked_kind(kind: str) -> str:
+    """A kind's name that can be a folder's on every system.
+
+    Raises:
+        DataError: it can't.
+    """
+    name = " ".join(kind.split())
+    hint = "Use letters, digits, spaces and hyphens, at most 60 characters."
+    if not name or len(name.encode(errors="replace")) > 200 or len(name) > 60:
+        raise DataError("A kind's name has 1 to 60 characters", printable(name[:80]) or "(empty)", hint)
+    if re.search(r'[/\\:*?"<>|]', name) or name != printable(name) or name[0] == "." or name[-1] == ".":
+        raise DataError("This can't be the name of a kind", printable(name), hint)
+    if name.casefold() in (*SPLIT_NAMES, *_RESERVED, "__macosx"):
+        raise DataError("This name has another meaning, so no kind can have it", name, "Choose another name.")
+    return name
+
+
+def _folder_of(kind: str) -> str:
+    """The folder of the kind: the one that is there under any of its names, else a new one's name."""
+    name = class_name(checked_kind(kind))
+    if _photos().is_dir():
+        for path in _photos().iterdir():
+            if path.is_dir() and class_key(path.name) == class_key(name):
+                return path.name
+    return checked_kind(name)
+
+
+def _ensure_card() -> None:
+    path = _home() / "card.json"
+    if not path.exists():
+        with explain_disk_errors(_photos()):
+            _photos().mkdir(parents=True, exist_ok=True)
+        card = {"name": NAME, "origin": "Added one by one", "licence": "", "kinds": "", "added": time.time()}
+        write_json(path, card | {"folder": "my-own-set"})
+
+
+def _remove(folder: str, photo: str) -> None:
+    with explain_disk_errors(_photos() / folder):
+        (_photos() / folder / f"{photo}.jpg").unlink(missing_ok=True)
+        if not any((_photos() / folder).iterdir()):
+            (_photos() / folder).rmdir()
+
+
+def _journal() -> Path:
+    return _home() / "additions.jsonl"
+
+
+def _photos() -> Path:
+    return _home() / "my-own-set"
+
+
+def _home() -> Path:
+    return data_dir() / "sets" / library.OWN

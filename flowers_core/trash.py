@@ -1,0 +1,80 @@
+"""Deleting runs, and taking it back: a deleted run lies in the trash until that is emptied."""
+
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowers_core.errors import RunError
+from flowers_core.runs import ACTIVE, Run
+from flowers_core.storage import explain_disk_errors, runs_dir
+
+KEPT_DAYS = 7
+"""Days that a run lies in the trash before it is removed for good."""
+
+
+@dataclass(frozen=True)
+class Thrown:
+    """A run in the trash: what is left of it, and when it was deleted (seconds since 1970)."""
+
+    run: Run
+    when: float
+
+
+def folder() -> Path:
+    """Where deleted runs lie: on the disk of the runs, so that deleting is a rename."""
+    return runs_dir() / ".trash"
+
+
+def delete(run: Run) -> None:
+    """Moves a run into the trash, its model with it.
+
+    Raises:
+        RunError: its process lives.
+        StorageError: it can't be moved.
+    """
+    if run.state() in ACTIVE:
+        raise RunError("This training is going on, so it can't be deleted", run.name, "Stop it first.")
+    empty(KEPT_DAYS)
+    with explain_disk_errors(run.folder):
+        folder().mkdir(parents=True, exist_ok=True)
+        os.utime(run.folder)  # a rename doesn't say when it was
+        run.folder.replace(folder() / run.id)
+
+
+def restore(run_id: str) -> Run:
+    """Brings a deleted run back.
+
+    Raises:
+        RunError: it is not in the trash, or a run of its name is back already.
+        StorageError: it can't be moved.
+    """
+    thrown = next((each.run for each in content() if each.run.id == run_id), None)
+    if thrown is None:
+        raise RunError("There is no such training in the trash", run_id, "It may have been emptied.")
+    back = runs_dir() / run_id
+    if back.exists():
+        raise RunError("A training of this name is there already", run_id, "Delete or move that one first.")
+    with explain_disk_errors(back):
+        thrown.folder.replace(back)
+    return Run(back)
+
+
+def content() -> list[Thrown]:
+    """What lies in the trash, the latest first."""
+    thrown = [Thrown(Run(path.parent), path.parent.stat().st_mtime) for path in folder().glob("*/config.json")]
+    return sorted(thrown, key=lambda each: -each.when)
+
+
+def megabytes() -> int:
+    """Room that emptying the trash would free."""
+    return sum(path.stat().st_size for path in folder().rglob("*") if path.is_file()) // 2**20
+
+
+def empty(older_than_days: float = 0.0) -> int:
+    """Removes what was deleted longer ago than that for good; how many runs it was."""
+    gone = [each for each in content() if time.time() - each.when >= older_than_days * 86_400]
+    for each in gone:
+        shutil.rmtree(each.run.folder, ignore_errors=True)
+    return len(gone)

@@ -1,0 +1,128 @@
+"""What people changed about a set: one click makes a change, one click takes it back."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from flowers_core import problems
+from flowers_core.cache import DecodedSource
+from flowers_core.errors import FlowersError
+from flowers_core.sources import SPLITS, edits
+from flowers_core.ui.choices import show_error
+from flowers_core.ui.pictures import thumbnails
+from flowers_core.ui.plain import plain
+
+LISTED = 20
+"""Changes that are listed on one page."""
+
+
+def make(decoded: DecodedSource, indices: Sequence[int], action: str, value: str = "") -> None:
+    """For a button's `on_click`: changes some photos, to be undone together."""
+    _save(decoded, problems.edits_for(decoded, indices, action, value))
+
+
+def keep_one(decoded: DecodedSource, groups: Sequence[Sequence[int]]) -> None:
+    """For a button's `on_click`: of each group all photos but the best one are excluded, to be undone together."""
+    others = [i for group in groups for i in group if i != problems.to_keep(decoded, group)]
+    _save(decoded, problems.edits_for(decoded, others, edits.EXCLUDE))
+
+
+def remedies(decoded: DecodedSource, index: int, key: str, suggestion: int | None = None) -> None:
+    """Buttons that change one photo."""
+    photo, classes = decoded.source.photos[index], decoded.source.classes
+    if suggestion is not None:
+        st.button(
+            f"It is {plain(classes[suggestion])}", key=f"{key}-suggested", icon=":material/label:", width="stretch",
+            on_click=make, args=(decoded, [index], edits.RELABEL, classes[suggestion]),
+        )  # fmt: skip
+    st.button(
+        "Exclude", key=f"{key}-exclude", icon=":material/block:", width="stretch",
+        help="Left out of training and evaluation. The file stays where it is.",
+        on_click=make, args=(decoded, [index], edits.EXCLUDE),
+    )  # fmt: skip
+    with st.popover("Change", icon=":material/edit:", width="stretch", key=f"{key}-more", on_change="rerun") as more:
+        if more.open:
+            for split in SPLITS:
+                if split != photo.split:
+                    st.button(
+                        f"Move to {split}", key=f"{key}-{split}", width="stretch",
+                        on_click=make, args=(decoded, [index], edits.MOVE, split),
+                    )  # fmt: skip
+            other = st.selectbox("Another kind", classes, index=photo.label, key=f"{key}-kind", format_func=plain)
+            st.button(
+                "Relabel", key=f"{key}-relabel", width="stretch", disabled=other == classes[photo.label],
+                on_click=make, args=(decoded, [index], edits.RELABEL, other),
+            )  # fmt: skip
+
+
+def last(decoded: DecodedSource) -> None:
+    """What the last click changed, with Undo; and what went wrong with it."""
+    state = st.session_state
+    if error := state.pop("change-error", None):
+        show_error(error)
+    key, ids = state.get("last-change", ("", ()))
+    mine = [edit for edit in decoded.edits if edit.id in ids] if key == decoded.source.key else []
+    if not mine:
+        return
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        what = describe(mine[0]) if len(mine) == 1 else f"{len(mine):,} photos: {_done(mine[0])}"
+        st.text(f"{what}. The files themselves stay as they are.", width="stretch")
+        st.button("Undo", key="undo-last", icon=":material/undo:", on_click=_undo, args=(key, ids))
+
+
+def log(decoded: DecodedSource) -> None:
+    """All changes, newest first, each with Undo; and Undo for all of them."""
+    changes = decoded.edits[::-1]
+    if not changes:
+        return
+    key = decoded.source.key
+    with st.expander(f"All changes to these photos ({len(changes):,})", icon=":material/history:"):
+        st.button("Undo all", icon=":material/undo:", on_click=_undo_all, args=(key,))
+        pages = -(-len(changes) // LISTED)
+        place = st.container()
+        page = st.pagination(pages, key="changes-page") if pages > 1 else 1
+        shown = changes[(page - 1) * LISTED : page * LISTED]
+        original = decoded.original
+        places = edits.targets(shown, original.source.photos, [entry.digest for entry in original.entries])
+        for edit, index in zip(shown, places, strict=True):
+            with place.container(horizontal=True, vertical_alignment="center"):
+                if index is not None:
+                    st.image(thumbnails(original, [index])[0], width=56, alt="The photo")
+                gone = "" if index is not None else " (the file is gone or has changed)"
+                st.text(describe(edit) + gone, width="stretch")
+                st.button("Undo", key=f"undo-{edit.id}", icon=":material/undo:", on_click=_undo, args=(key, (edit.id,)))
+
+
+def describe(edit: edits.Edit) -> str:
+    """One change in words."""
+    return f"{edit.name}: {_done(edit)}"
+
+
+def _done(edit: edits.Edit) -> str:
+    return {
+        edits.EXCLUDE: "excluded",
+        edits.MOVE: f"moved to {edit.value}",
+        edits.RELABEL: f"relabelled as {edit.value}",
+        edits.ACCEPT: "said to be fine",
+    }[edit.action]
+
+
+def _save(decoded: DecodedSource, new: list[edits.Edit]) -> None:
+    try:
+        st.session_state["last-change"] = (decoded.source.key, edits.add(decoded.source.key, new))
+    except FlowersError as error:
+        st.session_state["change-error"] = error
+
+
+def _undo(key: str, ids: Sequence[str]) -> None:
+    try:
+        edits.undo(key, ids)
+    except FlowersError as error:
+        st.session_state["change-error"] = error
+
+
+def _undo_all(key: str) -> None:
+    try:
+        edits.undo_all(key)
+    except FlowersError as error:
+        st.session_state["change-error"] = error

@@ -1,0 +1,60 @@
+"""More drawn flowers for the garden: as many per kind and split as one likes."""
+
+import streamlit as st
+
+from flowers_core import garden
+from flowers_core.errors import FlowersError
+from flowers_core.garden import plot
+from flowers_core.sources import SPLITS
+from flowers_core.ui.choices import look_again, show_error
+
+PER_SECOND = 15
+"""Pictures that a slow core draws in a second."""
+
+
+def popover(known) -> None:
+    """A button that opens the counts, for the garden only."""
+    if known.data != "garden":
+        return
+    if st.session_state.pop("garden-grown", False):
+        st.session_state["grow-more"] = False
+    with st.popover("Grow more", icon=":material/potted_plant:", key="grow-more", on_change="rerun") as place:
+        if place.open:
+            _counts(known)
+
+
+def _counts(known) -> None:
+    st.markdown("How many pictures of each kind? What is there stays; the same numbers give the same pictures.")
+    planted = plot.counts()
+    with st.container(horizontal=True):
+        wanted = {
+            split: st.number_input(
+                split.capitalize(), min_value=1, max_value=plot.MOST, value=planted[split], step=1, key=f"grow-{split}",
+            )
+            for split in SPLITS
+        }  # fmt: skip
+    more = {split: max(0, wanted[split] - planted[split]) for split in SPLITS}
+    fewer = {split: max(0, planted[split] - wanted[split]) for split in SPLITS}
+    total = sum(more.values()) * len(garden.TRAITS)
+    if any(fewer.values()):
+        st.caption("Pictures beyond these numbers rest in the garden until they are wanted again.")
+    if total:
+        seconds = total / PER_SECOND
+        time = f"{seconds / 60:.0f} minutes" if seconds > 90 else f"{seconds:.0f} seconds"
+        st.caption(f"{total:,} new pictures: up to {time}.")
+    if st.button("Grow", type="primary", icon=":material/potted_plant:", disabled=wanted == planted):
+        _grow(known, wanted)
+
+
+def _grow(known, wanted: dict[str, int]) -> None:
+    """Draws with a bar. Stop, a click elsewhere or a closed browser end it; the next time it goes on from there."""
+    bar = st.empty()
+    st.button("Stop", icon=":material/stop:", key="stop-growing", help="What is drawn stays for the next time.")
+    try:
+        plot.grow(wanted, lambda done, total: bar.progress(done / total, f"Growing: {done:,} of {total:,}"))
+    except FlowersError as error:
+        show_error(error)
+        return
+    look_again(known)
+    st.session_state["garden-grown"] = True
+    st.rerun()

@@ -1,0 +1,79 @@
+"""How a model holds when photos are changed, on the Evaluate page: measured on request, as bars with intervals."""
+
+import time
+from pathlib import Path
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from flowers_core import robustness
+from flowers_core.errors import FlowersError
+from flowers_core.sources import Source
+from flowers_core.ui.answers import kept
+from flowers_core.ui.choices import show_error
+from flowers_core.ui.models import classifier
+
+FEW = 60
+"""Photos asked about unless one wants all of them: a minute or so on a small machine."""
+
+MOST_KEPT = 8
+
+
+def section(model: Path, source: Source, split: str, fingerprint: str) -> None:
+    """An expander with the table, or with the button that measures it."""
+    with st.expander("Does it hold when photos are moved, turned, scaled, badly lit or blurred?",
+                     icon=":material/screen_rotation:"):  # fmt: skip
+        count = source.counts()[split]
+        everything = count <= FEW or st.toggle(f"All {count:,} photos instead of {FEW}", key="hold-all")
+        limit = None if everything else FEW
+        key = (str(model), model.stat().st_mtime_ns, fingerprint, split, limit)
+        if key not in st.session_state.get("holding", {}):
+            st.caption(f"Asks about {len(robustness.CONDITIONS)} versions of {limit or count:,} photos.")
+            if not st.button("Change the photos and ask again", icon=":material/play_arrow:", key="hold"):
+                return
+        try:
+            _show(kept("holding", key, MOST_KEPT, lambda: _measure(model, source, split, limit)))
+        except FlowersError as error:
+            show_error(error)
+
+
+def _measure(model: Path, source: Source, split: str, limit: int | None) -> robustness.Robustness:
+    bar, began = st.progress(0.0, "Loading the model"), time.monotonic()
+
+    def report(what: str, done: int, total: int) -> None:
+        share = done / max(1, total)
+        left = f", {(time.monotonic() - began) * (1 / share - 1):.0f} s left" if share > 0.05 else ""
+        bar.progress(share, f"{what}: {share:.0%}{left}")
+
+    result = robustness.robustness(model, source, split, report, limit, classifier(model))
+    bar.empty()
+    return result
+
+
+def _show(result: robustness.Robustness) -> None:
+    rows = pd.DataFrame(
+        {
+            "what": [f"{row.name} {row.amount}".strip() for row in result.rows],
+            "group": [row.name for row in result.rows],
+            "right": [row.top1.value for row in result.rows],
+            "low": [row.top1.low for row in result.rows],
+            "high": [row.top1.high for row in result.rows],
+        }
+    )
+    st.caption(
+        f"Right at first guess, of {result.n} photos of {result.of}; the thin lines are 95 % intervals. "
+        "The dashed line is the photos as they are."
+    )
+    y = alt.Y("what:N", sort=None, title=None, axis=alt.Axis(labelLimit=180))
+    x = alt.X("right:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%", tickCount=5))
+    tooltip = [
+        alt.Tooltip("what:N", title="Photos"), alt.Tooltip("right:Q", title="Right", format=".1%"),
+        alt.Tooltip("low:Q", title="at least", format=".0%"), alt.Tooltip("high:Q", title="at most", format=".0%"),
+    ]  # fmt: skip
+    bars = alt.Chart(rows).mark_bar(height=11).encode(
+        x, y, alt.Color("group:N", legend=None, sort=None), tooltip=tooltip
+    )  # fmt: skip
+    spans = alt.Chart(rows).mark_rule(opacity=0.55).encode(alt.X("low:Q"), y, alt.X2("high:Q"))
+    line = alt.Chart(rows[:1]).mark_rule(strokeDash=[4, 3]).encode(alt.X("right:Q"))
+    st.altair_chart(alt.layer(bars, spans, line).properties(height=21 * len(rows)), alt="Accuracy per disturbance")

@@ -1,0 +1,95 @@
+"""Imports that are going on, with their progress and Cancel, and how they ended."""
+
+import streamlit as st
+
+from flowers_core import importer
+from flowers_core.errors import FlowersError
+from flowers_core.importer import Job
+from flowers_core.sources import imports
+from flowers_core.ui.choices import show_error
+from flowers_core.ui.plain import plain
+
+EVERY_S = 0.5
+"""Seconds between two looks at an import."""
+
+
+def panel() -> None:
+    """All imports; looks again every moment while one goes on. Shows the set of one that this viewer started."""
+    _swept()
+    alive = bool(_going_on())
+    st.fragment(_panel, run_every=EVERY_S if alive else None)(alive)
+
+
+def _panel(was_alive: bool) -> None:
+    mine = st.session_state.setdefault("own-jobs", set())
+    for job in importer.jobs():
+        if job.id in mine and job.state() == "done":
+            st.session_state["new-set"] = job.status().set_id
+            mine.discard(job.id)
+            job.dismiss()
+            st.rerun()
+    if bool(_going_on()) != was_alive:
+        st.rerun()
+    for job in importer.jobs():
+        _show(job)
+
+
+def _show(job: Job) -> None:
+    state, status = job.state(), job.status()
+    with st.container(border=True, key=f"job-{job.id}"):
+        st.text(f"Import: {_called(job)}")
+        if state in ("starting", "running"):
+            _progress(job, status)
+            return
+        if state == "failed":
+            show_error(FlowersError(status.error or "It failed", status.where or None, status.hint))
+        elif state == "interrupted":
+            st.warning("It was interrupted; nothing half done stays.", icon=":material/bolt:")
+        elif state == "cancelled":
+            st.info("Cancelled. Nothing of it was kept.", icon=":material/cancel:")
+        else:
+            st.success("It is here.", icon=":material/check_circle:")
+        with st.container(horizontal=True):
+            if state == "done" and st.button("Show it", key=f"show-{job.id}", type="primary"):
+                st.session_state["new-set"] = status.set_id
+                job.dismiss()
+                st.rerun()
+            if state in ("failed", "interrupted") and _can_begin_again(job):
+                st.button("Try again", key=f"again-{job.id}", icon=":material/refresh:", on_click=job.start)
+            st.button("Dismiss", key=f"dismiss-{job.id}", icon=":material/close:", on_click=job.dismiss)
+
+
+def _progress(job: Job, status: importer.Status) -> None:
+    of = f": {status.done:,} of {status.total:,}" if status.total > 1 else "…"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(min(1.0, max(0.0, status.done / max(1, status.total))), plain(status.what + of))
+        if job.is_cancelled():
+            st.button("Cancelling…", key=f"cancel-{job.id}", disabled=True)
+        else:
+            st.button("Cancel", key=f"cancel-{job.id}", icon=":material/cancel:", on_click=job.cancel)
+
+
+def _called(job: Job) -> str:
+    try:
+        wish = job.wish()
+    except TypeError:
+        return "photos"
+    return wish.name or wish.shown or wish.place or imports.WAYS.get(wish.way, "photos")
+
+
+def _can_begin_again(job: Job) -> bool:
+    try:
+        return job.wish().way != "zip" or job.upload_path.exists()
+    except TypeError:
+        return False
+
+
+def _going_on() -> list[Job]:
+    return [job for job in importer.jobs() if job.state() in ("starting", "running")]
+
+
+@st.cache_resource
+def _swept() -> bool:
+    """Once per server: removes what was left by imports that died with the last one."""
+    importer.sweep()
+    return True

@@ -1,0 +1,100 @@
+"""What a person does with a training that is over: name it, note something, delete it, take that back."""
+
+import streamlit as st
+
+from flowers_core import runs, trash
+from flowers_core.errors import FlowersError
+from flowers_core.runs import MOST_NAME, MOST_NOTE, Run
+from flowers_core.ui.choices import show_error
+from flowers_core.ui.plain import plain
+
+
+def popover(run: Run) -> None:
+    """A button that opens the run's name and note, and the way to delete it."""
+    with st.popover("Name, note, delete", icon=":material/edit:"):
+        name, note = run.label()
+        # Keys with the saved text in them: what another viewer saves meanwhile shows here too.
+        with st.form(f"label-{run.id}", border=False):
+            new_name = st.text_input(
+                "Name", name, max_chars=MOST_NAME, placeholder=run.usual_name, key=f"name-{run.id}-{hash(name)}"
+            )
+            new_note = st.text_area(
+                "Note", note, max_chars=MOST_NOTE, height=120, key=f"note-{run.id}-{hash(note)}",
+                placeholder="What was tried, what came out, what to try next.",
+            )  # fmt: skip
+            if st.form_submit_button("Save", type="primary", icon=":material/save:"):
+                _save(run, new_name, new_note)
+        alive = run.state() in runs.ACTIVE
+        st.button(
+            "Delete this training", icon=":material/delete:", on_click=_delete, args=(run,), disabled=alive,
+            key=f"delete-{run.id}", help="Stop it first." if alive else "Its model goes with it. It can be undone.",
+        )  # fmt: skip
+
+
+def note(run: Run) -> None:
+    """The run's note, where there is one."""
+    text = run.label()[1]
+    if text:
+        with st.container(border=True):
+            st.text(text)
+
+
+def undo() -> None:
+    """What was just deleted, and the way to take it back; stays until it is done or sent away."""
+    error = st.session_state.pop("keep-error", None)
+    if error:
+        show_error(error)
+    run_id = st.session_state.get("deleted-run")
+    thrown = next((each.run for each in trash.content() if each.run.id == run_id), None)
+    if thrown is None:
+        return
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        st.markdown(f":material/delete: {plain(thrown.name)} is in the trash.")
+        st.button("Undo", icon=":material/undo:", on_click=_restore, args=(run_id,), key="undo")
+        st.button("Fine", type="tertiary", on_click=lambda: st.session_state.pop("deleted-run", None), key="undo-no")
+
+
+def bin() -> None:
+    """The trash: what lies in it, to bring back or to remove for good."""
+    thrown = trash.content()
+    if not thrown:
+        return
+    with st.expander(f"Trash ({len(thrown)})", icon=":material/delete:"):
+        st.caption(f"Deleted trainings stay here for {trash.KEPT_DAYS} days.")
+        for each in thrown:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.button("Restore", icon=":material/undo:", on_click=_restore, args=(each.run.id,),
+                          key=f"restore-{each.run.id}")  # fmt: skip
+                st.text(each.run.name)
+        st.button(
+            f"Empty the trash now ({trash.megabytes():,} MB)", icon=":material/delete_forever:", on_click=trash.empty
+        )
+
+
+def _save(run: Run, name: str, note: str) -> None:
+    try:
+        run.set_label(name, note)
+    except FlowersError as error:
+        show_error(error)
+        return
+    st.rerun()
+
+
+def _delete(run: Run) -> None:
+    try:
+        trash.delete(run)
+    except FlowersError as error:
+        st.session_state["keep-error"] = error
+        return
+    st.session_state["deleted-run"] = run.id
+    st.session_state.pop("run", None)
+
+
+def _restore(run_id: str) -> None:
+    try:
+        run = trash.restore(run_id)
+    except FlowersError as error:
+        st.session_state["keep-error"] = error
+        return
+    st.session_state.pop("deleted-run", None)
+    st.session_state["started-run"] = run.id

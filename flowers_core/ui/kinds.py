@@ -1,0 +1,113 @@
+"""The kinds at a glance, and a kind's own page."""
+
+import numpy as np
+import streamlit as st
+
+from flowers_core import species
+from flowers_core.cache import DecodedSource
+from flowers_core.images import to_jpeg
+from flowers_core.sources import SPLITS
+from flowers_core.ui import opened
+from flowers_core.ui.pictures import cover
+from flowers_core.ui.plain import plain
+
+MEAN_OF = 60
+"""Photos of a kind at most that its mean image is made of, evenly spread over them."""
+
+ORDERS = ("Name", "Most photos", "Fewest photos")
+
+
+def show(decoded: DecodedSource) -> None:
+    """All kinds, or the one that is open."""
+    label = opened.kind(decoded)
+    if label is None:
+        _all_kinds(decoded)
+    else:
+        _one_kind(decoded, label)
+
+
+def _all_kinds(decoded: DecodedSource) -> None:
+    """All kinds as tiles with a cover photo, findable by any of their names."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        term = st.text_input("Search", placeholder="Search by name, also Latin", type="search", live="300ms")
+        order = st.selectbox("Order", ORDERS, width=170)
+        lacking = st.selectbox("Show", ["All kinds", *(f"Without {split} photos" for split in SPLITS)], width=210)
+    totals = decoded.counts.sum(1)
+    labels = np.arange(len(totals))
+    if order != ORDERS[0]:
+        labels = np.argsort(-totals if order == ORDERS[1] else totals, kind="stable")
+    shown = []
+    for label in labels.tolist():
+        name = decoded.source.classes[label]
+        about = species.find(name)
+        words = f"{name} {about.latin} {about.also}" if about else name
+        fits = lacking == "All kinds" or not decoded.counts[label, SPLITS.index(lacking.split()[1])]
+        if fits and term.casefold().strip() in words.casefold():
+            shown.append((label, name, about))
+    if not shown:
+        st.info("No kind has that in its name." if lacking == "All kinds" else "No such kind.")
+    covers = _first_of_each(decoded)
+    grid = st.grid("auto", min_column_width=170)
+    for label, name, about in shown:
+        with grid.cell(), st.container(border=True):
+            if covers[label] >= 0:
+                st.image(cover(decoded, int(covers[label])), width="stretch", alt=name)
+            st.button(plain(name), key=f"open-{label}", width="stretch", on_click=opened.open_kind, args=(name,))
+            latin = f"*{about.latin}*  \n" if about else ""
+            counts = zip(SPLITS, decoded.counts[label].tolist(), strict=True)
+            st.caption(latin + (" · ".join(f"{count:,} {split}" for split, count in counts if count) or "no photos"))
+
+
+def _one_kind(decoded: DecodedSource, label: int) -> None:
+    """One kind: its names, its mean image, and its photos by split."""
+    name = decoded.source.classes[label]
+    st.button("All kinds", icon=":material/arrow_back:", on_click=opened.close_all)
+    about = species.find(name)
+    of_kind = np.flatnonzero(decoded.labels == label)
+    with st.container(horizontal=True, gap="large"):
+        with st.container(width="stretch"):
+            st.header(plain(name), anchor=False)
+            if about:
+                also = f" · {about.also}" if about.also else ""
+                st.markdown(f"*{about.latin}*{also}")
+                st.markdown(about.note)
+        if len(of_kind) > 1:
+            with st.container(width=150):
+                st.image(mean_image(decoded, label), width=130, alt=f"Mean of the photos of {name}")
+                st.caption("All photos laid over each other")
+    if not len(of_kind):
+        st.info("No photos here.")
+        return
+    has = [split for n, split in enumerate(SPLITS) if decoded.counts[label, n]]
+    chosen = st.pills("Splits", has, selection_mode="multi", default=has, label_visibility="collapsed")
+    wanted = [SPLITS.index(split) for split in chosen]
+    indices = of_kind[np.isin(decoded.splits[of_kind], wanted)]
+    if not len(indices):
+        st.info("No photos here.")
+        return
+    indices = indices[np.argsort(decoded.splits[indices], kind="stable")]  # training photos first
+    opened.paged_grid(decoded, indices, f"kind-{label}")
+
+
+def mean_image(decoded: DecodedSource, label: int) -> bytes:
+    """The mean of a kind's photos, squeezed to a square, as a JPEG file."""
+    return _mean_image(decoded.source.key, decoded.fingerprint, label, decoded)
+
+
+@st.cache_data(max_entries=300, show_spinner=False)
+def _mean_image(key: str, fingerprint: str, label: int, _decoded: DecodedSource) -> bytes:
+    from PIL import Image
+
+    rows = _decoded.rows[_decoded.labels == label]
+    some = rows[np.linspace(0, len(rows) - 1, min(MEAN_OF, len(rows))).astype(int)]
+    total = sum(_decoded.pixels[row].astype(np.uint32) for row in some)
+    return to_jpeg(Image.fromarray((total / len(some)).round().astype(np.uint8)))
+
+
+def _first_of_each(decoded: DecodedSource) -> np.ndarray:
+    """(classes,) index of each kind's first photo, of train before the others; -1 without photos."""
+    first = np.full(len(decoded.source.classes), -1)
+    for split in reversed(range(len(SPLITS))):
+        backwards = np.flatnonzero(decoded.splits == split)[::-1]
+        first[decoded.labels[backwards]] = backwards  # of several the last one stays, which is the first photo
+    return first

@@ -1,0 +1,78 @@
+"""Many photos at once: a table with thumbnails, a file of all answers, and one to look into."""
+
+import base64
+import io
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from flowers_core.ui.answers import Answered
+from flowers_core.ui.plain import harmless
+
+CHOSEN = "look-into"
+
+
+def table(answers: Sequence[Answered]) -> Answered:
+    """The answers as a table and as a download; the photo that was chosen to look into."""
+    rows = pd.DataFrame(
+        {
+            "Photo": ["data:image/jpeg;base64," + base64.b64encode(a.thumbnail).decode() for a in answers],
+            "Name": [_said(a) for a in answers],
+            "Probability": [a.prediction.top[0][1] for a in answers],
+            "Next guess": [a.prediction.top[1][0] if len(a.prediction.top) > 1 else "" for a in answers],
+            "File": [a.picture.name for a in answers],
+        }
+    )
+    names = {str(number): f"{number + 1}: {_said(a)}" for number, a in enumerate(answers)}
+    st.dataframe(
+        rows, key="answers-table", hide_index=True, row_height=64, width="stretch",
+        on_select=lambda: _take_row(), selection_mode="single-row",
+        column_config={
+            "Photo": st.column_config.ImageColumn(width=80),
+            "Probability": st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent"),
+        },
+        alt="Every photo with its answer",
+    )  # fmt: skip
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if st.session_state.get(CHOSEN) not in names:
+            st.session_state[CHOSEN] = "0"
+        chosen = st.selectbox("Look into photo", list(names), format_func=names.__getitem__, key=CHOSEN)
+        st.download_button(
+            "Download as CSV", lambda: to_csv(answers), "flowers.csv", "text/csv", icon=":material/download:",
+            on_click="ignore",
+        )  # fmt: skip
+    return answers[int(chosen)]
+
+
+def unreadable(answers: Sequence[Answered]) -> None:
+    """Files without an answer, each with the reason."""
+    count = "One file" if len(answers) == 1 else f"{len(answers)} files"
+    st.warning(f"{count} could not be read; no answer for that.", icon=":material/broken_image:")
+    rows = [(a.picture.name, a.prediction.error) for a in answers]
+    st.dataframe(pd.DataFrame(rows, columns=["File", "Reason"]), hide_index=True, width="stretch")
+
+
+def to_csv(answers: Sequence[Answered]) -> bytes:
+    """One row per photo: file, whether it is one of the model's kinds, guesses with probabilities, or the error."""
+    most = max((len(a.prediction.top) for a in answers), default=0)
+    rows = []
+    for a in answers:
+        row = {"file": harmless(a.picture.name), "known": a.prediction.known, "error": a.prediction.error}
+        for k in range(most):
+            name, probability = a.prediction.top[k] if k < len(a.prediction.top) else ("", None)
+            row |= {f"guess {k + 1}": harmless(name), f"probability {k + 1}": probability}
+        rows.append(row)
+    buffer = io.StringIO()
+    pd.DataFrame(rows).to_csv(buffer, index=False, float_format="%.6f")
+    return buffer.getvalue().encode("utf-8-sig", errors="replace")  # with the mark that Excel wants to see
+
+
+def _said(answered: Answered) -> str:
+    name = answered.prediction.top[0][0]
+    return name if answered.prediction.known else f"none of the kinds (nearest: {name})"
+
+
+def _take_row() -> None:
+    if rows := st.session_state["answers-table"].selection.rows:
+        st.session_state[CHOSEN] = str(rows[0])

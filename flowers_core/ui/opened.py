@@ -1,0 +1,81 @@
+"""Which kind and which photo are open: they stand in the page's address, so that each can be linked."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from flowers_core.cache import DecodedSource
+from flowers_core.ui.pictures import PER_PAGE, paged, thumbnails
+from flowers_core.ui.plain import plain
+
+
+def kind(decoded: DecodedSource) -> int | None:
+    """The label of the kind that is open."""
+    name = st.query_params.get("kind")
+    return decoded.source.classes.index(name) if name in decoded.source.classes else None
+
+
+def photo(decoded: DecodedSource) -> int | None:
+    """The index of the photo that is open; None also when it is gone or excluded."""
+    wanted = st.query_params.get("photo")
+    if not wanted:
+        return None
+    photos, label = decoded.source.photos, kind(decoded)
+    likely = range(len(photos)) if label is None else (decoded.labels == label).nonzero()[0].tolist()
+    found = next((i for i in likely if photos[i].id == wanted), None)
+    if found is None and label is not None:  # moved to another kind since the link was made
+        found = next((i for i, each in enumerate(photos) if each.id == wanted), None)
+    return found
+
+
+def open_kind(name: str) -> None:
+    """For a button's `on_click`."""
+    st.query_params["kind"] = name
+    st.query_params.pop("photo", None)
+
+
+def open_photo(decoded: DecodedSource, index: int) -> None:
+    """For a button's `on_click`."""
+    shown = decoded.source.photos[index]
+    st.query_params["kind"] = decoded.source.classes[shown.label]
+    st.query_params["photo"] = shown.id
+
+
+def close_photo() -> None:
+    """For a button's `on_click`: back to what lies below the photo."""
+    st.query_params.pop("photo", None)
+
+
+def close_all() -> None:
+    """For a button's `on_click`: back to the view itself."""
+    close_photo()
+    st.query_params.pop("kind", None)
+
+
+def photo_grid(decoded: DecodedSource, indices: Sequence[int], captions: Sequence[str], key: str) -> None:
+    """Photos in a grid that fits the screen's width; the button below each opens it.
+
+    Args:
+        captions: one line for each photo.
+        key: sets the buttons apart from those of other grids.
+    """
+    grid = st.grid("auto", min_column_width=160, vertical_alignment="bottom")
+    for picture, index, caption in zip(thumbnails(decoded, indices), indices, captions, strict=True):
+        with grid.cell():
+            st.image(picture, width="stretch", alt=caption)
+            st.button(
+                plain(caption), key=f"{key}-{index}", type="tertiary", width="stretch", help="Open this photo",
+                on_click=open_photo, args=(decoded, index),
+            )  # fmt: skip
+
+
+def paged_grid(decoded: DecodedSource, indices: Sequence[int], key: str) -> None:
+    """Like `photo_grid`, with split and size as captions and a pager below when there are many."""
+    place = st.container()
+    page = [int(indices[i]) for i in paged(len(indices), key=f"{key}-page")]
+    photos, sizes = decoded.source.photos, decoded.sizes
+    captions = [f"{photos[i].split} · {sizes[i][0]}×{sizes[i][1]}" for i in page]
+    if len(indices) > PER_PAGE:
+        st.caption(f"{len(indices):,} photos")
+    with place:
+        photo_grid(decoded, page, captions, key)

@@ -1,0 +1,84 @@
+"""Photos one by one, from a file or the camera, into a kind of My own set."""
+
+import streamlit as st
+
+from flowers_core import species
+from flowers_core.errors import FlowersError
+from flowers_core.images import SUFFIXES, decode, to_jpeg
+from flowers_core.sources import own
+from flowers_core.ui.choices import show_error
+from flowers_core.ui.plain import plain
+
+ENDINGS = [suffix.removeprefix(".") for suffix in SUFFIXES]
+LAST = 3
+"""Additions that are shown with a button to take them back."""
+
+SIDE = 96
+
+
+def panel() -> None:
+    """Choose a kind, add photos to it, take back what was wrong."""
+    there = own.kinds()
+    others = [kind.name for kind in species.SPECIES if kind.name not in there]
+    kind = st.selectbox(
+        "Kind", [*there, *others], index=None, placeholder="Choose one, or type a new kind's name",
+        accept_new_options=True, key="own-kind",
+    )  # fmt: skip
+    way = st.segmented_control(
+        "From", ["Files", "The camera"], default="Files", required=True, key="own-way", label_visibility="collapsed"
+    )
+    turn = st.session_state.setdefault("own-turn", 0)  # a new key empties the widget for the next photo
+    if way == "Files":
+        photos = st.file_uploader("Photos", type=ENDINGS, accept_multiple_files=True, key=f"own-files-{turn}")
+    else:
+        taken = st.camera_input("A photo of the flower", key=f"own-camera-{turn}")
+        photos = [taken] if taken else []
+    if photos and st.button("Add to My own set", type="primary", icon=":material/add:", disabled=not kind):
+        _add(photos, kind)
+    _last_additions()
+
+
+def _add(photos: list, kind: str) -> None:
+    added, refused = 0, []
+    for photo in photos:
+        try:
+            own.add(photo.getvalue(), kind)
+            added += 1
+        except FlowersError as error:
+            refused.append((photo.name, error))
+    for name, error in refused:
+        st.text(name[:80])
+        show_error(error)
+    if added:
+        st.toast(f"{added} photo{'s' * (added != 1)} added to {plain(kind)}.", icon=":material/check:")
+        if not refused:
+            st.session_state["own-turn"] += 1
+            st.rerun()
+
+
+def _last_additions() -> None:
+    last = own.additions(LAST)
+    if not last:
+        return
+    st.caption("Added last")
+    for addition in last:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            try:
+                image = decode(own.photo_path(addition), want=SIDE)
+            except FlowersError:
+                continue
+            image.thumbnail((SIDE, SIDE))
+            st.image(to_jpeg(image), width=SIDE // 2, alt=addition.kind)
+            st.text(addition.kind)
+            key = f"undo-{addition.photo}-{addition.time}"
+            st.button("Take back", key=key, icon=":material/undo:", on_click=_undo, args=(addition,))
+    if st.button("Show My own set", icon=":material/photo_library:"):
+        st.session_state["new-set"], st.session_state["photos-added"] = own.library.OWN, True
+        st.rerun()
+
+
+def _undo(addition: own.Addition) -> None:
+    try:
+        own.undo(addition)
+    except FlowersError as error:
+        st.toast(plain(str(error)))

@@ -1,0 +1,148 @@
+"""What is wrong with the photos, side by side, each with remedies that one click makes and one click undoes."""
+
+import pandas as pd
+import streamlit as st
+
+from flowers_core import problems
+from flowers_core.cache import DecodedSource
+from flowers_core.features import Features
+from flowers_core.problems import SORTS, Finding
+from flowers_core.sources import edits
+from flowers_core.ui import changes, opened
+from flowers_core.ui.pictures import thumbnails
+from flowers_core.ui.plain import plain
+from flowers_core.ui.seen import features_of, stored
+
+PER_PAGE = 6
+"""Findings on one page."""
+
+SIDE_BY_SIDE = 4
+"""Photos of one finding that are shown."""
+
+EXAMPLES = 3
+"""Photos of the other kind that are shown beside a doubtful label."""
+
+UNREADABLE = "unreadable"
+
+
+def show(decoded: DecodedSource) -> None:
+    """The findings of the chosen sort, and the changes made so far."""
+    found = _found(decoded)
+    changes.log(decoded)
+    counts = {sort: sum(finding.sort == sort for finding in found) for sort in SORTS}
+    counts[UNREADABLE] = len(decoded.source.problems)
+    known = stored(decoded) is not None
+    names = {sort: title.title for sort, title in SORTS.items()} | {UNREADABLE: "Left out"}
+    labels = {
+        sort: f"{names[sort]} ({'?' if sort == 'label' and not known else f'{count:,}'})"
+        for sort, count in counts.items()
+    }
+    first = next((sort for sort, count in counts.items() if count), "label" if not known else "copies")
+    if st.session_state.get("problem") not in (None, *counts):
+        st.session_state["problem"] = first
+    sort = st.pills("Problem", list(counts), default=first, format_func=labels.__getitem__, key="problem",
+                    label_visibility="collapsed", required=True)  # fmt: skip
+    if not any(counts.values()) and known:
+        st.success("Nothing is wrong with these photos.", icon=":material/check_circle:")
+    if sort == UNREADABLE:
+        _unreadable(decoded)
+        return
+    st.caption(SORTS[sort].why)
+    if sort == "label":
+        st.caption(
+            "Needs no training: each photo is judged by a classifier that learned from the others, on the convolutions "
+            "of a network that learned from ImageNet. It errs too: look before you relabel."
+        )
+        if features_of(decoded, "to judge the labels", at_once=False) is None:
+            return
+        if not known:
+            st.rerun()
+    chosen = [finding for finding in found if finding.sort == sort]
+    if not chosen:
+        st.success("None found.", icon=":material/check_circle:")
+        return
+    if sort in ("copies", "near-copies"):
+        _about_copies(decoded, chosen)
+    pages = -(-len(chosen) // PER_PAGE)
+    place = st.container()
+    page = min(st.pagination(pages, key=f"problems-{sort}"), pages) if pages > 1 else 1
+    with place:
+        for number, finding in enumerate(chosen[(page - 1) * PER_PAGE : page * PER_PAGE]):
+            _finding(decoded, finding, f"{sort}-{number}")
+
+
+def _about_copies(decoded: DecodedSource, chosen: list[Finding]) -> None:
+    crossing = sum(finding.crosses for finding in chosen)
+    if crossing:
+        st.warning(
+            f"{crossing:,} of them lie{'s' * (crossing == 1)} in more than one split: the network is asked about "
+            "photos that it has learned by heart.",
+            icon=":material/content_copy:",
+        )
+    others = sum(len(finding.photos) - 1 for finding in chosen)
+    st.button(
+        f"Keep one of each, exclude {others:,}", icon=":material/filter_1:", on_click=changes.keep_one,
+        args=(decoded, [finding.photos for finding in chosen]),
+        help="Kept is what lies in train before valid before test, and of those the largest.",
+    )  # fmt: skip
+
+
+def _finding(decoded: DecodedSource, finding: Finding, key: str) -> None:
+    shown = finding.photos[:SIDE_BY_SIDE]
+    photos, classes = decoded.source.photos, decoded.source.classes
+    with st.container(border=True):
+        more = f", {len(finding.photos) - len(shown):,} more" if len(finding.photos) > len(shown) else ""
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"{plain(classes[photos[shown[0]].label])}: {plain(finding.note)}{more}", width="stretch")
+            if len(finding.photos) > 1:
+                st.button("Keep one", key=f"{key}-keep", icon=":material/filter_1:", on_click=changes.keep_one,
+                          args=(decoded, [finding.photos]))  # fmt: skip
+            st.button(
+                "It is fine", key=f"{key}-fine", icon=":material/check:", on_click=changes.make,
+                args=(decoded, finding.photos, edits.ACCEPT, finding.sort), help="Don't show this again.",
+            )  # fmt: skip
+        grid = st.grid("auto", min_column_width=130)
+        for index, picture in zip(shown, thumbnails(decoded, shown, 256), strict=True):
+            photo, entry = photos[index], decoded.entries[index]
+            with grid.cell():
+                st.image(picture, width="stretch", alt=f"A photo of {classes[photo.label]}")
+                st.text(photo.name)
+                st.button(
+                    plain(f"{classes[photo.label]} · {photo.split} · {entry.width}×{entry.height}"),
+                    key=f"{key}-{index}-open", type="tertiary", help="Open this photo",
+                    on_click=opened.open_photo, args=(decoded, index),
+                )  # fmt: skip
+                changes.remedies(decoded, index, f"{key}-{index}", finding.suggestion)
+        if finding.suggestion is not None:
+            _examples(decoded, finding.suggestion, grid)
+
+
+def _examples(decoded: DecodedSource, label: int, grid) -> None:
+    """A few photos of the kind that a suspect looks like, beside it."""
+    name = decoded.source.classes[label]
+    some = (decoded.labels == label).nonzero()[0][:EXAMPLES].tolist()
+    for picture in thumbnails(decoded, some, 256):
+        with grid.cell():
+            st.image(picture, width="stretch", alt=f"A photo of {name}")
+            st.caption(f"{plain(name)}, to compare")
+
+
+def _unreadable(decoded: DecodedSource) -> None:
+    if not decoded.source.problems:
+        st.success("Every file could be read.", icon=":material/check_circle:")
+        return
+    st.caption("These files were left out. The rest works without them.")
+    rows = [(problem.path, problem.reason) for problem in decoded.source.problems]
+    st.dataframe(pd.DataFrame(rows, columns=["File", "Reason"]), hide_index=True, width="stretch")
+
+
+def _found(decoded: DecodedSource) -> list[Finding]:
+    """The findings; looked for again when the photos, what is accepted, or the features have changed."""
+    known = stored(decoded)
+    state = decoded.source.key, decoded.fingerprint, tuple(edit.id for edit in decoded.edits), known is not None
+    return _searched(state, decoded, known)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Looking for problems…")
+def _searched(state: tuple, _decoded: DecodedSource, _known: Features | None) -> list[Finding]:
+    return problems.find(_decoded, _known)

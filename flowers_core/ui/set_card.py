@@ -1,0 +1,118 @@
+"""A set's card: where its photos come from, its name, its end, and what lies in the trash."""
+
+from datetime import datetime
+
+import streamlit as st
+
+from flowers_core.cache import DecodedSource
+from flowers_core.errors import FlowersError
+from flowers_core.sources import SPLITS, flowers102, library
+from flowers_core.sources.library import DeletedSet, KnownSet
+from flowers_core.ui import split_form
+from flowers_core.ui.choices import look_again, show_error
+from flowers_core.ui.plain import plain
+
+
+def about(known: KnownSet, decoded: DecodedSource) -> None:
+    """Buttons that open the set's card and its split, and a word when it is small."""
+    with st.container(horizontal=True):
+        with st.popover("About this set", icon=":material/info:", key="set-card", on_change="rerun"):
+            if st.session_state.get("set-card"):
+                _card(known, decoded)
+        with st.popover("Split", icon=":material/call_split:", key="set-split", on_change="rerun"):
+            if st.session_state.get("set-split"):
+                split_form.form(known, decoded)
+    split_form.advice(decoded.source)
+
+
+def trash() -> None:
+    """A line for each set that can be brought back."""
+    deleted = library.deleted_sets()
+    if not deleted:
+        return
+    just_now = st.session_state.get("just-deleted")
+    with st.expander(f"Deleted sets ({len(deleted)})", icon=":material/delete:", expanded=just_now is not None):
+        _say_what_failed()
+        for row in deleted:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.text(f"{row.name}, deleted {datetime.fromtimestamp(row.time):%d %b %H:%M}")
+                st.button("Bring back", key=f"back-{row.place}", icon=":material/undo:", on_click=_restore, args=(row,))
+        st.caption("They are removed for good after seven days.")
+        st.button("Remove them now", key="empty-trash", icon=":material/delete_forever:", on_click=_empty)
+
+
+def _card(known: KnownSet, decoded: DecodedSource) -> None:
+    _say_what_failed()
+    counts = decoded.source.counts()
+    rows = {
+        "From": known.origin or "built in",
+        "Added": f"{datetime.fromtimestamp(known.added):%d %b %Y %H:%M}" if known.added else "",
+        "Licence": known.licence or ("drawn by this app" if known.id == "garden" else "none stated"),
+        "Photos": ", ".join(f"{counts[split]:,} {split}" for split in SPLITS if counts[split]),
+        "Kinds": str(len(decoded.source.classes)),
+        "Split by": decoded.source.split_origin,
+        "Fingerprint": decoded.fingerprint,
+    }
+    for label, value in rows.items():
+        if value:
+            st.markdown(f"**{label}**  \n{plain(value)}")
+    st.caption("The fingerprint names exactly these photos in these splits. Every model carries that of its photos.")
+    if not known.added:
+        return
+    if decoded.source.split_origin == "Flowers-102":
+        kinds = st.radio(
+            "Kinds", list(flowers102.KINDS), format_func=flowers102.KINDS.__getitem__, horizontal=True,
+            index=list(flowers102.KINDS).index(known.kinds if known.kinds in flowers102.KINDS else ""),
+            key=f"kinds-{known.id}",
+        )  # fmt: skip
+        if kinds != known.kinds:
+            _change(known, kinds=kinds)
+            look_again(known)
+            st.rerun()
+    with st.form(f"rename-{known.id}", border=False):
+        name = st.text_input("Name", known.name, max_chars=library.NAME_LENGTH)
+        licence = st.text_input("Licence, as its maker states it", known.licence, max_chars=120)
+        if st.form_submit_button("Save", icon=":material/save:"):
+            _change(known, name=name, licence=licence)
+            look_again(known)
+            st.rerun()
+    stays = "" if known.is_copy else " The folder itself stays as it is."
+    sure = st.checkbox(f"Delete this set. It can be brought back for seven days.{stays}", key=f"sure-{known.id}")
+    st.button(
+        "Delete the set", key="delete-set", icon=":material/delete:", disabled=not sure,
+        on_click=_delete, args=(known,),
+    )  # fmt: skip
+
+
+def _change(known: KnownSet, **values: str) -> None:
+    try:
+        library.change(known.id, **values)
+    except FlowersError as error:
+        st.session_state["set-error"] = error
+
+
+def _delete(known: KnownSet) -> None:
+    try:
+        st.session_state["just-deleted"] = library.delete(known.id)
+        st.session_state["set-card"] = False
+    except FlowersError as error:
+        st.session_state["set-error"] = error
+
+
+def _restore(deleted: DeletedSet) -> None:
+    try:
+        st.session_state["new-set"] = library.restore(deleted).id
+        st.session_state.pop("just-deleted", None)
+    except FlowersError as error:
+        st.session_state["set-error"] = error
+
+
+def _empty() -> None:
+    library.empty_trash()
+    st.session_state.pop("just-deleted", None)
+
+
+def _say_what_failed() -> None:
+    error = st.session_state.pop("set-error", None)
+    if error is not None:
+        show_error(error)

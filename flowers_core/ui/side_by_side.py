@@ -1,0 +1,139 @@
+"""Runs side by side: their curves, the settings in which they differ, and what they reached."""
+
+import pandas as pd
+import streamlit as st
+
+from flowers_core import compare
+from flowers_core.runs import Run
+from flowers_core.ui import charts, frame, keep, live, words
+
+MOST = 6
+"""Runs at once: as many as there are colours."""
+
+FIRST = 3
+"""Runs that are shown before anybody has chosen."""
+
+WIDTH = 640
+"""Pixels that the columns of a table share, beside the one with the figures' names."""
+
+CURVES = {
+    "Validation accuracy": "valid_accuracy",
+    "Validation loss": "valid_loss",
+    "Training accuracy": "train_accuracy",
+    "Training loss": "train_loss",
+}
+
+
+def show(every_run: list[Run]) -> None:
+    """A choice of runs, newest first, and everything about them."""
+    by_id = {run.id: run for run in every_run}
+    titles = {run.id: live.title(run) for run in every_run}
+    asked = [each for each in st.session_state.get("compared", ()) if each in by_id]  # others may have been deleted
+    if "compared" not in st.session_state:
+        asked = [each for each in st.query_params.get_all("compared") if each in by_id] or _with_curves(every_run)
+    st.session_state["compared"] = asked[:MOST]
+    chosen = st.multiselect(
+        "Trainings", list(by_id), format_func=titles.__getitem__, key="compared", max_selections=MOST,
+        placeholder="Choose trainings", persist_state="session",
+    )  # fmt: skip
+    st.query_params["compared"] = chosen
+    if not chosen:
+        st.info("Choose the trainings to compare.", icon=":material/info:")
+        return
+    compared = [by_id[run_id] for run_id in chosen]
+    names = _names(compared)
+    _curves(compared, names)
+    _reached(compared, names)
+    _differences(compared, names)
+    st.subheader("Each of them")
+    for run, name in zip(compared, names, strict=True):
+        with st.container(border=True):
+            with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+                st.text(name)
+                with st.container(horizontal=True, width="content", vertical_alignment="center"):
+                    frame.link("train", "Open", "monitoring", run=run.id)
+                    keep.popover(run)
+            if run.label()[1]:
+                st.caption(f":material/sticky_note_2: {live.plain(run.label()[1])}")
+
+
+def _with_curves(every_run: list[Run]) -> list[str]:
+    return [run.id for run in every_run if compare.epochs_of(run)][:FIRST] or [every_run[0].id]
+
+
+def _names(compared: list[Run]) -> list[str]:
+    """Their names; with their start behind it where two are called the same."""
+    names = [run.name for run in compared]
+    return [f"{name} ({run.id})" if names.count(name) > 1 else name for run, name in zip(compared, names, strict=True)]
+
+
+def _curves(compared: list[Run], names: list[str]) -> None:
+    what = st.segmented_control(
+        "Curves of", list(CURVES), default="Validation accuracy", required=True, key="compared-curve",
+        label_visibility="collapsed",
+    )  # fmt: skip
+    field = CURVES[what]
+    points = {
+        name: [(record["epoch"], record[field]) for record in compare.epochs_of(run) if field in record]
+        for run, name in zip(compared, names, strict=True)
+    }
+    lacking = [name for name, found in points.items() if not found]
+    if len(lacking) < len(points):
+        st.altair_chart(
+            charts.compared(points, what, "accuracy" in field), alt=f"{what} of each training over epochs",
+            key="compared-chart",
+        )  # fmt: skip
+    if lacking:
+        st.caption("No such curve: " + live.plain(", ".join(lacking)) + ".")
+
+
+def _reached(compared: list[Run], names: list[str]) -> None:
+    st.subheader("What they reached")
+    rows = []
+    for run, name in zip(compared, names, strict=True):
+        found = compare.reached(run)
+        rows.append(
+            {
+                "Training": name,
+                "State": live.WORDS[found.state][0],
+                "Right": f"{found.accuracy.value:.1%}" if found.accuracy else "–",
+                "Lies in": f"{found.accuracy.low:.0%} to {found.accuracy.high:.0%}" if found.accuracy else "–",
+                "Asked": _asked(found.accuracy.n, found.folds) if found.accuracy else "–",
+                "Loss": f"{found.valid_loss:.3f}" if found.valid_loss is not None else "–",
+                "Epochs": f"{found.epochs}, kept {found.kept_epoch}" if found.kept_epoch else str(found.epochs),
+                "By heart since": f"epoch {found.parting.since}" if found.parting else "–",
+                "Time": live.span(found.seconds),
+                "Photos a second": f"{found.images_per_second:.0f}",
+            }
+        )
+    _upright(rows)
+    st.caption(
+        "The ranges are 95 % intervals. Where two of them overlap widely, chance may well have decided which is better."
+    )
+
+
+def _asked(n: int, folds: int) -> str:
+    return f"{n:,} photos in {folds} folds" if folds else f"{n:,} validation photos"
+
+
+def _differences(compared: list[Run], names: list[str]) -> None:
+    st.subheader("What differs in their settings")
+    if len(compared) < 2:
+        st.caption("Choose a second training to see it.")
+        return
+    different = compare.differences(compared)
+    if not different:
+        st.caption("Nothing: the same settings on the same photos.")
+        return
+    rows = [
+        {"Training": name, **{words.name_of(key): words.say(key, values[i]) for key, values in different.items()}}
+        for i, name in enumerate(names)
+    ]
+    _upright(rows)
+
+
+def _upright(rows: list[dict]) -> None:
+    """A table with one column per training: so it fits a narrow screen, and reads as the legend does."""
+    column = st.column_config.TextColumn(width=max(110, WIDTH // len(rows)))
+    table = pd.DataFrame(rows).set_index("Training").T
+    st.dataframe(table, column_config=dict.fromkeys(table.columns, column))

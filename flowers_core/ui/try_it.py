@@ -1,0 +1,171 @@
+"""A photo moved, turned, scaled and badly lit with sliders: how the answer holds, now and all along each slider."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from flowers_core.images import from_square, to_jpeg
+from flowers_core.sources.records import class_key
+from flowers_core.ui.answers import Answered, kept, open_picture
+from flowers_core.ui.models import classifier
+from flowers_core.ui.plain import plain
+
+POINTS = 13
+"""Values that each slider is measured at."""
+
+MOST_KEPT = 8
+SHOWN = 340
+"""Longer side of the changed photo on the page, pixels: fits a phone."""
+
+
+@dataclass(frozen=True)
+class Dial:
+    """One slider. `field` is the field of `disturb.Disturbance` that it sets; `unit` is how many of its steps are 1."""
+
+    field: str
+    label: str
+    low: float
+    high: float
+    step: float
+    neutral: float
+    format: str
+    unit: float = 1.0
+
+
+DIALS = (
+    Dial("move_x", "Moved to the side", -50, 50, 1, 0, "%d %%", 100),
+    Dial("move_y", "Moved up or down", -50, 50, 1, 0, "%d %%", 100),
+    Dial("turn", "Turned", -180, 180, 1, 0, "%d°"),
+    Dial("scale", "Size", 30, 300, 5, 100, "%d %%", 100),
+    Dial("exposure", "Light", -5, 3, 0.5, 0, "%+.1f stops"),
+    Dial("blur", "Blurred", 0, 10, 0.5, 0, "%.1f px"),
+)
+
+
+def panel(model: Path, answered: Answered) -> None:
+    """The sliders, the changed photo with its answer, and the chart."""
+    st.caption("No matter the position, no matter the size? Change the photo and see whether the name holds.")
+    _live(model, answered)
+    _along(model, answered)
+
+
+@st.fragment
+def _live(model: Path, answered: Answered) -> None:
+    from flowers_core.disturb import Disturbance, disturb
+
+    left, right = st.columns(2, vertical_alignment="center")
+    with right:  # the photo and then the sliders, without bars between them: both fit on a phone's screen
+        with st.grid(2, min_column_width=150):
+            values = {dial.field: _slider(dial) / dial.unit for dial in DIALS}
+        with st.container(horizontal=True, vertical_alignment="center"):
+            mirror = st.toggle("Mirrored", key="try-mirror")
+            st.button("Back to the photo as it is", icon=":material/undo:", on_click=_reset, type="tertiary")
+    opened = open_picture(answered.picture)
+    aspects = np.array([opened.aspect])
+    square = disturb(opened.square[None], aspects, [Disturbance(mirror=mirror, **values)])[0]
+    network = classifier(model)
+    probabilities = network.probabilities(square[None], aspects)[0]
+    best = np.argsort(-probabilities, kind="stable")[:3]
+    name = name_in_question(answered)
+    with left:
+        st.image(to_jpeg(from_square(square, opened.aspect, SHOWN)), width=SHOWN, alt="The photo as changed")
+        first = network.classes[best[0]]
+        holds = first == name
+        st.badge(
+            f"Still {plain(name)}" if holds else f"Now {plain(first)}",
+            icon=":material/check_circle:" if holds else ":material/cancel:", color="green" if holds else "orange",
+        )  # fmt: skip
+    with right:
+        for i in best:
+            st.progress(float(probabilities[i]), f"{plain(network.classes[i])}: {probabilities[i]:.1%}")
+
+
+def _slider(dial: Dial) -> float:
+    kind = type(dial.step)
+    st.session_state.setdefault(f"try-{dial.field}", kind(dial.neutral))
+    return st.slider(
+        dial.label, kind(dial.low), kind(dial.high), step=dial.step, format=dial.format, key=f"try-{dial.field}"
+    )
+
+
+def _reset() -> None:
+    for dial in DIALS:
+        st.session_state[f"try-{dial.field}"] = type(dial.step)(dial.neutral)
+    st.session_state["try-mirror"] = False
+
+
+def _along(model: Path, answered: Answered) -> None:
+    name = name_in_question(answered)
+    st.subheader("All along each slider", anchor=False)
+    key = (str(model), model.stat().st_mtime_ns, answered.picture.digest, name)
+    if key not in st.session_state.get("sweeps", {}):
+        place = st.empty()
+        with place.container():
+            st.caption(f"Asks the network about {len(DIALS) * POINTS} changed copies of this photo; some seconds.")
+            if not st.button("Measure", icon=":material/monitoring:", key="sweep"):
+                return
+        place.empty()
+    table = kept("sweeps", key, MOST_KEPT, lambda: _measured(model, answered, name))
+    held = table.groupby("dial", sort=False)["holds"].mean()
+    st.caption(
+        f"Probability of {plain(name)} when one thing changes. A full dot: it is still the first name; "
+        f"that holds for {table['holds'].mean():.0%} of {len(table)} copies."
+    )
+    grid = st.grid(3, min_column_width=250)
+    for dial in DIALS:
+        with grid.cell():
+            st.markdown(f"{dial.label}: holds for {held[dial.label]:.0%}")
+            st.altair_chart(_chart(table[table["dial"] == dial.label], dial), alt=f"Probability along: {dial.label}")
+
+
+def _measured(model: Path, answered: Answered, name: str) -> pd.DataFrame:
+    from flowers_core.disturb import AS_IT_IS
+    from flowers_core.robustness import sweep
+
+    opened, network = open_picture(answered.picture), classifier(model)
+    label = network.classes.index(name)
+    rows = []
+    bar = st.progress(0.0, "Measuring")
+    for done, dial in enumerate(DIALS):
+        bar.progress(done / len(DIALS), f"Measuring: {dial.label.lower()}")
+        values = values_along(dial)
+        changes = [replace(AS_IT_IS, **{dial.field: value / dial.unit}) for value in values]
+        answers = sweep(network, opened.square, opened.aspect, changes)
+        for value, row in zip(values, answers, strict=True):
+            first = network.classes[int(row.argmax())]
+            rows.append((dial.label, value, float(row[label]), first, first == name))
+    bar.empty()
+    return pd.DataFrame(rows, columns=["dial", "value", "probability", "first", "holds"])
+
+
+def values_along(dial: Dial) -> list[float]:
+    """Where a slider is measured: evenly along it, and where it changes nothing."""
+    return sorted({*np.linspace(dial.low, dial.high, POINTS).tolist(), float(dial.neutral)})
+
+
+def name_in_question(answered: Answered) -> str:
+    """The name that is to hold: the right one where it is known and among the guesses, else the first guess."""
+    for name, _ in answered.prediction.top:
+        if answered.picture.right and class_key(name) == class_key(answered.picture.right):
+            return name
+    return answered.prediction.top[0][0]
+
+
+def _chart(rows: pd.DataFrame, dial: Dial) -> alt.LayerChart:
+    x = alt.X("value:Q", title=None, scale=alt.Scale(domain=[dial.low, dial.high], nice=False),
+              axis=alt.Axis(grid=False, tickCount=5))  # fmt: skip
+    y = alt.Y("probability:Q", title=None, scale=alt.Scale(domain=[0, 1.04], nice=False),
+              axis=alt.Axis(format=".0%", values=[0, 0.5, 1]))  # fmt: skip
+    tooltip = [
+        alt.Tooltip("value:Q", title=dial.label, format="~g"),
+        alt.Tooltip("probability:Q", title="Probability", format=".1%"),
+        alt.Tooltip("first:N", title="First name"),
+    ]
+    line = alt.Chart(rows).mark_line(strokeWidth=2, interpolate="monotone").encode(x, y)
+    full = alt.Chart(rows[rows["holds"]]).mark_point(filled=True, size=45, opacity=1).encode(x, y, tooltip=tooltip)
+    hollow = alt.Chart(rows[~rows["holds"]]).mark_point(filled=False, size=45).encode(x, y, tooltip=tooltip)
+    return alt.layer(line, full, hollow).properties(height=130)

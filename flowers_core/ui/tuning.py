@@ -1,0 +1,344 @@
+"""A search for settings on the page: what to try, how far it is, what it found, and what is luck."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import streamlit as st
+
+from flowers_core import config, memory, presets, runs, studies, tune
+from flowers_core.cache import DecodedSource
+from flowers_core.config import Search
+from flowers_core.errors import FlowersError
+from flowers_core.sources.library import KnownSet
+from flowers_core.studies import Plan, Study, Summary
+from flowers_core.ui import frame, words
+from flowers_core.ui import search_charts as charts
+from flowers_core.ui.choices import checkpoint_id, show_error
+from flowers_core.ui.plain import plain
+from flowers_core.ui.settings import VARIANT_TITLES, starts
+
+EVERY_S = 2.0
+"""Seconds between two looks at a living search."""
+
+SHARE_OF_EPOCHS = 0.6
+"""About this share of all epochs is trained when hopeless trials are cut short."""
+
+WORDS = {
+    "starting": ("Starting", "blue"),
+    "queued": ("Waiting its turn", "orange"),
+    "running": ("Searching", "green"),
+    "stopping": ("Stopping", "orange"),
+    "finished": ("Finished", "green"),
+    "stopped": ("Stopped", "orange"),
+    "failed": ("Failed", "red"),
+    "interrupted": ("Interrupted", "red"),
+}
+PRUNER_TITLES = {
+    "median": "Cut short what is worse than half of the others",
+    "hyperband": "Give few epochs to many, more to the best (Hyperband)",
+    "none": "Train every trial to its end",
+}
+
+
+def title(study: Study) -> str:
+    """A study in one line, for a list. Says nothing that changes while it runs."""
+    state, summary = study.state(), study.summary()
+    try:
+        what = Path(study.plan().config.data).name
+    except FlowersError:
+        what = "unknown settings"
+    best = summary.best_trial()
+    reached = f", best {best.accuracy:.0%} on valid" if best and best.accuracy is not None else ""
+    ended = "running" if state in studies.ALIVE else WORDS[state][0].lower() + reached
+    return f"{study.started:%d %b %H:%M:%S}: {what} ({ended})"
+
+
+def form(known: KnownSet, decoded: DecodedSource) -> None:
+    """What to search, with what to expect, and the start button."""
+    counts = decoded.source.counts()
+    left, middle, right = st.columns(3)
+    look = {"persist_state": "session"}
+    with left:
+        variant = st.selectbox(
+            "AlexNet", config.VARIANTS, format_func=VARIANT_TITLES.get, key="tune-variant", **look,
+            help="Which of the three networks learns.",
+        )  # fmt: skip
+    with middle:
+        beginnings = starts(variant)
+        init = st.selectbox(
+            "Start from", list(beginnings), format_func=beginnings.get, key="tune-init", **look,
+            help="Where the weights of every trial begin.",
+        )  # fmt: skip
+    with right:
+        every = presets.every()
+        preset = st.selectbox(
+            "Search around", list(every), index=list(every).index(memory.usual_preset()), key="tune-preset", **look,
+            format_func=lambda name: every[name].title,
+            help="The preset whose settings are the first trial, and which sets everything that is not searched.",
+        )  # fmt: skip
+    base = replace(presets.take(preset, init), data=known.data, variant=variant)
+    space = config.search_space(base)
+    names = st.multiselect(
+        "Settings to search", list(space), default=list(space), format_func=words.name_of, key=f"tune-space-{init}",
+        help="The fewer there are, the sooner a search says something about each.",
+    )  # fmt: skip
+    with st.grid(5, min_column_width=150):
+        trials = st.number_input("Trials", 1, 10_000, 20, key="tune-trials", **look, help="Trainings to compare.")
+        epochs = st.number_input(
+            "Epochs", 1, 10_000, base.epochs, key=f"tune-epochs-{preset}-{init}", help="Of each trial, at most."
+        )
+        pruner = st.selectbox(
+            "Hopeless trials", studies.PRUNERS, format_func=PRUNER_TITLES.get, key="tune-pruner", **look
+        )
+        objective = st.selectbox(
+            "Make best", studies.OBJECTIVES, format_func=charts.OBJECTIVE_TITLES.get, key="tune-objective", **look,
+            help="Accuracy counts right answers. Loss also counts how sure they were, and so tells more apart.",
+        )  # fmt: skip
+        workers = st.number_input(
+            "At a time", 1, 8, 1, key="tune-workers", **look,
+            help="Trials that run side by side. They share the processor, so more than one seldom pays on a laptop.",
+        )  # fmt: skip
+    with st.expander("What is tried for each", icon=":material/straighten:"):
+        st.dataframe(
+            {"Setting": [words.name_of(name) for name in names], "Tried": [_tried(space[name]) for name in names],
+             "First trial": [_value(getattr(base, name)) for name in names]},
+            hide_index=True,
+        )  # fmt: skip
+    plan = Plan(replace(base, epochs=epochs), {name: space[name] for name in names}, trials, pruner, objective, workers)
+    problem = _problem(plan, decoded)
+    if problem:
+        st.warning(plain(problem), icon=":material/warning:")
+    elif counts["valid"] < 300:
+        st.info(_luck(0.75, counts["valid"], "about 75 %"), icon=":material/casino:")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Start the search", type="primary", icon=":material/play_arrow:", disabled=bool(problem)):
+            _start(plan)
+        st.caption(_expected_time(plan, counts))
+    _own_presets(every)
+
+
+def watch(study: Study) -> None:
+    """The study's panel; looks again every few seconds while a process works on it."""
+    alive = study.state() in studies.ALIVE
+    st.fragment(_panel, run_every=EVERY_S if alive else None)(study, alive)
+    if not alive:
+        _take(study)
+
+
+def _panel(study: Study, was_alive: bool) -> None:
+    state = study.state()
+    if (state in studies.ALIVE) != was_alive:
+        st.rerun()
+    try:
+        plan = study.plan()
+    except FlowersError as error:
+        show_error(error)
+        return
+    summary, (word, color) = study.summary(), WORDS[state]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if state in studies.ALIVE:
+            st.button(
+                "Stop", icon=":material/stop:", on_click=study.ask_to_stop, disabled=state == "stopping", width=120,
+                key=f"stop-{study.id}", help="What was found so far is kept, and the search can go on later.",
+            )  # fmt: skip
+        elif state != "finished":
+            st.button(
+                "Go on", icon=":material/play_arrow:", type="primary", width=120, on_click=_resume, args=(study,),
+                key=f"go-{study.id}",
+            )  # fmt: skip
+        st.badge(word, color=color)
+    _say_how_it_goes(study, state, plan, summary)
+    _figures(summary)
+    finished = [trial for trial in summary.trials if trial.state == "finished"]
+    if finished:
+        _charts(plan, summary)
+        best = summary.best_trial()
+        st.info(_luck(best.accuracy, summary.valid_n, f"{best.accuracy:.0%}", finished), icon=":material/casino:")
+    if summary.trials:
+        with st.expander("All trials"):
+            st.dataframe(_table(plan, summary), hide_index=True)
+    with st.expander("Log"):
+        st.code(_tail(study.log_path) or "Nothing yet.", language=None, wrap_lines=True)
+
+
+def _say_how_it_goes(study: Study, state: str, plan: Plan, summary: Summary) -> None:
+    told = study.told()
+    if state in ("running", "stopping"):
+        parts = [f"{summary.done()} of {plan.trials} trials"]
+        share = 0.0
+        for trial in summary.trials:
+            if trial.state == "running":
+                status = study.trial(trial.number).status()
+                share += status.step / max(1, status.steps)
+                parts.append(f"trial {trial.number + 1}: epoch {min(status.epoch + 1, plan.config.epochs)}")
+        st.progress(min(1.0, (summary.done() + share) / plan.trials), " · ".join(parts))
+    elif state in ("starting", "queued"):
+        st.info(told["message"] or "The search is starting.", icon=":material/hourglass_top:")
+    elif state == "failed":
+        show_error(FlowersError(str(told["message"]).rstrip("."), None, str(told["hint"])))
+    elif state == "interrupted":
+        st.error(
+            "The search ended without a word: it was killed, ran out of memory, or the machine went down. "
+            "Nothing that was found is lost; go on, and the trial that was cut off is made again.",
+            icon=":material/power_off:",
+        )
+    elif state == "stopped":
+        st.info(f"Stopped after {summary.done()} of {plan.trials} trials.", icon=":material/stop_circle:")
+
+
+def _figures(summary: Summary) -> None:
+    best, states = summary.best_trial(), [trial.state for trial in summary.trials]
+    with st.grid(4, min_column_width=140):
+        st.metric("Best on valid", f"{best.accuracy:.0%}" if best else "–", border=True)
+        st.metric("Complete", states.count("finished"), border=True)
+        st.metric("Cut short", states.count("pruned"), border=True)
+        st.metric("Failed", states.count("failed"), border=True)
+
+
+def _charts(plan: Plan, summary: Summary) -> None:
+    left, right = st.columns([3, 2])
+    left.altair_chart(
+        charts.history(plan, summary), alt="Every trial's figure, and the best so far", key="tune-history"
+    )
+    if summary.importance:
+        right.altair_chart(charts.importance(summary), alt="Which settings made the difference", key="tune-importance")
+        right.caption("Which settings made the difference, as far as so few trials can tell.")
+    else:
+        right.info(
+            f"Which settings matter shows after {tune.LEAST_FOR_IMPORTANCE} complete trials.",
+            icon=":material/bar_chart:",
+        )
+
+
+def _take(study: Study) -> None:
+    """The best trial's settings, its model, and how to keep them as a preset."""
+    summary = study.summary()
+    best = summary.best_trial()
+    if best is None:
+        return
+    try:
+        base = study.plan().config
+    except FlowersError:
+        return
+    st.subheader(f"The best: trial {best.number + 1}")
+    st.dataframe(
+        {"Setting": [words.name_of(name) for name in best.settings],
+         "Best": [_value(value) for value in best.settings.values()],
+         "Before": [_value(getattr(base, name)) for name in best.settings]},
+        hide_index=True,
+    )  # fmt: skip
+    checkpoint = study.trial(best.number).checkpoint_path
+    if checkpoint.exists():
+        with st.container(horizontal=True):
+            frame.link("evaluate", "See its mistakes", "grid_on", model=checkpoint_id(checkpoint))
+            frame.link("classify", "Name a flower with it", "photo_camera", model=checkpoint_id(checkpoint))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.text_input("Name of the preset", f"Best of {summary.done()}", max_chars=40, key="tune-name")
+        if st.button("Take it as a preset", icon=":material/bookmark_add:", type="primary"):
+            try:
+                kept = tune.save_best(study, name)
+            except FlowersError as error:
+                show_error(error)
+            else:
+                st.session_state["preset-kept"] = kept
+    if kept := st.session_state.pop("preset-kept", None):
+        st.success(f"Kept. It stands among the presets of *Train*, and as `--preset {kept}` on the command line.")
+        frame.link("train", "Train with it", "model_training")
+
+
+def _own_presets(every: dict[str, config.Preset]) -> None:
+    own = {name: preset for name, preset in every.items() if name not in config.PRESETS}
+    if not own:
+        return
+    with st.expander(f"Your presets ({len(own)})", icon=":material/bookmark:"):
+        for name, preset in own.items():
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.text(f"{preset.title}: {preset.expect}")
+                st.button(
+                    "Remove", key=f"remove-{name}", icon=":material/delete:", on_click=presets.remove, args=(name,)
+                )
+
+
+def _start(plan: Plan) -> None:
+    try:
+        study = tune.start(plan)
+    except FlowersError as error:
+        show_error(error)
+        return
+    st.session_state["started-study"] = study.id
+    st.rerun()
+
+
+def _resume(study: Study) -> None:
+    try:
+        tune.resume(study)
+    except FlowersError as error:
+        show_error(error)
+
+
+def _problem(plan: Plan, decoded: DecodedSource) -> str:
+    source = decoded.source
+    if not source.counts()["valid"]:
+        return "There are no validation photos, and a search needs some to compare its trials on."
+    if len(source.classes) < 2:
+        return "Training needs at least two kinds of flowers."
+    try:
+        plan.check()
+    except FlowersError as error:
+        return str(error)
+    return ""
+
+
+def _luck(accuracy: float, n: int, named: str, finished: list[studies.Trial] | None = None) -> str:
+    """How much of a difference between trials is luck, for people."""
+    within = studies.luck(accuracy, n)
+    text = (
+        f"With {n} validation photos one photo is worth {100 / n:.1f} points. At an accuracy of {named}, two trials "
+        f"less than {100 * within:.0f} points apart may differ by luck alone."
+    )
+    if finished and len(finished) > 1:
+        close = sum(trial.accuracy >= accuracy - within for trial in finished)
+        text += f" {close} of {len(finished)} complete trials lie that close to the best."
+    return text + " The best of many looks better than it is: expect somewhat less on new photos."
+
+
+def _expected_time(plan: Plan, counts: dict[str, int]) -> str:
+    speed = runs.measured_speed(plan.config.variant)
+    if speed is None:
+        return "How long it takes shows after the first training of this network here."
+    share = 1.0 if plan.pruner == "none" else SHARE_OF_EPOCHS
+    minutes = share * plan.trials * plan.config.epochs * counts["train"] / speed / 60
+    span = f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
+    return f"About {span if minutes >= 1 else 'a minute'}, going by the last training here. You may leave the page."
+
+
+def _table(plan: Plan, summary: Summary) -> dict:
+    trials = summary.trials
+    return {
+        "Trial": [trial.number + 1 for trial in trials],
+        "How it ended": [charts.TRIAL_WORDS[trial.state] + (f": {trial.why}" if trial.why else "") for trial in trials],
+        "Valid accuracy": ["" if trial.accuracy is None else f"{trial.accuracy:.1%}" for trial in trials],
+        "Valid loss": ["" if trial.loss is None else f"{trial.loss:.3f}" for trial in trials],
+        "Epochs": [trial.epoch for trial in trials],
+        **{
+            words.name_of(name): [_value(trial.settings[name]) if name in trial.settings else "" for trial in trials]
+            for name in plan.space
+        },
+    }
+
+
+def _tried(rule: Search) -> str:
+    if rule.choices:
+        return ", ".join(map(str, rule.choices))
+    return f"{rule.low:g} to {rule.high:g}" + (", equal factors equally likely" if rule.log else "")
+
+
+def _value(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _tail(path: Path, lines: int = 14) -> str:
+    try:
+        return "\n".join(path.read_bytes()[-8192:].decode(errors="replace").splitlines()[-lines:])
+    except FileNotFoundError:
+        return ""

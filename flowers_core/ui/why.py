@@ -1,0 +1,130 @@
+"""Why this answer: where the network looked, what hiding a part costs, and the training photos that look alike."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from flowers_core.checkpoint import Card
+from flowers_core.images import to_jpeg
+from flowers_core.sources import library
+from flowers_core.ui.answers import Answered, kept, open_picture
+from flowers_core.ui.choices import open_set
+from flowers_core.ui.models import classifier
+from flowers_core.ui.pictures import gallery, thumbnails
+from flowers_core.ui.plain import plain
+
+MOST_KEPT = 16
+"""Explanations that a session keeps."""
+
+ALIKE = 6
+
+
+def where_it_looked(model: Path, card: Card, answered: Answered) -> None:
+    """The heat map for a name that one chooses among the guesses, and the occlusion scan on request."""
+    names = [name for name, _ in answered.prediction.top]
+    name = st.selectbox("What speaks for", names, key=f"explain-{answered.picture.digest}")
+    label = card.classes.index(name)
+    key = (str(model), model.stat().st_mtime_ns, answered.picture.digest, label)
+    left, right = st.columns(2)
+    heat, all_seen = kept("heat", key, MOST_KEPT, lambda: _heat_picture(model, answered, label))
+    with left:
+        st.image(heat, width="stretch", alt="Where the network looked")
+        st.caption(
+            "Bright: here the last convolution found what speaks for this name (Grad-CAM)."
+            + ("" if all_seen else " The dark edges are cut off before it looks.")
+        )
+    with right:
+        if key not in st.session_state.get("scans", {}):
+            place = st.empty()
+            with place.container():
+                st.markdown("Is that really what counts? Hide the photo part by part, and see when the answer falls.")
+                if not st.button("Hide part by part", icon=":material/visibility_off:", key="scan"):
+                    return
+            place.empty()
+        picture, drop = kept("scans", key, MOST_KEPT, lambda: _scan_picture(model, answered, label))
+        st.image(picture, width="stretch", alt="Which parts count")
+        if drop > 0.005:
+            st.caption(
+                f"Bright: a grey patch here costs {plain(name)} the most, up to {drop:.0%} of probability on average."
+            )
+        else:
+            st.caption("No patch of this size changes the answer: the network sees enough of it everywhere.")
+
+
+def similar_photos(model: Path, card: Card, answered: Answered) -> None:
+    """The training photos that look most alike to the network; their kind and number where they are not at hand."""
+    from flowers_core import similar
+
+    decoded = _training_photos(card)
+    if decoded is not None:
+        path = similar.own_path(model, decoded.fingerprint)
+        key = str(path)
+        album = kept("albums", key, 1, lambda: similar.load(path) or _build_album(model, decoded, path))
+    else:
+        album = kept("albums", str(model), 1, lambda: similar.load(similar.shipped_path(model)))
+    if album is None:
+        st.info("The photos that this model learned from are not on this computer, or have changed since.",
+                icon=":material/hide_image:")  # fmt: skip
+        return
+    opened = open_picture(answered.picture)
+    hidden = similar.hidden_features(classifier(model), opened.square[None], np.array([opened.aspect]))[0]
+    found = album.nearest(hidden, ALIKE)
+    st.caption("Of all the photos that it learned from, these excite the same units of the layer before the last.")
+    if decoded is None:
+        for n in found:
+            st.text(f"{n.kind}: {Path(n.name).name}, {n.similarity:.0%} alike")
+        st.caption("The photos themselves don't come with this model.")
+        return
+    index = {photo.name: i for i, photo in enumerate(decoded.source.photos)}
+    found = [n for n in found if n.name in index]
+    gallery(
+        thumbnails(decoded, [index[n.name] for n in found]), [f"{n.kind}, {max(0, n.similarity):.0%}" for n in found]
+    )
+
+
+def _heat_picture(model: Path, answered: Answered, label: int) -> tuple[bytes, bool]:
+    from flowers_core import explain
+
+    opened = open_picture(answered.picture)
+    heat = explain.grad_cam(classifier(model), opened.square, opened.aspect, label)
+    return to_jpeg(explain.overlay(opened.square, opened.aspect, heat)), bool(heat.seen.all())
+
+
+def _scan_picture(model: Path, answered: Answered, label: int) -> tuple[bytes, float]:
+    from flowers_core import explain
+
+    opened = open_picture(answered.picture)
+    bar = st.progress(0.0, "Hiding part by part")
+    heat = explain.occlusion(
+        classifier(model), opened.square, opened.aspect, label,
+        lambda done, total: bar.progress(done / total, f"Hiding part by part: {done} of {total}"),
+    )  # fmt: skip
+    bar.empty()
+    return to_jpeg(explain.overlay(opened.square, opened.aspect, heat)), heat.peak
+
+
+def _build_album(model: Path, decoded, path: Path):
+    from flowers_core import similar
+    from flowers_core.errors import StorageError
+
+    bar = st.progress(0.0, "Looking through the training photos")
+    album = similar.build(
+        classifier(model), decoded, lambda what, done, total: bar.progress(done / total, f"{what}: {done} of {total}")
+    )
+    bar.empty()
+    with suppress(StorageError):  # a full disk costs the next viewer some seconds, and this one nothing
+        similar.save(album, path)
+    return album
+
+
+def _training_photos(card: Card):
+    """The photos that the model learned from, when they are on this computer and have not changed since."""
+    for known in library.known_sets():
+        missing = known.data == library.FLOWERS102 and not known.added
+        gone = known not in library.BUILT_IN and not Path(known.data).exists()
+        if known.data == card.config.get("data") and not missing and not gone:
+            decoded = open_set(known)
+            return decoded if decoded.fingerprint == card.data.get("fingerprint") else None
+    return None

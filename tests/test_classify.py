@@ -1,0 +1,329 @@
+"""Naming flowers on the page: one photo or many, samples, why, moved and turned, and what was wrong."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from browser_app import save_model
+from conftest import KINDS, draw_set
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+from test_pages import _nothing_kept, button, jpeg, opened, texts, unescaped  # noqa: F401 (_nothing_kept applies here)
+
+from flowers_core import alexnet, checkpoint, predict, robustness
+from flowers_core.images import decode
+from flowers_core.sources import library, own
+from flowers_core.ui import many, try_it
+from flowers_core.ui.answers import Answered, Picture
+from flowers_core.ui.plain import harmless
+
+PROBABILITIES = {"daffodil": 0.27, "rose": 0.6, "sunflower": 0.13}
+
+
+@pytest.fixture(autouse=True)
+def _few_hidden_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hidden layers of 64 instead of 4096: models of 5 MB."""
+    monkeypatch.setattr(alexnet, "HIDDEN", 64)
+
+
+@pytest.fixture
+def model(home: Path) -> Path:
+    return with_model(home, PROBABILITIES)
+
+
+def with_model(home: Path, probabilities: dict[str, float], run: str = "20250601-120000-three-kinds-2014") -> Path:
+    path = home / "checkpoints" / "runs" / run / "best.safetensors"
+    path.parent.mkdir(parents=True)
+    save_model(path, probabilities)
+    return path
+
+
+def shown(*photos: bytes, **names: bytes) -> AppTest:
+    """The page after an upload."""
+    app = opened("classify")
+    files = {f"{n}.jpg": photo for n, photo in enumerate(photos)} | {f"{name}.jpg": x for name, x in names.items()}
+    return upload(app, files)
+
+
+def upload(app: AppTest, files: dict[str, bytes]) -> AppTest:
+    app.file_uploader(key="uploads").set_value([(name, x, "image/jpeg") for name, x in files.items()]).run()
+    assert not app.exception, app.exception[0].stack_trace
+    return app
+
+
+def look(app: AppTest, at: str) -> AppTest:
+    next(control for control in app.get("segmented_control") if control.key == "look").set_value(at).run()
+    assert not app.exception, app.exception[0].stack_trace
+    return app
+
+
+def pictures(app: AppTest) -> int:
+    return len(app.main.get("image"))
+
+
+@pytest.mark.usefixtures("model")
+def test_the_first_thing_is_the_way_in_and_nothing_is_to_be_configured() -> None:
+    app = opened("classify")
+    everything = [type(element).__name__ for element in _flat(app)]
+    assert everything.index("FileUploader") < everything.index("Selectbox")
+
+
+def _flat(app: AppTest) -> Iterator[object]:
+    def walk(block):
+        for child in block.children.values():
+            yield child
+            if hasattr(child, "children"):
+                yield from walk(child)
+
+    yield from walk(app.main)
+
+
+@pytest.mark.usefixtures("model")
+def test_a_photo_is_named_with_its_latin_name_a_line_and_a_reason() -> None:
+    app = shown(jpeg())
+    assert texts(app, "header") == ["Rose"]
+    assert "*Rosa*" in texts(app, "markdown")
+    assert any("Wild roses have five petals" in text for text in texts(app, "markdown"))
+    assert pictures(app) == 2, "the photo, and where the network looked"
+
+
+@pytest.mark.usefixtures("home")
+def test_a_model_of_two_unknown_kinds_answers_too(home: Path) -> None:
+    with_model(home, {"triffid": 0.9, "audrey": 0.1})
+    app = shown(jpeg())
+    assert texts(app, "header") == ["Triffid"]
+    assert [unescaped(bar.text) for bar in app.progress] == ["triffid: 90.0%", "audrey: 10.0%"]
+
+
+def test_a_model_of_102_kinds_gives_five_names(home: Path) -> None:
+    with_model(home, {f"kind {n}": (2 if n == 77 else 1) / 103 for n in range(102)})
+    app = shown(jpeg())
+    assert texts(app, "header") == ["Kind 77"]
+    assert len(app.progress) == 5
+
+
+@pytest.mark.usefixtures("model")
+def test_what_is_not_one_of_the_kinds_is_said_not_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsure(self, image, file="", top=5) -> predict.Prediction:
+        return predict.Prediction(file, (("rose", 0.4), ("daffodil", 0.3)), known=False)
+
+    monkeypatch.setattr(predict.Classifier, "classify", unsure)
+    app = shown(jpeg())
+    assert texts(app, "header") == ["Not one of the 3 kinds, I think"]
+    assert "Nearest guesses:" in texts(app, "markdown")
+    assert not any("Rosa" in text for text in texts(app, "markdown"))
+    assert len(app.progress) == 2
+
+
+@pytest.mark.usefixtures("model")
+def test_an_answer_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    original = predict.Classifier.classify
+    monkeypatch.setattr(
+        predict.Classifier, "classify", lambda self, *args: asked.append(args[1]) or original(self, *args)
+    )
+    app = shown(a=jpeg(), b=jpeg("sunflower"))
+    assert sorted(asked) == ["a.jpg", "b.jpg"]
+    app.selectbox(key=many.CHOSEN).set_value("1").run()
+    look(app, "That's wrong")
+    assert len(asked) == 2
+    upload(app, {"a.jpg": jpeg(), "c.jpg": jpeg("daffodil")})
+    assert sorted(asked) == ["a.jpg", "b.jpg", "c.jpg"]
+
+
+@pytest.mark.usefixtures("model")
+def test_a_sample_shows_whether_the_answer_is_right() -> None:
+    app = opened("classify")
+    app.get("segmented_control")[0].set_value("A sample").run()
+    button_of = {each.key: each for each in app.button}
+    button_of["drawn-sunflower"].click().run()
+    assert not app.exception
+    assert texts(app, "header") == ["Rose"]
+    assert any("It is: sunflower" in text for text in texts(app, "markdown"))
+    next(each for each in app.button if each.key == "drawn-rose").click().run()
+    assert any("That is right" in text for text in texts(app, "markdown"))
+
+
+@pytest.mark.usefixtures("model")
+def test_test_photos_of_ones_own_set_are_samples_too(tmp_path: Path) -> None:
+    library.remember(draw_set(tmp_path / "set", {"Train": 1, "Valid": 1, "Test": 1}, size=48), "mine")
+    app = opened("classify")
+    app.get("segmented_control")[0].set_value("A sample").run()
+    app.get("segmented_control")[1].set_value("Test photos of mine").run()
+    tiles = [each for each in app.button if each.key and each.key.startswith("test-")]
+    assert len(tiles) == len(KINDS)
+    tiles[1].click().run()
+    assert not app.exception
+    assert any("That is right" in text for text in texts(app, "markdown")), "the second kind is rose"
+
+
+# Why, and whether it holds
+
+
+@pytest.mark.usefixtures("model")
+def test_the_occlusion_scan_runs_on_request() -> None:
+    app = shown(jpeg())
+    assert pictures(app) == 2
+    button(app, "Hide part by part").click().run()
+    assert not app.exception
+    assert pictures(app) == 3
+    assert any("No patch of this size changes the answer" in text for text in texts(app, "caption")), "it never does"
+
+
+@pytest.mark.usefixtures("model")
+def test_sliders_change_the_photo_and_the_sweep_measures_all_along_each() -> None:
+    app = look(shown(jpeg()), "Moved and turned")
+    assert any("Still rose" in unescaped(text) for text in texts(app, "markdown"))
+    app.slider(key="try-turn").set_value(90).run()
+    app.slider(key="try-exposure").set_value(-2.0).run()
+    assert not app.exception
+    button(app, "Back to the photo as it is").click().run()
+    assert app.slider(key="try-turn").value == 0
+    button(app, "Measure").click().run()
+    assert not app.exception
+    assert len(app.main.get("vega_lite_chart")) == len(try_it.DIALS)
+    assert any("holds for 100%" in unescaped(text) for text in texts(app, "caption"))
+
+
+@pytest.mark.parametrize("dial", try_it.DIALS, ids=lambda dial: dial.field)
+def test_a_slider_is_measured_from_end_to_end_and_where_it_does_nothing(dial: try_it.Dial) -> None:
+    values = try_it.values_along(dial)
+    assert (values[0], values[-1]) == (dial.low, dial.high)
+    assert dial.neutral in values
+    assert values == sorted(set(values))
+
+
+def test_similar_photos_are_shown_where_they_are_at_hand_and_else_said_to_be_missing(
+    home: Path, three_kinds: Path
+) -> None:
+    from dataclasses import replace
+
+    from flowers_core.cache import decode_source
+    from flowers_core.sources import open_source
+
+    path = with_model(home, PROBABILITIES)
+    app = look(shown(jpeg()), "Photos alike")
+    assert "not on this computer" in app.info[0].value
+    library.remember(three_kinds, "three kinds")
+    network, card = checkpoint.load(path)
+    fingerprint = decode_source(open_source(three_kinds)).fingerprint
+    card = replace(card, config={**card.config, "data": str(three_kinds.resolve())},
+                   data={**card.data, "fingerprint": fingerprint})  # fmt: skip
+    checkpoint.save(path, checkpoint.shrink(network), card)
+    app = look(shown(jpeg()), "Photos alike")
+    assert not app.info
+    assert pictures(app) == 1 + 6
+
+
+# Many at once
+
+
+@pytest.mark.usefixtures("model")
+def test_many_photos_are_a_table_with_one_to_look_into_and_unreadable_ones_a_list() -> None:
+    app = shown(a=jpeg(), b=jpeg("sunflower"), letter=b"Dear all")
+    unreadable, table = (frame.value for frame in app.dataframe)
+    assert list(unreadable["File"]) == ["letter.jpg"]
+    assert list(unreadable["Reason"]) == ["Not a picture in a known format"]
+    assert list(table["File"]) == ["a.jpg", "b.jpg"]
+    assert list(table["Name"]) == ["rose", "rose"]
+    assert table["Probability"].tolist() == pytest.approx([0.6, 0.6], abs=0.01)
+    assert all(cell.startswith("data:image/jpeg;base64,") for cell in table["Photo"])
+    assert app.warning[0].value.startswith("One file")
+
+
+def test_the_file_of_answers_is_complete_and_holds_no_formula() -> None:
+    def answered(name: str, top: tuple, **more) -> Answered:
+        return Answered(Picture(b"x", name), predict.Prediction(name, top, **more), b"")
+
+    rows = [
+        answered("=HYPERLINK(1).jpg", (("@kind", 0.75), ("rose", 0.25))),
+        answered('comma, "quote"\n.jpg', (("rose", 1.0),), known=False),
+        answered("cut.jpg", (), error="The picture is cut off", known=False),
+    ]
+    table = pd.read_csv(io.BytesIO(many.to_csv(rows)), encoding="utf-8-sig")
+    assert table["file"].tolist() == ["'=HYPERLINK(1).jpg", 'comma, "quote"\n.jpg', "cut.jpg"]
+    assert table["guess 1"].tolist()[:2] == ["'@kind", "rose"]
+    assert table["known"].tolist() == [True, False, False]
+    assert table["probability 2"][0] == 0.25
+    assert np.isnan(table["probability 1"][2])
+    assert table["error"][2] == "The picture is cut off"
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "  =1", "＝1", "%0A", "|cmd"])
+def test_no_text_begins_like_a_formula(text: str) -> None:
+    assert harmless(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["rose.jpg", "", "a=b", "täglich", "1.jpg", "'quoted"])
+def test_other_text_stays_as_it_is(text: str) -> None:
+    assert harmless(text) == text
+
+
+# That's wrong
+
+
+@pytest.mark.usefixtures("model")
+def test_a_corrected_photo_goes_into_my_own_set_and_can_be_taken_back() -> None:
+    photo = jpeg("sunflower")
+    app = look(shown(photo), "That's wrong")
+    assert button(app, "Add it").disabled
+    next(box for box in app.selectbox if box.label == "It really is").set_value("sunflower").run()
+    button(app, "Add it").click().run()
+    assert not app.exception
+    assert "Added to My own set as sunflower" in unescaped(app.success[0].value)
+    (added,) = own._photos().glob("*/*.jpg")
+    assert added.parent.name == "sunflower"
+    assert np.abs(np.asarray(decode(added), int) - np.asarray(decode(photo), int)).mean() < 3
+    assert own.NAME in [known.name for known in library.known_sets()]
+    button(app, "Take it back").click().run()
+    assert not app.exception
+    assert not list(own._photos().glob("*/*.jpg"))
+    assert not app.success
+
+
+@pytest.mark.usefixtures("model")
+def test_a_kind_that_the_model_does_not_know_is_typed_and_a_bad_name_is_refused() -> None:
+    app = look(shown(jpeg()), "That's wrong")
+    next(box for box in app.selectbox if box.label == "It really is").set_value("another kind").run()
+    app.text_input[0].set_value("../up").run()
+    button(app, "Add it").click().run()
+    assert "name of a kind" in unescaped(app.error[0].value)
+    app.text_input[0].set_value("tulip").run()
+    button(app, "Add it").click().run()
+    assert not app.exception
+    assert [path.parent.name for path in own._photos().glob("*/*.jpg")] == ["tulip"]
+
+
+@pytest.mark.usefixtures("model")
+def test_a_wide_photo_is_answered_and_shown_small() -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (3000, 700), "orange").save(buffer, "JPEG")
+    app = shown(buffer.getvalue())
+    assert texts(app, "header") == ["Rose"]
+
+
+# Memory and the Evaluate page
+
+
+def test_weights_load_straight_in_the_format_that_answers(model: Path) -> None:
+    torch = pytest.importorskip("torch")
+    for name in ("float32", "bfloat16"):
+        network, _ = checkpoint.load(model, name)
+        assert {parameter.dtype for parameter in network.parameters()} == {getattr(torch, name)}
+
+
+@pytest.mark.usefixtures("model")
+def test_how_a_model_holds_is_measured_on_request(three_kinds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    some = robustness.CONDITIONS[:3]
+    monkeypatch.setattr(robustness, "CONDITIONS", some)
+    library.remember(three_kinds, "three kinds")
+    app = opened("evaluate")
+    button(app, "Ask it about 6 photos").click().run()
+    before = len(app.main.get("vega_lite_chart"))
+    button(app, "Change the photos and ask again").click().run()
+    assert not app.exception
+    assert len(app.main.get("vega_lite_chart")) == before + 1
+    assert any("of 6 photos of 6" in text for text in texts(app, "caption"))

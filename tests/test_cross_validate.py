@@ -1,0 +1,144 @@
+"""Cross-validation: every photo asked once by a model that had not seen it, the test set never, and exact resume."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import draw_set
+
+from flowers_core import alexnet, checkpoint, config, cross_validate, runs, train
+from flowers_core.cache import DecodedSource, decode_source
+from flowers_core.config import TrainConfig
+from flowers_core.cross_validate import deal, fold_run, part, pooled
+from flowers_core.errors import DataError, RunError
+from flowers_core.runs import Run, Status
+from flowers_core.sources import open_source
+
+FOLDS = 2
+SETTINGS = replace(config.preset("quick"), epochs=1, batch_size=8, views="centre", precision="float32", folds=FOLDS)
+
+
+@pytest.fixture
+def decoded(three_kinds: Path) -> DecodedSource:
+    return decode_source(open_source(three_kinds))
+
+
+def test_every_kind_is_dealt_evenly_and_test_photos_take_no_part(decoded) -> None:
+    photos = decoded.source.photos
+    for folds in (2, 3, 5):
+        fold_of = deal(decoded, folds, seed=1)
+        assert [fold == -1 for fold in fold_of] == [photo.split == "test" for photo in photos]
+        sizes = Counter(fold for fold in fold_of if fold >= 0)
+        assert sorted(sizes) == list(range(folds))
+        assert max(sizes.values()) - min(sizes.values()) <= 1
+        per_kind = Counter((photo.label, fold) for photo, fold in zip(photos, fold_of, strict=True) if fold >= 0)
+        for label in range(3):
+            counts = [per_kind[label, fold] for fold in range(folds)]
+            assert max(counts) - min(counts) <= 1, "stratified"
+
+
+def test_the_deal_follows_the_seed(decoded) -> None:
+    assert deal(decoded, 3, seed=1) == deal(decoded, 3, seed=1)
+    assert deal(decoded, 3, seed=1) != deal(decoded, 3, seed=2)
+
+
+def test_copies_of_a_photo_stay_in_one_fold(tmp_path: Path) -> None:
+    folder = draw_set(tmp_path / "set", {"Train": 4, "Valid": 1}, size=24)
+    (folder / "Valid" / "rose" / "copy.jpg").write_bytes((folder / "Train" / "rose" / "1.jpg").read_bytes())
+    twins = decode_source(open_source(folder))
+    for seed in range(5):
+        fold_of = dict(zip((photo.name for photo in twins.source.photos), deal(twins, 3, seed), strict=True))
+        assert fold_of["Train/rose/1.jpg"] == fold_of["Valid/rose/copy.jpg"]
+
+
+def test_too_few_photos_are_refused_by_name(tmp_path: Path, decoded) -> None:
+    folder = draw_set(tmp_path / "set", {"Train": 2}, size=24)
+    (folder / "Train" / "rose" / "2.jpg").unlink()
+    with pytest.raises(DataError, match="two different photos of each kind; there are fewer of: rose"):
+        deal(decode_source(open_source(folder)), 2, seed=1)
+    with pytest.raises(DataError, match="only 18 photos for 20 folds"):
+        deal(decoded, 20, seed=1)
+
+
+def test_a_fold_learns_from_the_others_only(decoded) -> None:
+    fold_of = deal(decoded, 3, seed=1)
+    view = part(decoded, fold_of, 1)
+    assert view.source.counts() == {"train": 12, "valid": 0, "test": 6}
+    names = {photo.name: photo.split for photo in view.source.photos}
+    for photo, fold in zip(decoded.source.photos, fold_of, strict=True):
+        assert names.get(photo.name) == {-1: None, 1: "test"}.get(fold, "train")
+    for photo, entry in zip(view.source.photos, view.entries, strict=True):
+        index = [each.name for each in decoded.source.photos].index(photo.name)
+        assert entry == decoded.entries[index], "pixels stay with their photo"
+    assert part(decoded, fold_of, None).source.counts() == {"train": 18, "valid": 0, "test": 0}
+
+
+def test_settings_that_need_validation_photos_are_refused() -> None:
+    assert [TrainConfig(folds=5).problems(), len(TrainConfig(folds=1).problems())] == [[], 1]
+    problems = TrainConfig(folds=5, schedule="plateau", patience=3).problems()
+    assert [problem.split()[0] for problem in problems] == ["folds", "folds"]
+
+
+def wishes(steps: int) -> Iterator[str]:
+    yield from [""] * steps
+    while True:
+        yield "stop"
+
+
+def test_a_stopped_and_resumed_cross_validation_ends_like_a_whole_one(
+    decoded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And on the way: every photo is answered once, weights of folds are not kept, the status counts all trainings."""
+    monkeypatch.setattr(alexnet, "HIDDEN", 64)
+    said: list[Status] = []
+    write = Run.write_status
+    monkeypatch.setattr(train, "STATUS_EVERY_S", 0.0)
+
+    whole = runs.create(SETTINGS, tmp_path / "whole")
+    monkeypatch.setattr(
+        Run, "write_status",
+        lambda run, status: (said.append(status) if run.folder == whole.folder else None, write(run, status)),
+    )  # fmt: skip
+    result = cross_validate.cross_validate(SETTINGS, decoded, whole, lambda: "")
+    found = pooled(whole, FOLDS)
+    asked = [photo.name for photo in decoded.source.photos if photo.split != "test"]
+    assert [answer.photo for answer in found.report.answers] == sorted(asked)
+    assert found.report.confusion.sum() == 18
+    assert sum(fold.n for fold in found.folds) == 18
+    assert found.report.top1.value == result.best_accuracy == whole.status().best_accuracy
+    assert found.report.top1.low < found.report.top1.value < found.report.top1.high or found.report.top1.value in (0, 1)
+    assert whole.state() == "finished"
+    assert not list(whole.folder.glob("folds/*/*.safetensors")), "114 MB a fold would fill a disk"
+    card = checkpoint.read_card(whole.checkpoint_path)
+    assert (card.data["counts"], card.config["folds"]) == ({"train": 18, "valid": 0, "test": 0}, FOLDS)
+    steps = [status.step for status in said]
+    assert steps == sorted(steps), "progress never goes back"
+    assert {(status.fold, status.folds) for status in said} == {(1, 2), (2, 2), (0, 2)}
+    assert {status.steps for status in said[:-1]} <= {6, 7}
+    assert (said[-1].step, said[-1].steps, said[-1].epoch) == (7, 7, 3)
+    assert [status.phase for status in said].index("finished") == len(said) - 1, "a fold's end is not the run's"
+
+    parts = runs.create(SETTINGS, tmp_path / "parts")
+    wish = wishes(3)  # in the middle of the second fold
+    stopped = cross_validate.cross_validate(SETTINGS, decoded, parts, lambda: next(wish))
+    assert (stopped.phase, parts.state(), parts.status().fold) == ("stopped", "stopped", 2)
+    again = cross_validate.cross_validate(SETTINGS, decoded, parts, lambda: "")
+    assert again.phase == "finished"
+    other = pooled(parts, FOLDS).report
+    assert [(a.photo, a.top, a.probabilities) for a in other.answers] == [
+        (a.photo, a.top, a.probabilities) for a in found.report.answers
+    ]
+    (ours, _), (theirs, _) = checkpoint.load(parts.checkpoint_path), checkpoint.load(whole.checkpoint_path)
+    mine = ours.state_dict()
+    assert all(torch.equal(mine[name], tensor) for name, tensor in theirs.state_dict().items())
+
+
+def test_it_does_not_go_on_with_other_photos(decoded, tmp_path: Path) -> None:
+    run = runs.create(SETTINGS, tmp_path / "run")
+    runs.write_json(run.folder / "folds" / "photos.json", {"fingerprint": "of others"})
+    with pytest.raises(RunError, match="photos have changed"):
+        cross_validate.cross_validate(SETTINGS, decoded, run, lambda: "")
+    assert not fold_run(run, 1).folder.exists()

@@ -1,0 +1,148 @@
+"""Copies and near copies are found, nothing else is, and they stay on one side of the splits that the app makes."""
+
+import shutil
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import draw_set
+from PIL import Image
+
+from flowers_core import likeness
+from flowers_core.cache import DecodedSource, decode_source
+from flowers_core.sources import Photo, Plan, open_source, splits
+
+
+def decoded(root: Path) -> DecodedSource:
+    return decode_source(open_source(root))
+
+
+def split_of(found: DecodedSource) -> dict[str, str]:
+    return {photo.name: photo.split for photo in found.source.photos}
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Two kinds with 10 photos each; copies of three roses: the file, one small, one pale and compressed hard."""
+    root = draw_set(tmp_path / "set", {"": 10}, kinds=("rose", "sunflower"), size=160)
+    shutil.copy(root / "rose/1.jpg", root / "rose/copy 1.jpg")
+    with Image.open(root / "rose/2.jpg") as image:
+        image.resize((90, 90)).save(root / "rose/copy 2.jpg")
+    with Image.open(root / "rose/3.jpg") as image:
+        image.point(lambda value: 30 + value * 0.8).save(root / "rose/copy 3.png")
+    return root
+
+
+def test_copies_are_one_group_and_different_photos_none(root):
+    groups = likeness.groups(decoded(root))
+    assert set(groups) == {
+        f"rose/{name}" for n in (1, 2, 3) for name in (f"{n}.jpg", f"copy {n}{'.jpg' if n < 3 else '.png'}")
+    }
+    assert Counter(Counter(groups.values()).values()) == {2: 3}
+
+
+def test_pairs_are_those_within_the_distance_and_no_others():
+    random = np.random.default_rng(0)
+    hashes = random.integers(0, 2**64, (3000, 2), dtype=np.uint64)
+    for row, bits in enumerate(range(14)):  # rows 100 to 113 differ from rows 0 to 13 in 0 to 13 bits
+        flips = np.zeros(128, np.uint8)
+        flips[random.choice(128, bits, replace=False)] = 1
+        hashes[100 + row] = hashes[row] ^ np.packbits(flips).view(np.uint64)
+    first, second = likeness.near_pairs(hashes)
+    assert set(zip(first.tolist(), second.tolist(), strict=True)) == {(i, 100 + i) for i in range(11)}
+    assert [len(part) for part in likeness.near_pairs(hashes[:0])] == [0, 0]
+
+
+def test_groups_are_saved_and_a_damaged_file_of_them_does_no_harm(root, home, monkeypatch):
+    found = decoded(root)
+    groups = likeness.groups(found)
+    with monkeypatch.context() as patch:
+        patch.setattr(likeness, "near_pairs", None)
+        assert likeness.groups(found) == groups
+    for name in ("groups.npz", "likeness.npz"):
+        (path,) = (home / "data/cache").rglob(name)
+        path.write_bytes(path.read_bytes()[:60])
+    assert likeness.groups(found) == groups
+
+
+def test_copies_stay_on_one_side_and_kinds_are_still_divided_alike(root):
+    for seed in range(12):
+        found = decoded(root)
+        splits.change(found.source, Plan(seed=seed), likeness.groups(found))
+        now = split_of(decoded(root))
+        for n, ending in ((1, "jpg"), (2, "jpg"), (3, "png")):
+            assert now[f"rose/{n}.jpg"] == now[f"rose/copy {n}.{ending}"]
+        count = Counter((name.split("/")[0], split) for name, split in now.items())
+        assert count["sunflower", "valid"] == count["sunflower", "test"] == 2
+        assert {count["rose", "valid"], count["rose", "test"]} <= {1, 2, 3}
+        assert found.source.split_origin == "this app (seed 0)" if seed == 0 else True
+
+
+def test_the_first_split_of_a_new_set_keeps_copies_together_and_so_does_a_copy_that_is_added(tmp_path):
+    root = draw_set(tmp_path / "set", {"": 10}, kinds=("rose", "sunflower"), size=160)
+    before = split_of(decoded(root))
+    tested = next(name for name, split in before.items() if split == "test")
+    for n in range(6):
+        shutil.copy(root / tested, root / Path(tested).parent / f"again {n}.jpg")
+    after = split_of(decoded(root))
+    copies = {after[name] for name in after if "again" in name or name == tested}
+    assert len(copies) == 1
+    assert {
+        name: split for name, split in after.items() if "again" not in name and name != tested
+    }.items() <= before.items()
+    fresh = tmp_path / "another set"
+    shutil.copytree(root, fresh)
+    now = split_of(decoded(fresh))
+    assert len({now[name] for name in now if "again" in name or name == tested}) == 1
+    assert split_of(decoded(fresh)) == now
+
+
+def test_photos_that_somebody_moved_stay_where_they_were_put(root):
+    source = decoded(root).source
+    groups = likeness.groups(decoded(root))
+    moved = tuple(replace(p, split="test" if p.name == "rose/copy 1.jpg" else p.split) for p in source.photos)
+    if moved == source.photos:
+        moved = tuple(replace(p, split="train" if p.name == "rose/copy 1.jpg" else p.split) for p in source.photos)
+    kept = splits.keep_together(replace(source, photos=moved), groups)
+    assert kept.photos == moved
+
+
+@pytest.mark.parametrize(
+    ("plan", "n", "counts"),
+    [
+        (Plan(valid=0.5, test=0.25), 8, {"train": 2, "valid": 4, "test": 2}),
+        (Plan(valid=2, test=1, per_kind=True), 8, {"train": 5, "valid": 2, "test": 1}),
+        (Plan(valid=50, test=50, per_kind=True), 8, {"train": 1, "valid": 7}),
+        (Plan(valid=0, test=0), 8, {"train": 8}),
+        (Plan(valid=0.2, test=0.2, make_test=False), 10, {"train": 8, "valid": 2}),
+    ],
+)
+def test_a_plan_says_how_every_kind_is_divided(plan, n, counts):
+    photos = [Photo(f"{label}/{i}.jpg", Path("x"), label, "") for label in range(3) for i in range(n)]
+    found = splits.divide(photos, {}, plan)
+    for label in range(3):
+        assert Counter(split for name, split in found.items() if name[0] == str(label)) == counts
+
+
+def test_another_seed_is_another_choice_and_the_fingerprint_tells(root):
+    found = decoded(root)
+    groups = likeness.groups(found)
+    plan = Plan(seed=7)
+    promised = splits.preview(found.source, plan, groups)
+    splits.change(found.source, plan, groups)
+    now = decoded(root)
+    assert split_of(now) == promised != split_of(found)
+    assert now.source.plan == plan
+    assert now.source.split_origin == "this app (seed 7)"
+    assert now.fingerprint != found.fingerprint
+    assert decoded(root).fingerprint == now.fingerprint
+
+
+def test_known_near_copies_of_flowers_102_are_found(real_photos):
+    found = decoded(real_photos / "flowers30")
+    groups = likeness.groups(found)
+    for a, b in ((8067, 8077), (1862, 1887), (1929, 1959)):
+        assert groups[f"jpg/image_{a:05}.jpg"] == groups[f"jpg/image_{b:05}.jpg"]
+    assert 20 <= len(groups) <= 40

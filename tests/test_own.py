@@ -1,0 +1,84 @@
+"""My own set: photos by id, never by a given name; one photo has one kind; everything can be taken back."""
+
+import io
+
+import pytest
+from PIL import Image
+from source_trees import kinds_of
+
+from flowers_core import garden
+from flowers_core.errors import DataError, ImageError
+from flowers_core.sources import library, open_source, own
+
+
+def photo(kind: str = "rose", seed: int = 1, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    garden.draw(kind, seed, 48).save(buffer, "JPEG", **options)
+    return buffer.getvalue()
+
+
+def kinds() -> list[str]:
+    return sorted(kinds_of(open_source("own", least_classes=1)).values())
+
+
+def test_a_photo_is_added_under_an_id_of_ours_and_taken_back(home):
+    first = own.add(photo(), "rose")
+    second = own.add(photo(seed=2), "Zinnia Élégante 🌹")
+    assert kinds() == ["Zinnia Élégante 🌹", "rose"]
+    assert own.known().name == "My own set" == library.known_sets()[0].name
+    assert own.additions() == [second, first]
+    assert own.photo_path(first).name == f"{first.photo}.jpg"
+    own.undo(second)
+    assert kinds() == ["rose"] == own.kinds()
+    assert own.additions() == [first]
+    with pytest.raises(DataError, match="not in the set any more"):
+        own.undo(second)
+
+
+def test_the_stored_photo_says_nothing_of_where_it_was_taken_and_is_not_huge(home):
+    exif = Image.Exif()
+    exif[0x010F], exif[0x8825] = "A Phone", {1: "N", 2: (52.0, 0.0, 0.0)}
+    buffer = io.BytesIO()
+    Image.new("RGB", (4000, 1000), "red").save(buffer, "JPEG", exif=exif)
+    with Image.open(own.photo_path(own.add(buffer.getvalue(), "rose"))) as stored:
+        assert stored.size == (1600, 400)
+        assert not stored.getexif()
+
+
+def test_the_same_photo_again_moves_to_the_kind_that_was_named_last_and_back():
+    own.add(photo(seed=3), "tulip")
+    own.add(photo(), "rose")
+    own.add(photo(), "Rosa")  # the same kind by another name
+    moved = own.add(photo(), "tulip")
+    assert kinds() == ["tulip", "tulip"]
+    own.undo(moved)
+    assert kinds() == ["rose", "tulip"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["", "  ", "../../up", "a/b", "a\\b", "C:", "a\nb" + "\0", ".hidden", "dot.", "Train", " valid ", "TEST", "con",
+     "LPT1", "x" * 61, "what?", "__MACOSX", "a*", "\udcff"],
+)  # fmt: skip
+def test_a_hostile_kind_is_refused_and_nothing_is_stored(kind, home, tmp_path):
+    with pytest.raises(DataError, match="kind"):
+        own.add(photo(), kind)
+    assert own.known() is None
+    assert not list(tmp_path.rglob("*.jpg"))
+
+
+@pytest.mark.parametrize("content", [b"", b"no photo", photo()[:200], b"%!PS-Adobe EPSF"])
+def test_what_is_no_photo_is_refused(content):
+    with pytest.raises(ImageError):
+        own.add(content, "rose")
+    assert own.known() is None
+
+
+def test_a_deleted_own_set_comes_back_with_its_kinds():
+    own.add(photo(), "rose")
+    deleted = library.delete("own")
+    assert own.kinds() == []
+    assert own.additions() == []
+    library.restore(deleted)
+    assert kinds() == ["rose"]
+    assert len(own.additions()) == 1

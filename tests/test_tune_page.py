@@ -1,0 +1,69 @@
+"""The page of a search: its form, a search that goes on, one that ended, and its best as a preset."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+from test_pages import _nothing_kept, button, metrics, opened, texts  # noqa: F401
+
+from flowers_core import config, presets, studies, tune
+from flowers_core.sources import library
+from flowers_core.studies import Plan, Study, Summary, Trial
+
+
+@pytest.fixture
+def known(three_kinds: Path) -> library.KnownSet:
+    return library.remember(three_kinds, "three kinds")
+
+
+@pytest.fixture
+def study(known: library.KnownSet) -> Study:
+    """Three trials of a plan of four."""
+    base = replace(config.preset("standard"), data=known.data)
+    study = studies.create(Plan(base, config.search_space(base), 4))
+    trials = (
+        Trial(0, "finished", {"lr": 0.001, "augmentation": "standard"}, 0.5, 1.0, 24),
+        Trial(1, "pruned", {"lr": 0.02, "augmentation": "light"}, 0.2, None, 6, "Behind the others."),
+        Trial(2, "finished", {"lr": 0.002, "augmentation": "strong"}, 4 / 6, 0.8, 24),
+    )
+    study.write_summary(Summary(trials, 2, {}, 6))
+    return study
+
+
+def test_the_form_starts_the_search_that_it_shows(known: library.KnownSet, monkeypatch) -> None:
+    begun: list[Plan] = []
+    monkeypatch.setattr(tune, "start", lambda plan: begun.append(plan) or studies.create(plan))
+    app = opened("tune", data=known.id)
+    assert not app.exception
+    assert any("6 validation photos" in text and "luck" in text for text in texts(app, "info"))
+    app.number_input(key="tune-trials").set_value(7).run()
+    button(app, "Start the search").click().run()
+    assert not app.exception
+    (plan,) = begun
+    assert (plan.trials, plan.config.data, plan.workers) == (7, known.data, 1)
+    assert plan.space == config.search_space(plan.config)
+
+
+def test_a_search_that_goes_on_can_be_stopped(study: Study) -> None:
+    with study.worker():
+        study.tell("running")
+        app = opened("tune", study=study.id)
+        assert not app.exception
+        assert metrics(app)["Best on valid"] == "67%"
+        assert metrics(app)["Cut short"] == "1"
+        button(app, "Stop").click().run()
+        assert study.state() == "stopping"
+
+
+def test_an_interrupted_search_says_so_and_its_best_becomes_a_preset(study: Study) -> None:
+    app: AppTest = opened("tune", study=study.id)
+    assert not app.exception
+    assert any("ended without a word" in text for text in texts(app, "error"))
+    app.text_input(key="tune-name").set_value("Our garden").run()
+    button(app, "Take it as a preset").click().run()
+    assert not app.exception
+    assert presets.take("our-garden").lr == 0.002
+    train = opened("train")
+    assert not train.exception
+    assert any("Our garden" in str(group.options) for group in train.get("button_group"))

@@ -42,8 +42,9 @@ class TrainConfig:
         1.0, "Learning rate of the convolutions as a share of `lr`; 0 freezes them (as ImageNet left them).", 0.0, 10.0
     )
     optimizer: str = _setting(
-        "sgd", "SGD with Nesterov momentum (sgd), the same without Nesterov (sgd-2012), AdamW, or SGD "
-        "without momentum in the least memory (sgd-lean).",
+        "sgd", "SGD with Nesterov momentum for the convolutions and equally strong steps without it for the fully "
+        "connected layers, which is fastest (sgd); momentum for all (sgd-2012); AdamW; or SGD without momentum in the "
+        "least memory (sgd-lean).",
         choices=("sgd", "sgd-2012", "adamw", "sgd-lean"),
     )  # fmt: skip
     momentum: float = _setting(0.9, "Share of the last step that the next one keeps (SGD).", 0.0, 0.999)

@@ -93,6 +93,19 @@ def total(*values: float) -> list[float]:
     return sums.tolist()
 
 
+def gathered(rows: "Tensor") -> "Tensor":
+    """The rows of all processes, one below the other; each may have another number of them."""
+    import torch
+
+    counts = [torch.zeros(1, dtype=torch.int64) for _ in range(world())]
+    torch.distributed.all_gather(counts, torch.tensor([len(rows)]))
+    padded = rows.new_zeros(max(map(int, counts)), *rows.shape[1:])
+    padded[: len(rows)] = rows
+    parts = [torch.empty_like(padded) for _ in counts]
+    torch.distributed.all_gather(parts, padded)
+    return torch.cat([part[: int(count)] for part, count in zip(parts, counts, strict=True)])
+
+
 @dataclass
 class Share:
     """Which photos of the common batch are this process's.

@@ -88,8 +88,11 @@ def apply(
     # Through the pseudo-inverse all units vote on each score, so that dropout's noise averages out.
     inside = _carry(second, inside, then, torch.linalg.pinv(first))
     # The hidden layers are nearly linear, so a weak regularisation reads the logits back nearly exactly.
-    read, bias = _ridge(inside, features @ classifier.weight + classifier.bias, 1e-4)
-    _set(output, read.T, bias)
+    mean = inside.mean(0)
+    inside -= mean
+    dual, share = _ridge(inside @ inside.T, features @ classifier.weight + classifier.bias, 1e-4)
+    read = inside.T @ dual
+    _set(output, read.T, share - mean @ read)
     return classifier
 
 
@@ -102,20 +105,26 @@ def solve(features: Tensor, targets: Tensor, photos: Tensor) -> LinearClassifier
         photos: (rows,) which photo each row shows; all its views are left out together.
     """
     labels = targets.argmax(1)
-    best: tuple[float, LinearClassifier] | None = None
+    mean = features.mean(0)
+    centred = features - mean
+    # Everything below needs the rows' inner products only, which are worked out once.
+    products = centred @ centred.T
+    best: tuple[float, float, float, float] | None = None
     for strength in STRENGTHS:
         left_out = torch.empty_like(targets)
         for fold in range(FOLDS):
             away = photos % FOLDS == fold
-            weight, bias = _ridge(features[~away], targets[~away], strength)
-            left_out[away] = features[away] @ weight + bias
+            known = products[~away][:, ~away]
+            dual, share = _ridge(known, targets[~away], strength)
+            left_out[away] = (products[away][:, ~away] - known.mean(0)) @ dual + share
         losses = [nn.functional.cross_entropy(left_out * sharpness, labels).item() for sharpness in SHARPNESS]
         if best is None or min(losses) < best[0]:
-            weight, bias = _ridge(features, targets, strength)
-            sharpness = SHARPNESS[losses.index(min(losses))]
             accuracy = (left_out.argmax(1) == labels).float().mean().item()
-            best = min(losses), LinearClassifier(weight * sharpness, bias * sharpness, strength, accuracy)
-    return best[1]
+            best = min(losses), strength, SHARPNESS[losses.index(min(losses))], accuracy
+    _, strength, sharpness, accuracy = best
+    dual, share = _ridge(products, targets, strength)
+    weight = centred.T @ dual
+    return LinearClassifier(weight * sharpness, (share - mean @ weight) * sharpness, strength, accuracy)
 
 
 def _features(
@@ -140,17 +149,21 @@ def _features(
     return torch.cat(rows), torch.cat(photos)
 
 
-def _ridge(rows: Tensor, targets: Tensor, strength: float) -> tuple[Tensor, Tensor]:
-    """Least squares with a penalty on the weights' length: weight (columns, classes) and bias (classes,).
+def _ridge(products: Tensor, targets: Tensor, strength: float) -> tuple[Tensor, Tensor]:
+    """Least squares with a penalty on the weights' length, in its dual form: there are fewer rows than columns.
 
-    Solved in its dual form, since there are fewer rows than columns.
+    Args:
+        products: (rows, rows) the rows' inner products; they need not be centred.
+        targets: (rows, classes).
+        strength: of the penalty, relative to the mean squared length of a centred row.
+
+    Returns:
+        The weights as a mixture of the rows, (rows, classes), whose columns sum to 0; and the targets' mean.
     """
-    mean, share = rows.mean(0), targets.mean(0)
-    centred = rows - mean
-    kernel = centred @ centred.T
+    share, middle = targets.mean(0), products.mean(0)
+    kernel = products - middle - middle[:, None] + middle.mean()
     kernel.diagonal().add_(strength * kernel.diagonal().mean())
-    weight = centred.T @ torch.cholesky_solve(targets - share, torch.linalg.cholesky(kernel))
-    return weight, share - mean @ weight
+    return torch.cholesky_solve(targets - share, torch.linalg.cholesky(kernel)), share
 
 
 def _carry(layer: nn.Linear, rows: Tensor, left: Tensor, right: Tensor) -> Tensor:

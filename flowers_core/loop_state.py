@@ -13,7 +13,7 @@ from flowers_core.cache import DecodedSource
 from flowers_core.config import TrainConfig
 from flowers_core.dataset import Split
 from flowers_core.errors import CheckpointError, RunError
-from flowers_core.lean import LeanSGD
+from flowers_core.outer_sgd import OuterSGD
 from flowers_core.runs import Run
 from flowers_core.schedule import make_optimizer
 
@@ -26,7 +26,7 @@ class LoopState:
     """Everything the loop needs to go on. Chance and data order need no state: both follow from seed and step."""
 
     network: AlexNet
-    optimizer: torch.optim.Optimizer | LeanSGD
+    optimizer: torch.optim.Optimizer | OuterSGD
     precision: str
     """Number format of the arithmetic, "float32" or "bfloat16"."""
     step: int = 0
@@ -49,6 +49,11 @@ class LoopState:
     epoch_loss: float = 0.0
     epoch_hits: float = 0.0
     epoch_seen: int = 0
+
+    def settle(self) -> None:
+        """Brings the network's weights up to date, for whoever reads them."""
+        if isinstance(self.optimizer, OuterSGD):
+            self.optimizer.settle()
 
     def to_dict(self, metrics_bytes: int) -> dict:
         """All of it as `checkpoint.save_state` takes it, with the length of the metrics log it belongs to."""
@@ -101,12 +106,12 @@ def begin(
     saved = distributed.agree(saved)
     is_complete = saved is not None or checkpoint.start_weights(network, config.init, classes)
     network = network.to(device, memory_format=torch.channels_last).train()
-    number_format = "" if saved else distributed.agree(precision.choose(config.precision, device))
+    number_format = saved["precision"] if saved else distributed.agree(precision.choose(config.precision, device))
     if config.head == "least-squares" and not is_complete and is_first:
         varied, draws = STRENGTHS[config.augmentation], chance.generator(config.seed, "head", 0)
         size = LEAN_HEAD if is_lean else {}
         head_start.apply(network, train, base, varied, draws, device, number_format, **size)
-    state = LoopState(network, make_optimizer(config, network), number_format)
+    state = LoopState(network, make_optimizer(config, network, number_format), number_format)
     if saved is None:
         run.cut_log(0)
         run.record_facts(_facts(decoded, number_format, device))

@@ -160,7 +160,7 @@ def judge(rates: list[float], losses: list[float | None]) -> Finding:
     noise = CLEAR * _spread(finite) * math.sqrt((1 - MEMORY) / (1 + MEMORY))
     lowest = min(range(SETTLED - 1, len(smoothed)), key=smoothed.__getitem__)
     if first - smoothed[lowest] > noise:
-        before = max((i for i in range(SETTLED, lowest) if smoothed[i] >= first), default=SETTLED)
+        before = max((i for i in range(SETTLED, lowest) if smoothed[i] >= first), default=min(SETTLED, lowest))
         steepest = min(range(before, lowest + 1), key=lambda i: _slope(smoothed, i))
         suggestion, reason = rates[steepest], "There the loss falls most steeply."
         if diverged and suggestion > diverged / 10:

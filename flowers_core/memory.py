@@ -35,6 +35,19 @@ def advice() -> str:
     return f"This machine lets the app use {allowed_mb():,} MB of memory, so the preset that needs least is chosen."
 
 
+def keep_for_reuse() -> None:
+    """Lets freed blocks stay with this process, however large, for the next block of that size.
+
+    glibc maps large blocks anew each time, and the system clears each of their pages when it is first touched; a
+    training step asks for the same hundreds of megabytes again and again.
+    """
+    with suppress(OSError, AttributeError):  # other systems have no mallopt
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(-4, 0)  # M_MMAP_MAX: no blocks of their own
+        mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: nothing goes back
+        mallopt(-2, 2**26)  # M_TOP_PAD: grow by 64 MB
+
+
 def give_back_at_once() -> None:
     """Lets every freed block above a megabyte go back to the system at once.
 

@@ -6,9 +6,7 @@ import torch
 
 from flowers_core.alexnet import AlexNet
 from flowers_core.config import TrainConfig
-from flowers_core.distributed import world
-from flowers_core.errors import ConfigError
-from flowers_core.lean import LeanSGD
+from flowers_core.outer_sgd import MOST_ROWS, OuterSGD
 
 
 def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
@@ -21,27 +19,32 @@ def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
     return config.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
-def make_optimizer(config: TrainConfig, network: AlexNet) -> torch.optim.Optimizer | LeanSGD:
-    """The optimiser with two groups: convolutions at `features_lr` times the rate of the fully connected layers."""
+def make_optimizer(
+    config: TrainConfig, network: AlexNet, number_format: str = "float32"
+) -> torch.optim.Optimizer | OuterSGD:
+    """The optimiser with groups for convolutions, at `features_lr` times the rate, and for fully connected layers.
+
+    Args:
+        config: settings.
+        network: with its first weights; its fully connected layers may be replaced by others of the same weights.
+        number_format: in which it will compute.
+    """
     network.features.requires_grad_(config.features_lr > 0)
     groups = [{"params": list(network.classifier.parameters()), "share": 1.0}]
     if config.features_lr > 0:
         groups.append({"params": list(network.features.parameters()), "share": config.features_lr})
-    if config.optimizer == "sgd-lean":
-        if world() > 1:
-            raise ConfigError("The optimizer sgd-lean trains in one process only", None, "Choose sgd under torchrun.")
-        return LeanSGD(groups, network, lr=config.lr, weight_decay=config.weight_decay)
+    if config.optimizer in ("sgd", "sgd-lean"):
+        rows = MOST_ROWS if config.optimizer == "sgd" else 0
+        kind = getattr(torch, number_format)
+        return OuterSGD(groups, network, config.lr, config.momentum, config.weight_decay, kind, rows)
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay, fused=True)
-    nesterov = config.optimizer == "sgd" and config.momentum > 0
-    return torch.optim.SGD(
-        groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay, nesterov=nesterov, fused=True
-    )
+    return torch.optim.SGD(groups, config.lr, config.momentum, weight_decay=config.weight_decay, fused=True)
 
 
-def clip(optimizer: torch.optim.Optimizer | LeanSGD, network: AlexNet, longest: float) -> None:
+def clip(optimizer: torch.optim.Optimizer | OuterSGD, network: AlexNet, longest: float) -> None:
     """Shortens the gradient of all weights together to this length."""
-    if isinstance(optimizer, LeanSGD):
+    if isinstance(optimizer, OuterSGD):
         optimizer.clip(longest)
     else:
         torch.nn.utils.clip_grad_norm_(network.parameters(), longest)

@@ -20,6 +20,7 @@ from flowers_core.errors import DivergedError
 from flowers_core.events import Events
 from flowers_core.keeping import Keeper
 from flowers_core.loop_state import begin
+from flowers_core.outer_sgd import OuterSGD
 from flowers_core.runs import Run, Status, Witness
 from flowers_core.schedule import clip, learning_rate
 from flowers_core.storage import sweep
@@ -37,6 +38,9 @@ LOGGED_STEPS = 2000
 """About so many steps of a run are logged, evenly spaced: enough for any chart."""
 
 STATUS_EVERY_S = 0.5
+
+AVERAGE_EVERY = 8
+"""Steps between two looks at the weights for their moving average: they are 240 MB."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +102,7 @@ class _Fit:
         self, config: TrainConfig, decoded: DecodedSource, run: Run, wish: Callable[[], str], resumable: bool = True
     ):
         self.config, self.decoded, self.resumable = config, decoded, resumable
-        if config.optimizer == "sgd-lean":
-            memory.give_back_at_once()
+        memory.give_back_at_once() if config.optimizer == "sgd-lean" else memory.keep_for_reuse()
         self.is_first, self.share = distributed.is_first(), distributed.Share()
         self.run = run if self.is_first else Witness(run.folder)
         self.wish = distributed.agreed(wish)
@@ -124,6 +127,8 @@ class _Fit:
         self.events = Events(run) if config.tensorboard == "yes" and self.is_first else None
         distributed.share_dropout(self.state.network, self.share)
         self.network = distributed.wrap(self.state.network, self.device)
+        if isinstance(self.state.optimizer, OuterSGD):
+            self.state.optimizer.reread()
         if config.averaging and not self.state.average:
             self.state.average = {name: tensor.clone() for name, tensor in self.state.network.state_dict().items()}
 
@@ -169,9 +174,9 @@ class _Fit:
         if config.clip:
             clip(state.optimizer, state.network, config.clip)
         state.optimizer.step()
-        if state.average:
-            self._update_average()
         state.step += 1
+        if state.average and self.is_due(AVERAGE_EVERY):
+            self._update_average()
         self._log_step(loss.item(), logits, targets, lr)
 
     def _batch(self, step: int) -> tuple[Tensor, Tensor]:
@@ -197,7 +202,8 @@ class _Fit:
 
     def _update_average(self) -> None:
         # Early steps average over few weights, so that the start is soon forgotten.
-        decay = min(self.config.averaging, (1 + self.state.step) / (10 + self.state.step))
+        decay = min(self.config.averaging, (1 + self.state.step) / (10 + self.state.step)) ** AVERAGE_EVERY
+        self.state.settle()
         with torch.no_grad():
             for name, weight in self.state.network.state_dict().items():
                 self.state.average[name].lerp_(weight, 1 - decay)
@@ -232,6 +238,7 @@ class _Fit:
             "train_accuracy": state.epoch_hits / state.epoch_seen,
         }
         state.epoch_loss, state.epoch_hits, state.epoch_seen = 0.0, 0.0, 0
+        state.settle()
         network = self._answering_network()
         if len(self.valid):
             losses, accuracy = score(self.keeper.view_logits(network, "centre"), self.valid.labels)

@@ -22,7 +22,7 @@ LAYERS = [
         "chance",
         "precision",
         "distributed",
-        "lean",
+        "outer_sgd",
         "disturb",
         "torchvision_import",
     },

@@ -95,7 +95,11 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_bits(decoded, tmp_path: Pa
 def test_the_head_start_leaves_every_layer_to_be_trained(decoded, tmp_path: Path) -> None:
     settings = replace(QUICK, head="least-squares", features_lr=1.0)
     loop = train._Fit(settings, decoded, new_run(settings, tmp_path / "run"), lambda: "")
-    assert all(parameter.requires_grad for parameter in loop.state.network.parameters())
+    before = {name: weight.clone() for name, weight in loop.state.network.state_dict().items()}
+    for _ in range(2):
+        loop._train_step()
+    loop.state.settle()
+    assert all(not torch.equal(weight, before[name]) for name, weight in loop.state.network.state_dict().items())
 
 
 def test_every_step_has_chance_of_its_own() -> None:

@@ -31,7 +31,7 @@ NAMES = {
 
 CHOICES = {
     "head": {"least-squares": "Fitted to the photos at once", "random": "Random"},
-    "optimizer": {"sgd": "SGD with Nesterov momentum", "sgd-2012": "SGD as in 2012", "adamw": "AdamW",
+    "optimizer": {"sgd": "SGD, the fastest way", "sgd-2012": "SGD as in 2012", "adamw": "AdamW",
                   "sgd-lean": "SGD in little memory, without momentum"},
     "schedule": {"cosine": "Along a cosine to zero", "plateau": "By ten when it stalls", "constant": "Not at all"},
     "augmentation": {"none": "Not at all", "paper": "As in 2012", "light": "A little", "standard": "As usual",

@@ -1,4 +1,4 @@
-"""Training with little memory: the same steps as plain SGD, the same model files, and a bounded worker."""
+"""Steps without gradients: the same as plain SGD's, the same model files, and a training in little memory."""
 
 import os
 import subprocess
@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from flowers_core import alexnet, checkpoint, config, memory, runs, train
+from flowers_core import alexnet, checkpoint, config, memory, runs, schedule, train
+from flowers_core.alexnet import AlexNet
 from flowers_core.cache import decode_source
-from flowers_core.errors import ConfigError
-from flowers_core.lean import LeanSGD
+from flowers_core.outer_sgd import LaggingLinear, OuterSGD
 from flowers_core.schedule import clip, make_optimizer
 from flowers_core.sources import open_source
 from flowers_core.storage import REPOSITORY
@@ -22,36 +22,74 @@ from flowers_core.storage import REPOSITORY
 ALLOWED_MB = 620
 
 
+def stepped(network: AlexNet, optimizer: OuterSGD | torch.optim.Optimizer, longest: float, steps: int = 5) -> AlexNet:
+    """The network after some steps on batches of 4, 3, 4, ... photos."""
+    for group in optimizer.param_groups:
+        group["lr"] = 0.1 * group["share"]
+    for seed in range(steps):
+        torch.manual_seed(seed)
+        images, labels = torch.randn(4, 3, 64, 64), torch.tensor([0, 1, 2, 1])
+        photos = 4 - seed % 2
+        loss = nn.functional.cross_entropy(network(images[:photos]), labels[:photos])
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if longest:
+            clip(optimizer, network, longest)
+        optimizer.step()
+    return network
+
+
+def small_network() -> AlexNet:
+    torch.manual_seed(3)
+    return alexnet.build("2014", 3, dropout=0.0)
+
+
+@pytest.mark.parametrize("rows", [0, 8, 512])
 @pytest.mark.parametrize("longest", [0.0, 0.05])
 @pytest.mark.parametrize("frozen", [True, False])
-def test_a_step_without_gradients_is_the_step_of_plain_sgd(longest: float, frozen: bool, monkeypatch) -> None:
+def test_a_step_without_gradients_is_the_step_of_plain_sgd(
+    rows: int, longest: float, frozen: bool, monkeypatch
+) -> None:
     monkeypatch.setattr(alexnet, "HIDDEN", 24)
-    settings = replace(config.preset("small"), dropout=0.0, features_lr=0.0 if frozen else 0.5)
-    networks = []
-    for kind in ("lean", "plain"):
-        torch.manual_seed(3)
-        network = alexnet.build("2014", 3, dropout=0.0)
-        optimizer = make_optimizer(settings, network)
-        if kind == "plain":
-            torch.manual_seed(3)
-            network = alexnet.build("2014", 3, dropout=0.0)
-            optimizer = make_optimizer(replace(settings, optimizer="sgd-2012"), network)
-        for group in optimizer.param_groups:
-            group["lr"] = 0.1 * group["share"]
-        for seed in range(3):
-            torch.manual_seed(seed)
-            loss = nn.functional.cross_entropy(network(torch.randn(4, 3, 64, 64)), torch.tensor([0, 1, 2, 1]))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            if longest:
-                clip(optimizer, network, longest)
-            optimizer.step()
-        assert isinstance(optimizer, LeanSGD) == (kind == "lean")
-        linears = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
-        assert all((layer.weight.grad is None) == (kind == "lean") for layer in linears)
-        networks.append(network.state_dict())
-    for name, weight in networks[0].items():
-        torch.testing.assert_close(weight, networks[1][name], rtol=1e-4, atol=1e-6)
+    monkeypatch.setattr(schedule, "MOST_ROWS", rows)
+    settings = replace(config.preset("standard"), momentum=0.0, weight_decay=0.01, features_lr=0.0 if frozen else 0.5)
+    ours, plain = small_network(), small_network()
+    optimizer = make_optimizer(settings, ours)
+    stepped(ours, optimizer, longest)
+    assert sum(len(layer.push) for layer in optimizer.layers) == {0: 0, 8: 21, 512: 54}[rows]
+    optimizer.settle()
+    stepped(plain, make_optimizer(replace(settings, optimizer="sgd-2012"), plain), longest)
+    assert all(layer.weight.grad is None for layer in ours.modules() if isinstance(layer, nn.Linear))
+    for name, weight in ours.state_dict().items():
+        torch.testing.assert_close(weight, plain.state_dict()[name], rtol=1e-4, atol=1e-6)
+
+
+def test_convolutions_keep_their_momentum_and_the_others_take_steps_as_long_in_sum(monkeypatch) -> None:
+    monkeypatch.setattr(alexnet, "HIDDEN", 24)
+    settings = replace(config.preset("standard"), momentum=0.9, features_lr=0.5)
+    network = small_network()
+    optimizer = make_optimizer(settings, network)
+    features, outer = optimizer.param_groups[1], optimizer.param_groups[-1]
+    assert (features["momentum"], features["nesterov"], features["share"]) == (0.9, True, 0.5)
+    assert outer["share"] == pytest.approx(10)
+    assert {id(p) for group in optimizer.rest.param_groups for p in group["params"]} == {
+        id(p) for p in network.parameters() if p.requires_grad
+    }
+
+
+def test_bfloat16_rounds_the_arithmetic_and_keeps_the_weights(monkeypatch) -> None:
+    monkeypatch.setattr(alexnet, "HIDDEN", 24)
+    settings = replace(config.preset("standard"), momentum=0.0)
+    exact, rounded = small_network(), small_network()
+    optimizers = make_optimizer(settings, exact), make_optimizer(settings, rounded, "bfloat16")
+    for network, optimizer in zip((exact, rounded), optimizers, strict=True):
+        stepped(network, optimizer, 0.0)
+        optimizer.settle()
+    start, ends = small_network().classifier[1].weight, [n.classifier[1].weight for n in (exact, rounded)]
+    assert ends[1].dtype == torch.float32
+    assert (ends[0] - ends[1]).norm() < 0.02 * (ends[0] - start).norm(), "steps below bfloat16's grain are kept"
+    assert isinstance(rounded.classifier[1], LaggingLinear)
+    assert torch.equal(rounded.classifier[1].rounded, ends[1].bfloat16())
 
 
 def test_a_file_written_in_pieces_is_the_same_file(tmp_path: Path, monkeypatch) -> None:
@@ -87,13 +125,6 @@ def test_a_stopped_and_resumed_lean_run_ends_with_the_same_bits(three_kinds: Pat
 
 def test_momentum_and_lean_exclude_each_other() -> None:
     assert "choose 0" in replace(config.preset("small"), momentum=0.9).problems()[0]
-
-
-def test_lean_is_refused_in_several_processes(monkeypatch) -> None:
-    monkeypatch.setattr(alexnet, "HIDDEN", 24)
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ConfigError, match="one process"):
-        make_optimizer(config.preset("small"), alexnet.build("2014", 3))
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="/proc tells how much memory a process took")

@@ -169,8 +169,8 @@ class AlexNet(nn.Module):
             self.classifier[place] = LowRank(layer.in_features, layer.out_features, rank)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Normalised images (batch, 3, 224, 224) to logits (batch, classes)."""
-        return self.classifier(self.embed(images))
+        """Normalised images (batch, 3, 224, 224), or what `embed` made of them, to logits (batch, classes)."""
+        return self.classifier(self.embed(images) if images.dim() == 4 else images)
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """Normalised images (batch, 3, 224, 224) to what the convolutions see, flat: (batch, filters * 36)."""

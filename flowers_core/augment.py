@@ -135,13 +135,16 @@ def train_batch(
 
 
 def mixup(images: Tensor, targets: Tensor, alpha: float, chance: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Blends each photo with another of the batch, and their targets alike (Zhang et al. 2018, mixup)."""
+    """Blends each photo, or what convolutions saw in it, with another of the batch, and their targets alike
+    (Zhang et al. 2018, mixup)."""
     # Beta(alpha, alpha) from two gammas; torch's distributions take no generator, so the seed goes through numpy.
     seed = int(torch.randint(2**31, (1,), generator=chance))
     share = torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, len(images))).float()
     other = torch.randperm(len(images), generator=chance)
-    images = images.lerp(images[other], share[:, None, None, None])
-    return images.contiguous(memory_format=torch.channels_last), targets.lerp(targets[other], share[:, None])
+    images = images.lerp(images[other], share.to(images.dtype).view(-1, *[1] * (images.dim() - 1)))
+    if images.dim() == 4:
+        images = images.contiguous(memory_format=torch.channels_last)
+    return images, targets.lerp(targets[other], share[:, None])
 
 
 def eval_views(squares: Tensor, aspects: Tensor, transform: EvalTransform) -> list[Tensor]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from flowers_core import chance, checkpoint, distributed, head_start, precision
-from flowers_core.alexnet import AlexNet, build
+from flowers_core import balanced_start, chance, checkpoint, distributed, head_start, precision
+from flowers_core.alexnet import VARIANTS, AlexNet, build
 from flowers_core.augment import STRENGTHS, EvalTransform
 from flowers_core.cache import DecodedSource
 from flowers_core.config import TrainConfig
@@ -105,6 +105,9 @@ def begin(
         saved = checkpoint.load_state(run.resume_path, mapped=is_lean)
     saved = distributed.agree(saved)
     is_complete = saved is not None or checkpoint.start_weights(network, config.init, classes)
+    if config.init == "scratch" and VARIANTS[config.variant].weight_sd is None and saved is None:
+        varied, draws = STRENGTHS[config.augmentation], chance.generator(config.seed, "start", 0)
+        balanced_start.apply(network, train, varied, base, draws, **({"photos": 4} if is_lean else {}))
     network = network.to(device, memory_format=torch.channels_last).train()
     number_format = saved["precision"] if saved else distributed.agree(precision.choose(config.precision, device))
     if config.head == "least-squares" and not is_complete and is_first:

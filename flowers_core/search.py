@@ -27,8 +27,15 @@ def suggest(trial: "optuna.Trial", name: str, rule: Search) -> object:
     return trial.suggest_float(name, rule.low, rule.high, log=rule.log)
 
 
-def open_search(study: Study, plan: Plan, url: str) -> "optuna.Study":
-    """The study in its database, with the plan's own settings as its first trial."""
+def open_search(study: Study, plan: Plan, url: str, is_alone: bool = True) -> "optuna.Study":
+    """The study in its database, with the plan's own settings as its first trial.
+
+    Args:
+        study: whose name it has.
+        plan: what to try.
+        url: of the database.
+        is_alone: no other process begins at the same time; then the same seed suggests the same settings again.
+    """
     import optuna
     from sqlalchemy import exc
 
@@ -64,7 +71,8 @@ def open_search(study: Study, plan: Plan, url: str) -> "optuna.Study":
             usual = {name: getattr(plan.config, name) for name in plan.space}
             search.enqueue_trial({name: value for name, value in usual.items() if plan.space[name].holds(value)})
     # Workers, and a worker that came back, must not draw the same numbers again.
-    search.sampler = _sampler(plan, os.getpid() if search.get_trials(deepcopy=False)[1:] else 0)
+    is_first = is_alone and not search.get_trials(deepcopy=False)[1:]
+    search.sampler = _sampler(plan, 0 if is_first else os.getpid())
     return search
 
 

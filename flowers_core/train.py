@@ -18,6 +18,7 @@ from flowers_core.config import TrainConfig
 from flowers_core.dataset import require_photos_of_every_class, select
 from flowers_core.errors import DivergedError
 from flowers_core.events import Events
+from flowers_core.frozen import FrozenFeatures
 from flowers_core.keeping import Keeper
 from flowers_core.loop_state import begin
 from flowers_core.outer_sgd import OuterSGD
@@ -125,6 +126,9 @@ class _Fit:
         self.state = begin(config, decoded, self.train, self.base, self.run, self.device)
         self.keeper = Keeper(config, classes, self.run, self.state, self.valid, self.base, self.device)
         self.events = Events(run) if config.tensorboard == "yes" and self.is_first else None
+        self.frozen = FrozenFeatures(
+            config, self.state.network, self.train, self.transform, self.base, self.device, self.state.precision
+        )
         distributed.share_dropout(self.state.network, self.share)
         self.network = distributed.wrap(self.state.network, self.device)
         if isinstance(self.state.optimizer, OuterSGD):
@@ -180,13 +184,17 @@ class _Fit:
         self._log_step(loss.item(), logits, targets, lr)
 
     def _batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """The step's photos, varied, and their targets as (n, classes) shares."""
+        """The step's photos, varied, and their targets as (n, classes) shares. Of photos that convolutions see which
+        don't change, what they see."""
         epoch, place = divmod(step, self.steps_per_epoch)
         order = torch.randperm(len(self.train), generator=chance.generator(self.config.seed, "order", epoch))
         chosen = order[place * self.config.batch_size :][: self.config.batch_size]
-        squares, aspects, labels = self.train.load(chosen)
         draws = chance.generator(self.config.seed, "augment", step)
-        images = train_batch(squares, aspects, self.transform, self.base, draws)
+        if self.config.features_lr == 0 and self.frozen.count:
+            images, labels = self.frozen.of(epoch, chosen), self.train.labels[chosen]
+        else:
+            squares, aspects, labels = self.train.load(chosen)
+            images = train_batch(squares, aspects, self.transform, self.base, draws)
         targets = nn.functional.one_hot(labels, len(self.decoded.source.classes)).float()
         if self.config.mixup:
             images, targets = mixup(images, targets, self.config.mixup, draws)

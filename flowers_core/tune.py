@@ -146,6 +146,7 @@ class _Worker:
     def __init__(self, study: Study, say: Callable[[str], None], lock: Path):
         self.study, self.say, self.plan = study, say, study.plan()
         self.owner = f"{platform.node()}:{lock.resolve()}"
+        self.is_alone = self.plan.workers == 1
         self.signals: list[int] = []
         self.importance: tuple[int, dict[str, float]] = (0, {})
         for name in ("SIGTERM", "SIGINT"):
@@ -167,7 +168,7 @@ class _Worker:
         from flowers_core.sources import open_source
 
         self.decoded: DecodedSource = decode_source(open_source(self.plan.config.data))
-        self.optuna = search.open_search(self.study, self.plan, url)
+        self.optuna = search.open_search(self.study, self.plan, url, self.is_alone)
         known = self.optuna.user_attrs.get("fingerprint")
         if known is None:
             self.optuna.set_user_attr("fingerprint", self.decoded.fingerprint)
@@ -349,8 +350,8 @@ def _turn(study: Study, is_stopping: Callable[[], bool]) -> Iterator[None]:
             with suppress(Timeout), slot.acquire(timeout=0), FileLock(ours):
                 yield
                 return
+        study.tell("queued", "Waiting for a training to end.")
         if is_stopping():
             raise InterruptedError
-        study.tell("queued", "Waiting for a training to end.")
         time.sleep(0.5)
     yield

@@ -42,7 +42,9 @@ LAYERS = [
     },
     {
         "validate",
+        "balanced_start",
         "head_start",
+        "frozen",
         "loop_state",
         "keeping",
         "search",

@@ -87,7 +87,8 @@ def test_a_search_trains_compares_and_keeps_the_best_model_only(base) -> None:
 def test_the_search_finds_the_rate_and_cuts_hopeless_trials_short(base, monkeypatch, pruner: str) -> None:
     met = pretend(monkeypatch, near_a_hundredth)
     wide = LR | {"dropout": Search(0.2, 0.7)}
-    study = studies.create(Plan(replace(base, lr=1e-3), wide, trials=20, pruner=pruner))
+    # Hyperband deals trials out by the study's name: with a name of its own each day, so would be the outcome.
+    study = studies.create(Plan(replace(base, lr=1e-3), wide, trials=20, pruner=pruner), f"by-{pruner}")
     tune.work(study, lambda line: None)
     summary = study.summary()
     assert len(met) == summary.done() == 20

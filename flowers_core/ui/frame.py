@@ -112,9 +112,8 @@ def _notes() -> None:
         word = {"paused": "paused", "queued": "waiting"}.get(run.state(), "running")
         label, icon = f"A training is {word}", "progress_activity" if word == "running" else "pause_circle"
         if st.session_state.get("page") == "train":  # a link to the page that one is on leaves the address as it is
-            st.button(
-                label, key=f"note-{run.id}", icon=f":material/{icon}:", type="tertiary",
-                on_click=lambda run=run: st.session_state.update({"started-run": run.id}),
-            )  # fmt: skip
+            if st.button(label, key=f"note-{run.id}", icon=f":material/{icon}:", type="tertiary"):
+                st.session_state["started-run"] = run.id
+                st.rerun()  # a click here draws this line anew only, and the page must change
         else:
             link("train", label, icon, run=run.id)

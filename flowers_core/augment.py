@@ -21,6 +21,9 @@ _PCA_VECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836
 
 _GREY = (0.299, 0.587, 0.114)
 
+CHUNK = 32
+"""Photos that are cut and coloured together: more would only take more memory."""
+
 
 @dataclass(frozen=True)
 class EvalTransform:
@@ -120,15 +123,15 @@ def train_batch(
     # The centre moves as far as the window stays inside; a window larger than its room stays centred.
     centre_x = uniform(-1, 1) * (room_x - width).clamp(min=0) / reach_x
     centre_y = uniform(-1, 1) * (room_y - height).clamp(min=0) / reach_y
-    images = cut(squares, aspects, width * mirror, height, centre_x, centre_y, angle, base.size)
-
+    jitter = None
     if t.brightness or t.contrast or t.saturation:
-        images = _jitter(images, *(uniform(1 - x, 1 + x) for x in (t.brightness, t.contrast, t.saturation)))
+        jitter = [uniform(1 - x, 1 + x) for x in (t.brightness, t.contrast, t.saturation)]
+    shift = torch.zeros(n, 3)
     if t.pca_sd:
         strength = t.pca_sd * torch.randn(n, 3, generator=generator) * torch.tensor(_PCA_VALUES)
-        images += (strength @ torch.tensor(_PCA_VECTORS).T)[:, :, None, None]
-    images.clamp_(0.0, 1.0)
-    images = normalise(images, base)
+        shift = strength @ torch.tensor(_PCA_VECTORS).T
+    window = width * mirror, height, centre_x, centre_y, angle
+    images = _seen(squares, aspects, window, base, shift, jitter)
     if t.erase:
         _erase(images, t.erase, generator)
     return images
@@ -150,10 +153,7 @@ def mixup(images: Tensor, targets: Tensor, alpha: float, chance: torch.Generator
 def eval_views(squares: Tensor, aspects: Tensor, transform: EvalTransform) -> list[Tensor]:
     """The views of each photo, whose probabilities are averaged: a list of (n, 3, size, size) float32."""
     zero = torch.zeros(len(squares))
-    return [
-        normalise(cut(squares, aspects, *window, zero, transform.size), transform)
-        for window in placed_windows(aspects, transform)
-    ]
+    return [_seen(squares, aspects, (*window, zero), transform) for window in placed_windows(aspects, transform)]
 
 
 def placed_windows(aspects: Tensor, transform: EvalTransform) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
@@ -191,26 +191,26 @@ def cut(
     Returns:
         (n, 3, size, size) float32 from 0 to 1; outside of the photo its edge is mirrored.
     """
+    return _cut(squares, aspects, (width, height, centre_x, centre_y, angle), size).div_(255.0)
+
+
+def _cut(squares: Tensor, aspects: Tensor, window: tuple[Tensor, ...], size: int) -> Tensor:
+    """The same from 0 to 255, for whoever scales it anyway."""
+    width, height, centre_x, centre_y, angle = window
     reach_x, reach_y = reach(aspects)
     cos, sin = torch.cos(angle), torch.sin(angle)
-    theta = torch.stack(
-        [
-            torch.stack([cos * width / reach_x, -sin * height / reach_x, centre_x], 1),
-            torch.stack([sin * width / reach_y, cos * height / reach_y, centre_y], 1),
-        ],
-        1,
-    )
-    grid = functional.affine_grid(theta, [len(squares), 3, size, size], align_corners=False)
-    # Channels-last input: grid_sample on the CPU is twice as fast on it, and the network wants it so too.
-    pixels = squares.permute(0, 3, 1, 2).float().div_(255.0)
+    middles = (torch.arange(size) * 2 + 1) / size - 1
+    grid = torch.empty(len(squares), size, size, 2)
+    # The affine map of each pixel's middle: what depends on its column, plus what depends on its row.
+    for axis, along, across, centre in (
+        (0, cos * width / reach_x, -sin * height / reach_x, centre_x),
+        (1, sin * width / reach_y, cos * height / reach_y, centre_y),
+    ):
+        columns, rows = along[:, None] * middles, across[:, None] * middles + centre[:, None]
+        torch.add(columns[:, None, :], rows[:, :, None], out=grid[..., axis])
+    # Channels-last input: grid_sample on the CPU is twice as fast on it.
+    pixels = squares.permute(0, 3, 1, 2).float()
     return functional.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
-
-
-def normalise(images: Tensor, transform: EvalTransform) -> Tensor:
-    """(n, 3, size, size) of 0 to 1, normalised in place."""
-    mean = torch.tensor(transform.mean)[:, None, None]
-    std = torch.tensor(transform.std)[:, None, None]
-    return images.sub_(mean).div_(std).contiguous(memory_format=torch.channels_last)
 
 
 def denormalise(images: Tensor, transform: EvalTransform) -> Tensor:
@@ -236,15 +236,63 @@ def view_windows(transform: EvalTransform) -> list[tuple[float, float, float, fl
     return [(w, 0, 0, mirror) for w in (window * 0.8, window, 1.0) for mirror in (1, -1)]
 
 
-def _jitter(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
-    """Brightness, then contrast around the picture's mean grey, then saturation around each pixel's grey."""
-    weights = torch.tensor(_GREY)[None, :, None, None]
-    images = images * brightness[:, None, None, None]
-    grey = (images * weights).sum(1, keepdim=True)
-    mean = grey.mean((2, 3), keepdim=True)
-    contrast, saturation = contrast[:, None, None, None], saturation[:, None, None, None]
-    # One pass for both: x' = mean + c (x - mean), then grey' + s (x' - grey'), where grey' = mean + c (grey - mean).
-    return images.mul_(contrast * saturation).add_((1 - contrast) * mean + contrast * (1 - saturation) * grey)
+def _seen(
+    squares: Tensor,
+    aspects: Tensor,
+    window: tuple[Tensor, ...],
+    base: EvalTransform,
+    shift: Tensor | None = None,
+    jitter: list[Tensor] | None = None,
+) -> Tensor:
+    """One window of each photo with its colours changed, normalised: (n, 3, size, size) float32, channels last.
+
+    Args:
+        squares, aspects: the photos.
+        window: width, height, centre_x, centre_y and angle as `cut` takes them.
+        base: input size and normalisation.
+        shift: (n, 3) what is added to each channel in the end, for pixels of 0 to 1; None changes no colours.
+        jitter: (n,) factors of brightness, then of contrast around the picture's mean grey, then of saturation around
+            each pixel's grey.
+    """
+    n = len(squares)
+    seen = torch.empty(n, 3, base.size, base.size, memory_format=torch.channels_last)
+    for part in (slice(start, start + CHUNK) for start in range(0, n, CHUNK)):
+        images = _cut(squares[part], aspects[part], tuple(values[part] for values in window), base.size)
+        if shift is None:
+            _scale(images, base, seen[part])
+        else:
+            _colour(images, base, shift[part], jitter and [values[part] for values in jitter], seen[part])
+    return seen
+
+
+def _scale(images: Tensor, base: EvalTransform, out: Tensor) -> None:
+    """Pixels of 0 to 255, normalised."""
+    mean, std = torch.tensor(base.mean)[:, None, None], torch.tensor(base.std)[:, None, None]
+    torch.addcmul(-mean / std, images, 1 / (255 * std), out=out)
+
+
+def _colour(images: Tensor, base: EvalTransform, shift: Tensor, jitter: list[Tensor] | None, out: Tensor) -> None:
+    """Pixels of 0 to 255 with their colours changed, normalised, in as few passes over memory as can be.
+
+    All changes together are, for each picture, a factor, a share of each pixel's grey, and a constant.
+    """
+    mean, std = torch.tensor(base.mean), torch.tensor(base.std)
+
+    def each(values: Tensor) -> Tensor:
+        return values[:, :, None, None]
+
+    constant, factor = shift - mean, (1 / (255 * std))[None]
+    if jitter is None:
+        images = torch.addcmul(each(constant / std), images, each(factor))
+    else:
+        brightness, contrast, saturation = (values[:, None] for values in jitter)
+        grey = (torch.tensor(_GREY) @ images.flatten(2)).view(len(images), 1, *images.shape[2:])
+        constant = constant + (1 - contrast) * brightness * grey.mean((2, 3)) / 255
+        factor = brightness * contrast * factor
+        images = torch.addcmul(each(constant / std), images, each(factor * saturation))
+        images.addcmul_(grey, each(factor * (1 - saturation)))
+    torch.maximum(images, (-mean / std)[:, None, None], out=images)
+    torch.minimum(images, ((1 - mean) / std)[:, None, None], out=out)
 
 
 def _erase(images: Tensor, probability: float, generator: torch.Generator) -> None:

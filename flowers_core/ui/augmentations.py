@@ -25,6 +25,7 @@ SLIDERS = {
     "contrast": ("Contrast", 0.0, 0.8, "Factor between 1 minus and 1 plus this."),
     "saturation": ("Saturation", 0.0, 1.0, "Factor between 1 minus and 1 plus this."),
     "pca_sd": ("Colour shift", 0.0, 0.5, "Along the main colours of photos, as in the paper of 2012 (there 0.1)."),
+    "blur": ("Blurred", 0.0, 1.0, "How likely a photo is blurred, as by a camera that misses the focus."),
     "erase": ("Erased rectangle", 0.0, 1.0, "How likely a part of the photo is greyed out."),
 }
 """Field of TrainTransform: label, lowest, highest, help."""

@@ -235,7 +235,8 @@ def work(job: Job) -> KnownSet | None:
             known = bring(job.wish(), report, there)
             job.write(replace(last, phase="done", set_id=known.id))
         except Cancelled:
-            remove_tree(data_dir() / "downloads")
+            if job.wish().way == "flowers102" and last.what != imports.WAITING:  # while waiting they are another's
+                remove_tree(data_dir() / "downloads")
             job.write(Status(phase="cancelled"))
             return None
         except FlowersError as error:

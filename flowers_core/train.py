@@ -111,6 +111,11 @@ class _Fit:
         self.train, self.valid = select(decoded, "train"), select(decoded, "valid")
         classes = decoded.source.classes
         require_photos_of_every_class(self.train, classes, decoded.source.root)
+        if not len(self.valid) and not config.folds and self.is_first:
+            _log.warning(
+                "There are no validation photos: nobody will see whether it learns or memorises. Add a Valid folder, "
+                "or judge the settings by cross-validation (folds)."
+            )
         self.transform: TrainTransform = STRENGTHS[config.augmentation]
         self.base = input_transform(config)
         self.device = precision.device()
@@ -307,6 +312,7 @@ class _Fit:
         while self.wish() == "pause":
             self._write_status(phase="paused", message="Paused. The model is saved; resume when you like.")
             time.sleep(0.25)
+        self.recent = []  # a pause is not slowness
 
     def _report(self) -> None:
         if time.monotonic() - self.status_at > STATUS_EVERY_S:

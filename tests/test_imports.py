@@ -20,11 +20,11 @@ from test_flowers102 import flowers102 as flowers102_folder
 from flowers_core import importer, runs
 from flowers_core.config import TrainConfig
 from flowers_core.errors import DataError
-from flowers_core.sources import drive, flowers102, imports, library, open_source
+from flowers_core.sources import archive, drive, flowers102, imports, library, open_source
 from flowers_core.sources.flowers102_names import NAMES
 from flowers_core.sources.imports import Wish
 from flowers_core.species import SPECIES
-from flowers_core.storage import REPOSITORY
+from flowers_core.storage import REPOSITORY, sole_maker
 
 ID = "1aBcDeFgHiJkLmNoPqRsTuVwXyZ-0123456"
 FOLDER = f"https://drive.google.com/drive/folders/{ID}"
@@ -463,6 +463,40 @@ def test_cancel_ends_a_job_at_once_even_in_a_download_that_hangs(home):
     assert not added()
     assert not half_made(home)
     assert not list((home / "data").rglob("*.part"))
+
+
+def test_cancelling_an_import_that_waits_leaves_anothers_download_alone(home):
+    arrived = home / "data" / "downloads" / "102flowers.tgz.part"
+    arrived.parent.mkdir(parents=True)
+    arrived.write_bytes(b"half of it")
+    for way, place in (("flowers102", ""), ("zip", str(zipped(home / "x.zip", *PAIR)))):
+        job = importer.Job(importer.jobs_dir() / way)
+        importer.write_json(job.folder / "wish.json", dataclasses.asdict(Wish(way, place)))
+        with sole_maker(library.sets_dir()):
+            process = subprocess.Popen(
+                [sys.executable, "-m", "flowers_core", "import", "--job", str(job.folder)], cwd=REPOSITORY
+            )
+            until(lambda job=job: job.status().what == imports.WAITING, "the import to wait")
+            job.cancel()
+            assert process.wait(20) == 0
+        assert job.state() == "cancelled"
+        assert arrived.exists()
+
+
+def test_the_garden_needs_no_import():
+    with pytest.raises(DataError, match="built in"):
+        imports.wish_for("garden")
+
+
+def test_a_zip_that_may_not_be_read_is_no_trouble_with_the_disk(tmp_path, monkeypatch):
+    path = zipped(tmp_path / "x.zip", *PAIR)
+
+    def closed(*arguments):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(archive, "open", closed, raising=False)
+    with pytest.raises(DataError, match=r"zip can't be read \(Permission denied\)"):
+        imports.bring(Wish("zip", str(path)))
 
 
 def test_a_failed_job_says_why_and_a_killed_one_that_it_was_killed(tmp_path):

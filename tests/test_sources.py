@@ -260,6 +260,39 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
         open_source(tmp_path)
 
 
+def test_a_closed_kind_does_not_close_the_others(tmp_path, monkeypatch):
+    tree(tmp_path, "rose/1.jpg", "rose/2.jpg", "lily/1.jpg", "lily/2.jpg", "tulip/1.jpg")
+    scandir = os.scandir
+
+    def closed(folder):
+        if Path(folder).name == "tulip":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    source = open_source(tmp_path)
+    assert source.classes == ("lily", "rose", "tulip")
+    assert reasons(source) == {"tulip": "can't be opened (Permission denied)"}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("set/rose/1.jpg", "set/lotus/1.jpg", "docs/about.txt", "docs/more/x.txt"),
+        ("a/b/c/d/e/f/rose/1.jpg", "a/b/c/d/e/f/lotus/1.jpg"),
+        ("set/rose/1.jpg", "set/lotus/1.jpg", "set/cover/", "__MACOSX/rose/1.jpg"),
+    ],
+    ids=["beside a folder without photos", "deep", "with an empty kind"],
+)
+def test_whatever_wraps_the_kinds_is_never_taken_for_a_kind(names, tmp_path):
+    assert {"rose", "lotus"} <= set(open_source(tree(tmp_path, *names)).classes) <= {"rose", "lotus", "cover"}
+
+
+def test_a_kind_whose_photos_lie_in_folders_is_no_wrapping(tmp_path):
+    source = open_source(tree(tmp_path, "rose/1.jpg", "rose/old/2.jpg", "rose/new/3.jpg", "lily/"), least_classes=1)
+    assert source.classes == ("lily", "rose")
+
+
 def test_what_is_closed_to_us_says_so(tmp_path, monkeypatch):
     def closed(*arguments):
         raise PermissionError(13, "Permission denied", str(tmp_path / "set.zip"))

@@ -55,9 +55,13 @@ def unpack(path: Path, place: Path, progress=None) -> None:
         DataError: as `unpacked`.
         OSError: the disk is full or read-only.
     """
-    with open(path, "rb") as file:
-        if not zipfile.is_zipfile(file):
-            raise DataError("This file is not a zip, or it is cut off", path, _HINT)
+    try:
+        with open(path, "rb") as file:
+            is_zip = zipfile.is_zipfile(file)
+    except OSError as error:  # told here, or it would be taken for a disk that can't be written
+        raise DataError(f"This zip can't be read ({error.strerror})", path, "Check its permissions.") from error
+    if not is_zip:
+        raise DataError("This file is not a zip, or it is cut off", path, _HINT)
     with _explain_zip_errors(path):
         archive = zipfile.ZipFile(path)
     with archive:

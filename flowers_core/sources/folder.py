@@ -16,6 +16,9 @@ SPLIT_NAMES = {
 }  # fmt: skip
 """Folder names, in any letter case, that mean a split."""
 
+MOST_WRAPPINGS = 32
+"""Folders around a set that are gone through."""
+
 _LITTER = {"thumbs.db", "desktop.ini", "__macosx"}
 _ACCEPTED = (
     "Accepted are a folder with Train and Valid (and Test) folders that hold one folder per kind of flower, "
@@ -89,16 +92,16 @@ def _kinds(tops: list[Path], root: Path, problems: list[Problem]) -> Iterator[tu
 def unwrapped(root: Path) -> Path:
     """Goes through folders that only wrap the set, as zips and downloads often have them."""
     inner = root
-    for _ in range(4):
-        inside = _folders(inner)
+    for _ in range(MOST_WRAPPINGS):
+        inside = [folder for folder in _folders(inner) if _holds_photos(folder)]
         if any(_split_of(folder) for folder in inside):
             break
         if sum(map(_is_divided, inside)) > 1:  # kinds with Train and Valid inside each
             break
-        sets = [folder for folder in inside if "train" in map(_split_of, _folders(folder))]
+        sets = [folder for folder in inside if "train" in map(_split_of, _seen_folders(folder))]
         if len(sets) != 1:
             sets = inside
-        if len(sets) != 1 or not _folders(sets[0]):
+        if len(sets) != 1 or not _seen_folders(sets[0]) or _loose_photos(sets[0]):
             break
         inner = sets[0]
     return inner
@@ -107,6 +110,24 @@ def unwrapped(root: Path) -> Path:
 def _folders(parent: Path) -> list[Path]:
     inside = (Path(entry.path) for entry in os.scandir(parent) if _is_folder(entry) and not _is_litter(entry.name))
     return sorted(inside, key=lambda path: natural_order(path.name))
+
+
+def _seen_folders(parent: Path) -> list[Path]:
+    """The same, none where we may not look: that becomes a problem when the photos are listed."""
+    try:
+        return _folders(parent)
+    except PermissionError:
+        return []
+
+
+def _holds_photos(folder: Path) -> bool:
+    """Is there a photo anywhere below, or a folder that can't be looked into?"""
+    closed: list[OSError] = []
+    for place, folders, files in os.walk(folder, onerror=closed.append):
+        folders[:] = [name for name in folders if not _is_litter(name)]
+        if any(Path(place, name).suffix.casefold() in SUFFIXES and not _is_litter(name) for name in files):
+            return True
+    return bool(closed)
 
 
 def _is_folder(entry: os.DirEntry) -> bool:
@@ -118,7 +139,7 @@ def _is_folder(entry: os.DirEntry) -> bool:
 
 def _is_divided(folder: Path) -> bool:
     """Does the folder hold Train, Valid or Test folders?"""
-    return any(map(_split_of, _folders(folder)))
+    return any(map(_split_of, _seen_folders(folder)))
 
 
 def _split_of(folder: Path) -> str:
@@ -158,6 +179,8 @@ def _photos(kind: Path, root: Path, problems: list[Problem]) -> list[tuple[Path,
 
 
 def _loose_photos(folder: Path) -> list[Path]:
+    if not os.access(folder, os.R_OK | os.X_OK):
+        return []
     names = (path for path in folder.iterdir() if path.suffix.casefold() in SUFFIXES and not _is_litter(path.name))
     return sorted(path for path in names if not path.is_dir())
 

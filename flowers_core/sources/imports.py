@@ -20,6 +20,9 @@ WAYS = {
 """The ways in, and how they are said."""
 
 
+WAITING = "Waiting for another import"
+
+
 @dataclass(frozen=True)
 class Wish:
     """What is to be imported.
@@ -46,6 +49,8 @@ def wish_for(data: str, name: str = "", kinds: str = "") -> Wish:
         DataError: there is no such folder or file, or the link leads nowhere.
     """
     text = data.strip()
+    if text == "garden":
+        raise DataError("The garden is built in", text, "Name it wherever photos are asked for.")
     if text == library.FLOWERS102:
         return Wish("flowers102", "", name, kinds)
     if drive.is_link(text):
@@ -69,7 +74,7 @@ def bring(wish: Wish, progress=None) -> KnownSet:
         library.checked_name(wish.name)
     if wish.way == "folder":
         return _link_folder(wish)
-    waiting = (lambda: progress("Waiting for another import", 0, 1)) if progress else None
+    waiting = (lambda: progress(WAITING, 0, 1)) if progress else None
     link = drive.parse(wish.place) if wish.way == "drive" else None
     shown = wish.shown or str(link or wish.place)
     usual = {"zip": Path(shown).stem, "drive": "Google Drive photos"}.get(wish.way, "Oxford Flowers-102")

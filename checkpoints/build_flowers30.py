@@ -23,7 +23,7 @@ from flowers_core.dataset import Split, select
 from flowers_core.disturb import disturb
 from flowers_core.errors import ImageError
 from flowers_core.images import SIDE, decode, to_square
-from flowers_core.likeness import hash_photos, near_pairs
+from flowers_core.likeness import groups
 from flowers_core.predict import Classifier
 from flowers_core.robustness import CONDITIONS
 from flowers_core.runs import Run
@@ -47,10 +47,9 @@ def divide(decoded: DecodedSource) -> DecodedSource:
     """Official valid ids for validation, all others for training; near copies of training photos take no part."""
     photos = decoded.source.photos
     is_valid = np.array([photo.split == "valid" for photo in photos])
-    first, second = near_pairs(hash_photos(decoded))
-    crossing = is_valid[first] != is_valid[second]
-    copies = {int(i) for pair in zip(first[crossing], second[crossing], strict=True) for i in pair if is_valid[i]}
-    kept = [i for i in range(len(photos)) if i not in copies]
+    group_of = groups(decoded)
+    learned = {group_of.get(photo.name) for photo, held in zip(photos, is_valid, strict=True) if not held} - {None}
+    kept = [i for i, photo in enumerate(photos) if not (is_valid[i] and group_of.get(photo.name) in learned)]
     divided = tuple(replace(photos[i], split="valid" if is_valid[i] else "train") for i in kept)
     source = replace(decoded.source, photos=divided)
     return replace(decoded, source=source, entries=tuple(decoded.entries[i] for i in kept))

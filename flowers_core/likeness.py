@@ -1,25 +1,31 @@
-"""Which photos are copies or near copies of each other, by difference hashes of their decoded squares."""
+"""Which photos are copies or near copies of each other, by what the cache knows of each: no photo is touched.
+
+A perceptual hash proposes pairs, and the photos' miniatures decide (docs/experiments.md has the thresholds' reasons).
+"""
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flowers_core import looks
 from flowers_core.storage import data_dir, explain_disk_errors, replacing
 
 if TYPE_CHECKING:
     from flowers_core.cache import DecodedSource
 
-BITS = 128
-MAX_DISTANCE = 10
-"""Bits in which near copies may differ. In Flowers-102 resized or recompressed copies and shots of one moment differ
-in 0 to 9; different photos in 18 and more."""
+MOST_BITS = 8
+LEAST_ALIKE = 0.95
+MOST_COLOUR = 40
+"""Two photos are near copies when their hashes differ in at most so many of 63 bits, their grey miniatures correlate
+at least so much, and no mean colour differs by more levels. Real pairs reach 0.967 and more, others at most 0.85."""
 
-_BANDS = MAX_DISTANCE + 1
-_MAX_BUCKET = 2000
-_AT_ONCE = 256
-_CELLS, _CELL = 9, 7
+LEAST_CONTRAST = 1.0
+"""Standard deviation of the grey levels below which a picture is of one colour, and its hash one of chance."""
+
+_AT_ONCE = 8192
 
 
 def groups(decoded: "DecodedSource") -> dict[str, int]:
@@ -31,91 +37,86 @@ def groups(decoded: "DecodedSource") -> dict[str, int]:
     digests = np.array([entry.digest for entry in decoded.entries], "S32")
     path = data_dir() / "cache" / decoded.source.key / "groups.npz"
     state = np.frombuffer(hashlib.blake2b(digests.tobytes(), digest_size=16).digest(), np.uint8)
-    saved = _load(path, "state", "rows", "numbers")
+    saved = _load(path, "state", "places", "numbers")
     if saved and np.array_equal(saved[0], state) and len(saved[1]) == len(saved[2]):
-        _, rows, numbers = saved
+        _, places, numbers = saved
     else:
-        number = _connected(hash_photos(decoded))
-        rows = np.flatnonzero(np.bincount(number)[number] > 1) if len(number) else number
-        numbers = number[rows]
-        _save(path, state=state, rows=rows, numbers=numbers)
-    return {photos[row].name: int(number) for row, number in zip(rows, numbers, strict=True)}
+        rows, row = np.unique(decoded.rows, return_inverse=True)
+        number = _connected(decoded.records[rows])[row]
+        places = np.flatnonzero(np.bincount(number)[number] > 1) if len(number) else number
+        numbers = number[places]
+        _save(path, state=state, places=places, numbers=numbers)
+    return {photos[place].name: int(number) for place, number in zip(places, numbers, strict=True)}
 
 
-def _connected(hashes: np.ndarray) -> np.ndarray:
-    """(n,) a number for each row, equal for those that near pairs connect."""
+def near_copies(decoded: "DecodedSource") -> list[np.ndarray]:
+    """Groups of photos, as indices in order, that look the same in different files.
+
+    Of copies of one file, which share a row of the cache, the first stands for all.
+    """
+    _, first = np.unique(decoded.rows, return_index=True)
+    first.sort()
+    return [first[group] for group in equal(_connected(decoded.records[decoded.rows[first]]))]
+
+
+def near_pairs(records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of places (i, j) in (n,) looks.LOOK that are near copies. Of more than two alike ones not all pairs come,
+    but enough to connect them."""
+    hashes = looks.hashes(records["grey"])
+    plain = records["contrast"] < LEAST_CONTRAST
+    left, right = (np.concatenate(side) for side in zip(*_proposed(hashes), strict=True))
+    miniatures = records["grey"].reshape(len(records), -1)
+    colours = records["colour"].astype(np.int16)
+    keep = np.zeros(len(left), bool)
+    for start in range(0, len(left), _AT_ONCE):
+        a, b = left[start : start + _AT_ONCE], right[start : start + _AT_ONCE]
+        alike = _correlation(miniatures[a], miniatures[b]) >= LEAST_ALIKE
+        alike &= np.abs(colours[a] - colours[b]).max(1) <= MOST_COLOUR
+        keep[start : start + _AT_ONCE] = alike & ~plain[a] & ~plain[b]
+    return left[keep], right[keep]
+
+
+def equal(values: np.ndarray) -> list[np.ndarray]:
+    """Indices of equal values, where there are two or more, in order."""
+    order = np.argsort(values, kind="stable")
+    starts = np.flatnonzero(np.diff(values[order])) + 1
+    return [group for group in np.split(order, starts) if len(group) > 1]
+
+
+def _connected(records: np.ndarray) -> np.ndarray:
+    """(n,) a number for each record, equal for those that near pairs connect."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    first, second = near_pairs(hashes)
-    graph = coo_array((np.ones(len(first), bool), (first, second)), shape=(len(hashes), len(hashes)))
+    if not len(records):
+        return np.zeros(0, np.int32)
+    first, second = near_pairs(records)
+    graph = coo_array((np.ones(len(first), bool), (first, second)), shape=(len(records), len(records)))
     return connected_components(graph, directed=False)[1]
 
 
-def hash_photos(decoded: "DecodedSource") -> np.ndarray:
-    """(photos, 2) uint64: for each photo, which of neighbouring cells of a 9 x 9 grid is brighter.
+def _proposed(hashes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs of photos whose hashes differ in at most MOST_BITS bits, as two arrays of indices at a time.
 
-    The classic difference hash (dHash), both across and down. Saved by the content of the photos' files, so that
-    only new photos cost time (20,000 a second).
+    Two hashes of 63 bits that differ in 8 agree in one of nine runs of seven bits: only photos that agree in a run
+    are compared, a ninth of 1/128 of all pairs each. Photos of one hash are chained to the first of them.
     """
-    path = data_dir() / "cache" / decoded.source.key / "likeness.npz"
-    known, values = _load(path, "digests", "hashes") or (np.zeros(0, "S32"), np.zeros((0, 2), np.uint64))
-    digests = np.array([entry.digest for entry in decoded.entries], "S32")
-    place = np.searchsorted(known, digests)
-    found = known[np.minimum(place, len(known) - 1)] == digests if len(known) else np.zeros(len(digests), bool)
-    result = np.zeros((len(digests), 2), np.uint64)
-    result[found] = values[place[found]]
-    missing = np.flatnonzero(~found)
-    for start in range(0, len(missing), _AT_ONCE):
-        part = missing[start : start + _AT_ONCE]
-        # Green alone, every fourth pixel: as good for this as true brightness, and ten times as fast.
-        squares = np.stack([decoded.square(i)[2:254:4, 2:254:4, 1] for i in part])
-        result[part] = hash_squares(squares)
-    if len(missing):
-        digests, firsts = np.unique(digests, return_index=True)
-        _save(path, digests=digests, hashes=result[firsts])
-    return result
+    distinct, first, which = np.unique(hashes, return_index=True, return_inverse=True)
+    same = np.flatnonzero(first[which] != np.arange(len(hashes)))
+    yield first[which[same]], same
+    runs = MOST_BITS + 1
+    bits = 63 // runs
+    for run in range(runs):
+        value = (distinct >> np.uint64(run * bits)) & np.uint64(2**bits - 1)
+        for group in equal(value):
+            near = np.bitwise_count(distinct[group][:, None] ^ distinct[group][None]) <= MOST_BITS
+            a, b = np.nonzero(np.triu(near, 1))
+            yield first[group[a]], first[group[b]]
 
 
-def hash_squares(squares: np.ndarray) -> np.ndarray:
-    """(n, 2) uint64 of (n, 63, 63) brightnesses."""
-    cells = squares.reshape(-1, _CELLS, _CELL, _CELLS, _CELL).sum((2, 4), dtype=np.uint32)
-    across = cells[:, :8, 1:] > cells[:, :8, :-1]
-    down = cells[:, 1:, :8] > cells[:, :-1, :8]
-    bits = np.concatenate([across.reshape(-1, 64), down.reshape(-1, 64)], axis=1)
-    return np.packbits(bits, axis=1).view(np.uint64)
-
-
-def near_pairs(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of rows (i, j), i < j, of (n, 2) hashes that differ in at most MAX_DISTANCE bits.
-
-    Cut into more bands than bits may differ, two such hashes agree in at least one band whole, so only rows that
-    share a band are compared: time grows little faster than n. Where more than 2000 rows share one (plain
-    backgrounds), those of them that are alike from the first bit on are still found, for others it is luck.
-    """
-    n = len(hashes)
-    bits = np.unpackbits(np.ascontiguousarray(hashes).view(np.uint8).reshape(n, 16), axis=1)
-    pairs = [np.zeros(0, np.int64)]
-    for band in range(_BANDS):  # every eleventh bit, because neighbouring bits go together and tell rows apart badly
-        part = bits[:, band::_BANDS]
-        key = part @ (1 << np.arange(part.shape[1]))
-        order = np.lexsort((hashes[:, 1], hashes[:, 0], key))
-        key, sorted_hashes = key[order], hashes[order]
-        row = np.arange(n)
-        for step in range(1, _MAX_BUCKET):  # each row with the one `step` places on, as long as that shares its band
-            row = row[: np.searchsorted(row, n - step)]
-            row = row[key[row] == key[row + step]]
-            if not len(row):
-                break
-            near = row[_distances(sorted_hashes[row], sorted_hashes[row + step]) <= MAX_DISTANCE]
-            a, b = order[near], order[near + step]
-            pairs.append(np.minimum(a, b) * n + np.maximum(a, b))
-    found = np.unique(np.concatenate(pairs))
-    return found // max(1, n), found % max(1, n)
-
-
-def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.bitwise_count(a[:, 0] ^ b[:, 0]) + np.bitwise_count(a[:, 1] ^ b[:, 1])
+def _correlation(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    a, b = (rows - rows.mean(1, keepdims=True) for rows in (left.astype(np.float32), right.astype(np.float32)))
+    return (a * b).sum(1) / np.maximum(1e-6, np.sqrt((a * a).sum(1) * (b * b).sum(1)))
 
 
 def _load(path: Path, *names: str) -> list[np.ndarray] | None:

@@ -4,23 +4,17 @@ Thresholds are set on 2,192 of Flowers-102's photos (30 kinds), so that what is 
 docs/experiments.md.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from flowers_core import label_errors, looks
+from flowers_core import label_errors, likeness
 from flowers_core.cache import DecodedSource
 from flowers_core.features import Features
 from flowers_core.images import SIDE
 from flowers_core.sources import SPLITS
 from flowers_core.sources.edits import ACCEPT, Edit, targets
-
-MOST_BITS = 8
-LEAST_ALIKE = 0.95
-MOST_COLOUR = 40
-"""Two photos are near copies when their hashes differ in at most so many of 63 bits, their grey miniatures correlate
-at least so much, and no mean colour differs by more levels. Real pairs reach 0.967 and more, others at most 0.85."""
 
 TINY_SIDE = 64
 """Pixels of the shorter side below which little of a flower is left: a third of what the network looks at (224)."""
@@ -81,7 +75,9 @@ def find(decoded: DecodedSource, features: Features | None = None) -> list[Findi
         decoded: the photos, as edited; what people accepted as fine is left out.
         features: with them doubtful labels are looked for too.
     """
-    found = [*_copies(decoded), *_near_copies(decoded)]
+    # Files with the same bytes share a row of the cache.
+    found = _by_crossing(decoded, "copies", likeness.equal(decoded.rows))
+    found += _by_crossing(decoded, "near-copies", likeness.near_copies(decoded))
     if features is not None:
         classes = decoded.source.classes
         for suspect in label_errors.find(decoded, features):
@@ -118,70 +114,6 @@ def _accepted(decoded: DecodedSource) -> set[tuple[int, str]]:
     digests = [entry.digest for entry in decoded.entries]
     places = targets(accepts, decoded.source.photos, digests)
     return {(i, edit.value) for edit, i in zip(accepts, places, strict=True) if i is not None}
-
-
-def _copies(decoded: DecodedSource) -> list[Finding]:
-    """Files with the same bytes; the cache keeps one row for them."""
-    return _by_crossing(decoded, "copies", _groups(decoded.rows))
-
-
-def _near_copies(decoded: DecodedSource) -> list[Finding]:
-    """Photos that look the same in different files. Of copies of one file the first stands for all."""
-    _, first = np.unique(decoded.rows, return_index=True)
-    first.sort()
-    records = decoded.records[decoded.rows[first]]
-    hashes = looks.hashes(records["grey"])
-    plain = records["contrast"] < 1.0  # a picture of one colour has a hash of chance
-    pairs = [pair for pair in _alike_pairs(hashes) if len(pair[0])]
-    if not pairs:
-        return []
-    left, right = (np.concatenate(side) for side in zip(*pairs, strict=True))
-    miniatures = records["grey"].reshape(len(records), -1)
-    colours = records["colour"].astype(np.int16)
-    keep = np.zeros(len(left), bool)
-    for start in range(0, len(left), 8192):
-        a, b = left[start : start + 8192], right[start : start + 8192]
-        alike = _correlation(miniatures[a], miniatures[b]) >= LEAST_ALIKE
-        alike &= np.abs(colours[a] - colours[b]).max(1) <= MOST_COLOUR
-        keep[start : start + 8192] = alike & ~plain[a] & ~plain[b]
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    links = coo_array((np.ones(keep.sum(), bool), (left[keep], right[keep])), shape=(len(first), len(first)))
-    _, part = connected_components(links, directed=False)
-    groups = (first[group] for group in _groups(part))
-    return _by_crossing(decoded, "near-copies", groups)
-
-
-def _alike_pairs(hashes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of photos whose hashes differ in at most MOST_BITS bits, as two arrays of indices at a time.
-
-    Two hashes of 63 bits that differ in 8 agree in one of nine runs of seven bits: only photos that agree in a run
-    are compared, a ninth of 1/128 of all pairs each. Photos of one hash are chained to the first of them.
-    """
-    distinct, first, which = np.unique(hashes, return_index=True, return_inverse=True)
-    same = np.flatnonzero(first[which] != np.arange(len(hashes)))
-    yield first[which[same]], same
-    runs = MOST_BITS + 1
-    bits = 63 // runs
-    for run in range(runs):
-        value = (distinct >> np.uint64(run * bits)) & np.uint64(2**bits - 1)
-        for group in _groups(value):
-            near = np.bitwise_count(distinct[group][:, None] ^ distinct[group][None]) <= MOST_BITS
-            a, b = np.nonzero(np.triu(near, 1))
-            yield first[group[a]], first[group[b]]
-
-
-def _correlation(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    a, b = (rows - rows.mean(1, keepdims=True) for rows in (left.astype(np.float32), right.astype(np.float32)))
-    return (a * b).sum(1) / np.maximum(1e-6, np.sqrt((a * a).sum(1) * (b * b).sum(1)))
-
-
-def _groups(values: np.ndarray) -> list[np.ndarray]:
-    """Indices of equal values, where there are two or more, in order."""
-    order = np.argsort(values, kind="stable")
-    starts = np.flatnonzero(np.diff(values[order])) + 1
-    return [group for group in np.split(order, starts) if len(group) > 1]
 
 
 def _by_crossing(decoded: DecodedSource, sort: str, groups) -> list[Finding]:

@@ -10,7 +10,7 @@ import pytest
 from conftest import draw_set
 from PIL import Image
 
-from flowers_core import likeness
+from flowers_core import likeness, problems
 from flowers_core.cache import DecodedSource, decode_source
 from flowers_core.sources import Photo, Plan, open_source, splits
 
@@ -43,16 +43,29 @@ def test_copies_are_one_group_and_different_photos_none(root):
     assert Counter(Counter(groups.values()).values()) == {2: 3}
 
 
-def test_pairs_are_those_within_the_distance_and_no_others():
-    random = np.random.default_rng(0)
-    hashes = random.integers(0, 2**64, (3000, 2), dtype=np.uint64)
-    for row, bits in enumerate(range(14)):  # rows 100 to 113 differ from rows 0 to 13 in 0 to 13 bits
-        flips = np.zeros(128, np.uint8)
-        flips[random.choice(128, bits, replace=False)] = 1
-        hashes[100 + row] = hashes[row] ^ np.packbits(flips).view(np.uint64)
-    first, second = likeness.near_pairs(hashes)
-    assert set(zip(first.tolist(), second.tolist(), strict=True)) == {(i, 100 + i) for i in range(11)}
-    assert [len(part) for part in likeness.near_pairs(hashes[:0])] == [0, 0]
+def test_runs_of_bits_find_every_pair_within_reach():
+    rng = np.random.default_rng(0)
+    base = rng.integers(0, 2**63, 300, dtype=np.uint64)
+    sizes = [size for size in range(13) for _ in range(20)]
+    flips = [sum(1 << int(bit) for bit in rng.choice(63, size, replace=False)) for size in sizes]
+    hashes = np.concatenate([base, base[: len(flips)] ^ np.array(flips, np.uint64)])
+    every = np.bitwise_count(hashes[:, None] ^ hashes[None]) <= likeness.MOST_BITS
+    want = {(a, b) for a, b in np.argwhere(np.triu(every, 1)).tolist() if hashes[a] != hashes[b]}
+    found = [np.stack(pair, 1) for pair in likeness._proposed(hashes)]
+    pairs = {tuple(sorted(pair)) for pair in np.concatenate(found).tolist()}
+    assert {pair for pair in pairs if hashes[pair[0]] != hashes[pair[1]]} <= want
+    first = {int(value): i for i, value in reversed(list(enumerate(hashes)))}
+    assert {tuple(sorted((first[int(hashes[a])], first[int(hashes[b])]))) for a, b in want} <= pairs
+
+
+def test_what_the_app_calls_a_near_copy_it_never_puts_into_two_splits(tmp_path):
+    root = draw_set(tmp_path / "set", {"": 10}, kinds=("rose", "sunflower"), size=160)
+    for number in range(1, 11):
+        with Image.open(root / f"rose/{number}.jpg") as image:
+            image.crop((3, 3, 158, 157)).save(root / f"rose/cropped {number}.jpg")
+    found = [finding for finding in problems.find(decoded(root)) if "copies" in finding.sort]
+    assert found
+    assert not any(finding.crosses for finding in found)
 
 
 def test_groups_are_saved_and_a_damaged_file_of_them_does_no_harm(root, home, monkeypatch):
@@ -61,9 +74,8 @@ def test_groups_are_saved_and_a_damaged_file_of_them_does_no_harm(root, home, mo
     with monkeypatch.context() as patch:
         patch.setattr(likeness, "near_pairs", None)
         assert likeness.groups(found) == groups
-    for name in ("groups.npz", "likeness.npz"):
-        (path,) = (home / "data/cache").rglob(name)
-        path.write_bytes(path.read_bytes()[:60])
+    (path,) = (home / "data/cache").rglob("groups.npz")
+    path.write_bytes(path.read_bytes()[:60])
     assert likeness.groups(found) == groups
 
 

@@ -83,21 +83,6 @@ def test_the_command_line_lists_problems(troubled):
     assert sorted(copies["photos"]) == ["Train/rose/shot.jpg", "Valid/rose/copy.jpg"]
 
 
-def test_runs_of_bits_find_every_pair_within_reach():
-    rng = np.random.default_rng(0)
-    base = rng.integers(0, 2**63, 300, dtype=np.uint64)
-    sizes = [size for size in range(13) for _ in range(20)]
-    flips = [sum(1 << int(bit) for bit in rng.choice(63, size, replace=False)) for size in sizes]
-    hashes = np.concatenate([base, base[: len(flips)] ^ np.array(flips, np.uint64)])
-    every = np.bitwise_count(hashes[:, None] ^ hashes[None]) <= problems.MOST_BITS
-    want = {(a, b) for a, b in np.argwhere(np.triu(every, 1)).tolist() if hashes[a] != hashes[b]}
-    found = [np.stack(pair, 1) for pair in problems._alike_pairs(hashes)]
-    pairs = {tuple(sorted(pair)) for pair in np.concatenate(found).tolist()}
-    assert {pair for pair in pairs if hashes[pair[0]] != hashes[pair[1]]} <= want
-    first = {int(value): i for i, value in reversed(list(enumerate(hashes)))}
-    assert {tuple(sorted((first[int(hashes[a])], first[int(hashes[b])]))) for a, b in want} <= pairs
-
-
 def test_thousands_of_copies_with_contents_of_their_own_are_one_finding(tmp_path):
     for kind in ("rose", "lily"):
         paint(tmp_path / "Train" / kind / "x.png", len(kind))

@@ -10,7 +10,19 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from flowers_core import __version__, checkpoint, compare, config, cross_validate, memory, presets, runs, studies, trash
+from flowers_core import (
+    __version__,
+    checkpoint,
+    compare,
+    config,
+    cross_validate,
+    memory,
+    presets,
+    recipes,
+    runs,
+    studies,
+    trash,
+)
 from flowers_core.errors import ConfigError, FlowersError, ImageError, RunError
 from flowers_core.sources import SPLITS
 from flowers_core.sources.records import printable
@@ -399,14 +411,17 @@ def _settings(options: argparse.Namespace) -> tuple[config.TrainConfig, set[str]
     given = set(changes)
     from flowers_core.sources import lasting_name, open_source
 
-    open_source(options.data, progress=_progress)  # a wrong path leaves no run behind
+    source = open_source(options.data, progress=_progress)  # a wrong path leaves no run behind
     data = lasting_name(options.data)
     usual = presets.every()[options.preset].start if changes.get("variant", "2014") == "2014" else "scratch"
     init = changes.pop("init", usual)
     if init not in config.STARTS:
         checkpoint.read_card(Path(init))
         init = str(Path(init).resolve())
-    return presets.take(options.preset, init, **{**changes, "data": data}), given
+    have = source.counts()["train"], len(source.classes)
+    if presets.every()[options.preset].by_photos:
+        _say(recipes.choose(init, *have).why)
+    return presets.take(options.preset, init, have, **{**changes, "data": data}), given
 
 
 def _resumed_run(options: argparse.Namespace) -> runs.Run:

@@ -3,6 +3,7 @@
 import math
 from dataclasses import asdict, dataclass, field, fields, replace
 
+from flowers_core import recipes
 from flowers_core.errors import ConfigError
 
 VARIANTS = ("2014", "2012", "readme")
@@ -141,6 +142,7 @@ class Preset:
         start: what it starts from unless told otherwise.
         settings: what differs from TrainConfig's defaults when starting from ImageNet's or one's own weights.
         from_scratch: what differs further when starting from nothing.
+        by_photos: how many photos there are decides the rest, see `recipes.choose`.
     """
 
     title: str
@@ -148,6 +150,7 @@ class Preset:
     start: str
     settings: dict
     from_scratch: dict
+    by_photos: bool = False
 
 
 SCRATCH = {"features_lr": 1.0, "head": "random"}
@@ -163,11 +166,11 @@ PRESETS: dict[str, Preset] = {
     ),
     "standard": Preset(
         "Standard",
-        "The recipe we would choose, on photos that are varied strongly. From ImageNet the fully connected layers "
-        "begin with a least-squares fit and are trained on gently; from scratch it takes many more epochs and photos.",
+        "The recipe we would choose for these photos and this start.",
         "imagenet",
         {},
         {**SCRATCH, "epochs": 120, "lr": 0.01},
+        by_photos=True,
     ),
     "small": Preset(
         "Little memory",
@@ -195,13 +198,20 @@ PRESETS: dict[str, Preset] = {
 }  # fmt: skip
 
 
-def preset(name: str, init: str = "imagenet", among: dict[str, Preset] | None = None, **changes: object) -> TrainConfig:
+def preset(
+    name: str,
+    init: str = "imagenet",
+    among: dict[str, Preset] | None = None,
+    have: tuple[int, int] | None = None,
+    **changes: object,
+) -> TrainConfig:
     """The settings of a preset for a start, with `changes` on top. Not checked yet.
 
     Args:
         name: the preset's.
         init: what training starts from.
         among: the presets to choose from; the built-in ones when None.
+        have: number of training photos and of kinds; None when not known yet.
         changes: settings that replace the preset's.
 
     Raises:
@@ -212,6 +222,8 @@ def preset(name: str, init: str = "imagenet", among: dict[str, Preset] | None = 
         raise ConfigError("There is no such preset", name, f"Choose one of {', '.join(among)}.")
     chosen = among[name]
     settings = {**chosen.settings, **(chosen.from_scratch if init == "scratch" else {})}
+    if chosen.by_photos and have:
+        settings |= recipes.choose(init, *have).settings
     return replace(TrainConfig(), init=init, **{**settings, **changes})
 
 

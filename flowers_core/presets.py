@@ -18,13 +18,15 @@ def every() -> dict[str, Preset]:
     return PRESETS | {name: preset for name, preset in own.items() if preset is not None and name not in PRESETS}
 
 
-def take(name: str, init: str = "imagenet", **changes: object) -> TrainConfig:
+def take(name: str, init: str = "imagenet", have: tuple[int, int] | None = None, **changes: object) -> TrainConfig:
     """The settings of a built-in or an own preset for a start, with `changes` on top. Not checked yet.
+
+    `have` is the number of training photos and of kinds.
 
     Raises:
         ConfigError: there is no such preset.
     """
-    return config.preset(name, init, among=every(), **changes)
+    return config.preset(name, init, every(), have, **changes)
 
 
 def save(title: str, expect: str, settings: TrainConfig) -> str:

@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import streamlit as st
 
-from flowers_core import config, memory, presets, runs, worker
+from flowers_core import config, memory, presets, recipes, runs, worker
 from flowers_core.cache import DecodedSource
 from flowers_core.checkpoint import find_checkpoints, read_card
 from flowers_core.config import PRESETS, Preset, TrainConfig
@@ -63,9 +63,14 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
     )  # fmt: skip
     if memory.advice():
         st.info(memory.advice(), icon=":material/memory:")
-    if f"set-{FIRST_ROW[0]}" not in st.session_state:
+    have = counts["train"], len(source.classes)
+    if st.session_state.get("set-have") != have or f"set-{FIRST_ROW[0]}" not in st.session_state:
+        st.session_state["set-have"] = have  # other photos may need another recipe
         _take_preset(preset, init)
-    st.markdown(every[preset].expect if preset in PRESETS else plain(every[preset].expect))
+    if every[preset].by_photos:
+        st.markdown(recipes.choose(init, *have).why)
+    else:
+        st.markdown(every[preset].expect if preset in PRESETS else plain(every[preset].expect))
     with st.grid(len(FIRST_ROW), min_column_width=150):
         for name in FIRST_ROW:
             _widget(name)
@@ -175,7 +180,7 @@ def _take_preset(preset: str | None = None, init: str | None = None) -> None:
     preset, init = preset or state.get("set-preset", "standard"), init or state.get("set-init", "imagenet")
     if state.get("set-variant", "2014") != "2014" and init.startswith("imagenet"):
         init = "scratch"
-    chosen = presets.take(preset if preset in presets.every() else "standard", init)
+    chosen = presets.take(preset if preset in presets.every() else "standard", init, state.get("set-have"))
     for name in FIELDS:
         if name not in HIDDEN and name not in _touched():
             state[f"set-{name}"] = getattr(chosen, name)

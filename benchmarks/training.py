@@ -1,31 +1,32 @@
 """How fast training is, against what people would write: python -m benchmarks.training [--photos FOLDER]
 
-Trains the same AlexNet (2014, 30 kinds) on the same photos with (a) this project: decoded cache, batched augmentation,
-number format by timing, fused optimiser, and (b) a torchvision-style loop: ImageFolder, DataLoader with 2 workers,
-RandomResizedCrop, flip, float32. Where fastai or Keras is installed, it is measured too. All take turns in
-each round, so that a change of the machine's mood hits all; the figures are medians over rounds.
+Trains the same AlexNet (2014, 30 kinds) on the same photos with (a) this project's own loop and standard augmentation,
+and (b) a torchvision-style loop: ImageFolder, DataLoader with 2 workers, RandomResizedCrop, flip, float32. Where
+fastai (c) or Keras (d) is installed, it is measured too. Each is a process of its own, so that none changes another's
+settings; they take turns in each round, so that a change of the machine's mood hits all. Figures are medians.
 """
 
 import argparse
 import importlib.util
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from flowers_core import garden, precision
-from flowers_core.alexnet import build
-from flowers_core.augment import STRENGTHS, EvalTransform, train_batch
+from flowers_core import config, garden, precision
 from flowers_core.cache import decode_source
-from flowers_core.config import TrainConfig
-from flowers_core.dataset import select
-from flowers_core.schedule import make_optimizer
+from flowers_core.runs import Run
 from flowers_core.sources import open_source
+from flowers_core.storage import REPOSITORY
 from flowers_core.torchvision_import import torchvision
+from flowers_core.train import losses_at
 
 KINDS, FLOP_PER_IMAGE = 30, 4.3e9
 """One photo forward and backward through variant 2014: 0.71 billion multiplications and additions, times 2, times 3."""
@@ -33,22 +34,11 @@ KINDS, FLOP_PER_IMAGE = 30, 4.3e9
 
 def steps_of_ours(folder: Path, batch: int) -> Iterator[None]:
     """One training step of this project at each call of next."""
-    train = select(decode_source(open_source(folder)), "train")
-    torch.manual_seed(0)
-    device = precision.device()
-    number_format = precision.choose("auto", device)
-    network = build("2014", KINDS).to(device, memory_format=torch.channels_last).train()
-    optimizer = make_optimizer(TrainConfig(), network)
-    chance = torch.Generator().manual_seed(0)
-    while True:
-        squares, aspects, labels = train.load(torch.randint(len(train), (batch,), generator=chance))
-        images = train_batch(squares, aspects, STRENGTHS["standard"], EvalTransform(), chance)
-        with precision.autocast(device, number_format):
-            loss = nn.functional.cross_entropy(network(images.to(device)).float(), labels.to(device))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        yield
+    settings = replace(config.preset("standard"), batch_size=batch, head="random", epochs=10_000)
+    rates = iter(lambda: 0.001, None)
+    with tempfile.TemporaryDirectory() as place:
+        for _ in losses_at(settings, decode_source(open_source(folder)), Run(Path(place)), rates):
+            yield
 
 
 def steps_of_torchvision(folder: Path, batch: int) -> Iterator[None]:
@@ -114,6 +104,14 @@ def steps_of_keras(folder: Path, batch: int) -> Iterator[None]:
             yield
 
 
+CONTENDERS: dict[str, Callable[[Path, int], Iterator[None]]] = {
+    "this project": steps_of_ours,
+    "torchvision-style": steps_of_torchvision,
+    "fastai": steps_of_fastai,
+    "keras": steps_of_keras,
+}
+
+
 def ceiling(number_format: str) -> float:
     """The machine's matrix product speed in FLOP per second: the best of a few products of 2048 by 2048."""
     left = torch.ones(2048, 2048, dtype=getattr(torch, number_format))
@@ -126,17 +124,41 @@ def ceiling(number_format: str) -> float:
     return 2 * 2048**3 / min(times)
 
 
-def measure(contenders: dict[str, Callable], folder: Path, batch: int, steps: int, rounds: int) -> dict[str, float]:
-    """Images per second of each, median over rounds; the first step of each round is not counted."""
-    running = {name: contender(folder, batch) for name, contender in contenders.items()}
-    speeds = {name: [] for name in running}
-    for _ in range(rounds):
-        for name, loop in running.items():
-            next(loop)
-            started = time.perf_counter()
-            for _ in range(steps):
-                next(loop)
-            speeds[name].append(batch * steps / (time.perf_counter() - started))
+def serve(steps: Iterator[None]) -> None:
+    """Makes as many steps as each line on standard input says, and answers with the seconds that they took."""
+    next(steps)
+    for line in sys.stdin:
+        started = time.perf_counter()
+        for _ in range(int(line)):
+            next(steps)
+        print(f"seconds {time.perf_counter() - started}", flush=True)
+
+
+def measure(names: list[str], folder: Path, batch: int, steps: int, rounds: int) -> dict[str, float]:
+    """Images per second of each, median over rounds; the first steps of all are not counted."""
+    running = {
+        name: subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.training", "--serve", name, "--photos", folder, "--batch", str(batch)],
+            cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for name in names
+    }  # fmt: skip
+
+    def seconds(child: subprocess.Popen, count: int) -> float:
+        child.stdin.write(f"{count}\n")
+        child.stdin.flush()
+        return float(next(line for line in child.stdout if line.startswith("seconds ")).split()[1])
+
+    try:
+        for child in running.values():
+            seconds(child, 2)
+        speeds = {name: [] for name in running}
+        for _ in range(rounds):
+            for name, child in running.items():
+                speeds[name].append(batch * steps / seconds(child, steps))
+    finally:
+        for child in running.values():
+            child.kill()
     return {name: statistics.median(found) for name, found in speeds.items()}
 
 
@@ -155,22 +177,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, help="a folder with Train/<kind>/; without it photos are drawn")
     parser.add_argument("--batch", type=int, nargs="+", default=[32, 128])
-    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    contenders = {"this project": steps_of_ours, "torchvision-style": steps_of_torchvision}
-    for name, steps in (("fastai", steps_of_fastai), ("keras", steps_of_keras)):
-        if importlib.util.find_spec(name):
-            contenders[name] = steps
-        else:
-            print(f"{name} is not installed, so it is left out")
+    if options.serve:
+        serve(CONTENDERS[options.serve](options.photos, options.batch[0]))
+        return
+    names = [name for name in CONTENDERS if name not in ("fastai", "keras") or importlib.util.find_spec(name)]
+    for name in CONTENDERS.keys() - names:
+        print(f"{name} is not installed, so it is left out")
     number_format = precision.choose("auto", precision.device())
     top = ceiling(number_format)
     print(f"{torch.get_num_threads()} threads, {number_format}, matrix product ceiling {top / 1e9:.0f} GFLOP/s")
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.photos or draw_photos(Path(scratch) / "photos")
         for batch in options.batch:
-            speeds = measure(contenders, folder, batch, options.steps, options.rounds)
+            speeds = measure(names, folder, batch, options.steps, options.rounds)
             ours = speeds["this project"]
             for name, speed in speeds.items():
                 print(f"batch {batch:4d}  {name:18s} {speed:7.1f} images/s   ours is {ours / speed:.2f} times as fast")

@@ -1,4 +1,4 @@
-"""How the app holds up with very many photos: indexing, opening again, and what a click in the explorer costs.
+"""How the app holds up with very many photos: indexing, opening again, finding problems, and excluding a photo.
 
     python benchmarks/scale.py --photos 100000 --distinct
 
@@ -62,11 +62,26 @@ source = open_source(sys.argv[1])
 listed = time.perf_counter()
 decoded = decode_source(source, lambda what, done, total: steps.append(done))
 opened = time.perf_counter()
+from flowers_core import problems
+from flowers_core.cache import edited
+
+
+def clicked(work):
+    started = time.perf_counter()
+    result = work()
+    return round(time.perf_counter() - started, 3), result
+
+
+looked, _ = clicked(lambda: problems.find(decoded))
+change = tuple(problems.edits_for(decoded, [len(decoded.entries) // 2], "exclude"))
+excluded, after = clicked(lambda: edited(decoded.original, change))
+listed_again, _ = clicked(lambda: (problems.find(after), after.counts, after.fingerprint))
 status = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
 print(json.dumps({
     "photos": len(decoded.entries), "rows": len(decoded.pixels), "seconds": round(opened - imported, 2),
     "cpu_seconds": round(time.process_time() - cpu, 2), "listing_seconds": round(listed - imported, 2),
-    "progress_steps": len(steps),
+    "progress_steps": len(steps), "problems_seconds": looked, "exclude_seconds": excluded,
+    "problems_again_seconds": listed_again,
     "anonymous_mb": int(status["RssAnon"].split()[0]) // 1024, "peak_mb": int(status["VmHWM"].split()[0]) // 1024,
 }))
 """

@@ -66,7 +66,7 @@ def read(root: Path, kinds: str = "") -> Source:
         if index not in split_of or not 1 <= index <= len(number_of) or path.name != f"image_{index:05}.jpg":
             problems.append(Problem(f"jpg/{printable(path.name)}", "not one of Flowers-102's photos"))
         elif number_of[index - 1] in label_of:
-            photos.append(Photo(f"jpg/{path.name}", path, label_of[number_of[index - 1]], split_of[index]))
+            photos.append(Photo(f"jpg/{path.name}", str(path), label_of[number_of[index - 1]], split_of[index]))
     if not photos:
         raise DataError(f"None of the {len(names)} kinds' photos are there", root / "jpg", _AGAIN)
     name = f"Flowers-102 ({len(names)} kinds)"

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from flowers_core.errors import DataError
@@ -41,10 +42,10 @@ def read(root: Path, name: str | None = None, *, divide: bool = True) -> Source:
         raise DataError("This is neither a folder nor a zip file", root, _ACCEPTED)
     inner = unwrapped(root)
     problems: list[Problem] = []
-    found: list[tuple[str, str, Path, str]] = []  # split ("" when unknown), class folder, file, name below root
+    found: list[tuple[str, str, str, str]] = []  # split ("" when unknown), class folder, file, name below root
     tops = _folders(inner)
     for split, kind, folder in _kinds(tops, inner, problems):
-        found.append((split, kind, folder, ""))  # remembers kinds without photos
+        found.append((split, kind, "", ""))  # remembers kinds without photos
         found += [(split, kind, file, shown) for file, shown in _photos(folder, inner, problems)]
     by_split = [top for top in tops if _split_of(top)]
     by_kind = [] if by_split else [top for top in tops if _is_divided(top)]
@@ -63,8 +64,8 @@ def read(root: Path, name: str | None = None, *, divide: bool = True) -> Source:
     classes = sorted(shown_as.values(), key=natural_order)
     label_of = {kind: classes.index(shown_as[key]) for kind, key in key_of.items()}
     photos = [
-        Photo(shown, path, label_of[kind], split)
-        for split, kind, path, shown in sorted(found, key=lambda row: natural_order(row[3]))
+        Photo(shown, file, label_of[kind], split)
+        for split, kind, file, shown in sorted(found, key=lambda row: _order(row[3]))
         if shown
     ]
     source = Source(name or root.name, root, tuple(classes), tuple(photos), tuple(problems), "the folders")
@@ -147,7 +148,18 @@ def _split_of(folder: Path) -> str:
     return SPLIT_NAMES.get(folder.name.strip().casefold(), "")
 
 
-def _photos(kind: Path, root: Path, problems: list[Problem]) -> list[tuple[Path, str]]:
+def _order(shown: str) -> tuple:
+    """The natural order of names, folder by folder, which is quicker to tell than that of the whole."""
+    folder, _, name = shown.rpartition("/")
+    return _folder_order(folder), natural_order(name)
+
+
+@lru_cache(maxsize=1024)
+def _folder_order(folder: str) -> tuple:
+    return natural_order(folder)
+
+
+def _photos(kind: Path, root: Path, problems: list[Problem]) -> list[tuple[str, str]]:
     """The photos anywhere below a class folder, with their names below root; what is none is noted in `problems`.
 
     There may be a hundred thousand, so what is the same for all of a folder is computed once.
@@ -171,7 +183,7 @@ def _photos(kind: Path, root: Path, problems: list[Problem]) -> list[tuple[Path,
                 continue
             stem, dot, ending = name.rpartition(".")
             if stem and (dot + ending).casefold() in SUFFIXES:
-                photos.append((place / name, printable(f"{below}/{name}")))
+                photos.append((f"{folder}{os.sep}{name}", printable(f"{below}/{name}")))
             else:
                 path = place / name
                 note(path, f"not a photo ({printable(path.suffix) or 'no ending'})")

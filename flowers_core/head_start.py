@@ -64,8 +64,11 @@ def apply(
     number_format: str,
     most_rows: int = MOST_ROWS,
     batch: int = 64,
+    keep_hidden: bool = False,
 ) -> LinearClassifier:
     """Sets the three fully connected layers of `network`, in place, to a linear classifier on its convolutions.
+
+    Or the output layer alone, to one on what the hidden layers make of them.
 
     Args:
         network: its convolutions are used as they are.
@@ -76,10 +79,17 @@ def apply(
         device, number_format: where and how the features are computed.
         most_rows: views of photos at most; fewer need less memory and tell less.
         batch: photos whose views are in memory at once.
+        keep_hidden: both hidden layers have learned something already, and stay.
     """
-    features, photos = _features(network, split, base, transform, generator, device, number_format, most_rows, batch)
+    layers = [network.embed, *(network.classifier[:-1] if keep_hidden else [])]
+    features, photos = _features(
+        network, layers, split, base, transform, generator, device, number_format, most_rows, batch
+    )
     targets = nn.functional.one_hot(split.labels[photos], network.classes).float()
     classifier = solve(features, targets, photos)
+    if keep_hidden:
+        _set(network.classifier[-1], classifier.weight.T, classifier.bias)
+        return classifier
     hidden, second, output = (layer for layer in network.classifier if isinstance(layer, nn.Linear))
 
     spread = (features @ classifier.weight).std(0).mean().clamp(min=1e-6)
@@ -128,9 +138,9 @@ def solve(features: Tensor, targets: Tensor, photos: Tensor) -> LinearClassifier
 
 
 def _features(
-    network, split, base, transform, generator, device, number_format, most_rows, batch
+    network, layers, split, base, transform, generator, device, number_format, most_rows, batch
 ) -> tuple[Tensor, Tensor]:
-    """What the convolutions see in several views of each photo: (rows, filters * 36), and the rows' photos."""
+    """What the layers make of several views of each photo: (rows, columns), and the rows' photos."""
     views = max(1, min(VIEWS, most_rows // len(split)))
     chosen = torch.randperm(len(split), generator=generator)[: most_rows // views]
     rows, photos = [], []
@@ -142,8 +152,11 @@ def _features(
         while len(batches) < views:
             batches.append(train_batch(squares, aspects, transform, base, generator))
         for images in batches[:views]:
+            seen = images.to(device)
             with precision.autocast(device, number_format):
-                rows.append(network.embed(images.to(device)).float().cpu())
+                for layer in layers:
+                    seen = layer(seen)
+            rows.append(seen.float().cpu())
             photos.append(indices)
     network.train(was_training)
     return torch.cat(rows), torch.cat(photos)

@@ -107,13 +107,14 @@ def begin(
     is_complete = saved is not None or checkpoint.start_weights(network, config.init, classes)
     if config.init == "scratch" and VARIANTS[config.variant].weight_sd is None and saved is None:
         varied, draws = STRENGTHS[config.augmentation], chance.generator(config.seed, "start", 0)
-        balanced_start.apply(network, train, varied, base, draws, **({"photos": 4} if is_lean else {}))
+        balanced_start.apply(network, train, varied, base, draws, 4 if is_lean else balanced_start.PHOTOS)
     network = network.to(device, memory_format=torch.channels_last).train()
     number_format = saved["precision"] if saved else distributed.agree(precision.choose(config.precision, device))
     if config.head == "least-squares" and not is_complete and is_first:
         varied, draws = STRENGTHS[config.augmentation], chance.generator(config.seed, "head", 0)
         size = LEAN_HEAD if is_lean else {}
-        head_start.apply(network, train, base, varied, draws, device, number_format, **size)
+        keep = config.init != "imagenet" and config.init != "scratch"  # those two bring no fully connected layers
+        head_start.apply(network, train, base, varied, draws, device, number_format, keep_hidden=keep, **size)
     state = LoopState(network, make_optimizer(config, network, number_format), number_format)
     if saved is None:
         run.cut_log(0)

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -100,6 +100,18 @@ def test_the_head_start_leaves_every_layer_to_be_trained(decoded, tmp_path: Path
         loop._train_step()
     loop.state.settle()
     assert all(not torch.equal(weight, before[name]) for name, weight in loop.state.network.state_dict().items())
+
+
+def test_a_start_that_brings_hidden_layers_keeps_them(decoded, tmp_path: Path) -> None:
+    """A model of other kinds starts this one: its output layer is fitted anew, the layers before stay."""
+    first = train._Fit(QUICK, decoded, new_run(QUICK, tmp_path / "first"), lambda: "")
+    card = checkpoint.Card("2014", ("a", "b", "c"), asdict(first.base))
+    checkpoint.save(tmp_path / "others.safetensors", checkpoint.shrink(first.state.network), card)
+    known = checkpoint.load(tmp_path / "others.safetensors")[0].state_dict()
+    settings = replace(QUICK, head="least-squares", init=str(tmp_path / "others.safetensors"))
+    begun = train._Fit(settings, decoded, new_run(settings, tmp_path / "run"), lambda: "").state.network.state_dict()
+    for name, weight in begun.items():
+        assert torch.equal(weight, known[name]) == (not name.startswith(checkpoint.OUTPUT_LAYER)), name
 
 
 def test_every_step_has_chance_of_its_own() -> None:

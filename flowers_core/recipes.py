@@ -11,7 +11,7 @@ FEW = 12
 VIEWS = 60_000
 """Varied photos that fine-tuning looks at, about seven minutes on two cores with bfloat16 instructions."""
 
-VIEWS_FROM_SCRATCH = 110_000
+VIEWS_FROM_SCRATCH = 80_000
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from flowers_core import calibrate, checkpoint, metrics, precision, similar
+from flowers_core import calibrate, checkpoint, kind_space, metrics, precision, similar
 from flowers_core.augment import eval_views
 from flowers_core.cache import DecodedSource, decode_source
 from flowers_core.compress import compress
@@ -31,7 +31,7 @@ from flowers_core.runs import Run
 from flowers_core.sources import open_source
 from flowers_core.storage import runs_dir, shipped_dir, write_bytes
 from flowers_core.train import fit
-from flowers_core.validate import view_logits
+from flowers_core.validate import view_features, view_logits
 
 CONFIG = TrainConfig(
     data="flowers102", epochs=40, lr=0.005, batch_size=48, label_smoothing=0.05, augmentation="strong", views="centre"
@@ -80,15 +80,16 @@ def accepted_others(classifier: Classifier, folders: list[Path]) -> dict[str, di
     """For each folder of other things: how many photos there are, and how many are taken for one of the kinds."""
     counts = {}
     for folder in folders:
-        logits = []
+        known = []
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             try:
                 image = decode(path, want=SIDE)
             except ImageError:
                 continue
-            logits.append(classifier.logits(to_square(image)[None], np.array([image.width / image.height])))
-        if logits:
-            counts[folder.name] = {"n": len(logits), "accepted": int(classifier.knows(np.concatenate(logits)).sum())}
+            seen = classifier.see(to_square(image)[None], np.array([image.width / image.height]))
+            known.append(bool(classifier.knows(*seen)[0]))
+        if known:
+            counts[folder.name] = {"n": len(known), "accepted": sum(known)}
     return counts
 
 
@@ -120,7 +121,7 @@ def figures(logits: np.ndarray, labels: np.ndarray, temperature: float) -> dict:
     }
 
 
-def held_out(logits: np.ndarray, labels: np.ndarray) -> dict:
+def held_out(logits: np.ndarray, labels: np.ndarray, kind_scores: np.ndarray) -> dict:
     """Calibration error and accepted share on halves of the photos that the other half calibrated (20 splits)."""
     errors, passed = [], []
     for seed in range(20):
@@ -129,8 +130,8 @@ def held_out(logits: np.ndarray, labels: np.ndarray) -> dict:
             found = calibrate.fit(logits[fitted], labels[fitted])
             answers = calibrate.probabilities(logits[asked], found.temperature)
             errors.append(metrics.expected_calibration_error(answers, labels[asked]))
-            threshold = np.quantile(calibrate.scores(logits[fitted], found.temperature), 1 - calibrate.ACCEPTED)
-            passed.append((calibrate.scores(logits[asked], found.temperature) >= threshold).mean())
+            threshold = np.quantile(kind_scores[fitted], 1 - calibrate.ACCEPTED)
+            passed.append((kind_scores[asked] >= threshold).mean())
     return {"ece": float(np.mean(errors)), "accepted": float(np.mean(passed))}
 
 
@@ -141,14 +142,19 @@ def build(folder: Path, others: list[Path]) -> None:
     full, card = checkpoint.load(trained(decoded))
     place, transform = precision.device(), replace(card.eval_transform(), views=CONFIG.views)
     small = compress(full, features(full, select(decoded, "train"), transform), RANK)
-    weights = checkpoint.shrink(small)
+    learned, number_format = select(decoded, "train"), precision.choose("auto", place)
+    space = kind_space.fit(
+        view_features(small, learned, transform, place, number_format).numpy(), learned.labels.numpy(), small.classes
+    )
+    kind_scores = space.scores(view_features(small, valid, transform, place, number_format).numpy())
+    weights = checkpoint.with_kinds(checkpoint.shrink(small), space)
     path = shipped_dir() / "flowers30.safetensors"
 
     found = {}
     for views in ("centre", "scales"):
         for name, network in (("full", full), ("compressed", small)):
             logits = view_logits(network.eval(), valid, replace(transform, views=views), place, "float32").numpy()
-            found[name, views] = logits, calibrate.fit(logits, labels)
+            found[name, views] = logits, calibrate.fit(logits, labels, kind_scores)
             print(views, name, {k: str(v) for k, v in figures(logits, labels, found[name, views][1].temperature).items()
                                 if k != "confusion"}, flush=True)  # fmt: skip
     logits, calibration = found["compressed", transform.views]
@@ -168,7 +174,7 @@ def build(folder: Path, others: list[Path]) -> None:
     similar.save(similar.build(classifier, decoded), similar.shipped_path(path))
     uncompressed = figures(*found["full", transform.views][:1], labels, found["full", transform.views][1].temperature)
     text = describe(
-        shipped, path, result, uncompressed, held_out(logits, labels), accepted_others(classifier, others),
+        shipped, path, result, uncompressed, held_out(logits, labels, kind_scores), accepted_others(classifier, others),
         disturbed(classifier, valid), decoded.source.counts(),
     )  # fmt: skip
     write_bytes(path.with_suffix(".md"), text.encode())

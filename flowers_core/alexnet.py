@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from flowers_core.errors import ConfigError
+from flowers_core.kind_space import KindSpace
 
 INPUT_SIZE = 224
 HIDDEN = 4096
@@ -152,6 +153,8 @@ class AlexNet(nn.Module):
         if variant not in VARIANTS:
             raise ConfigError("There is no such AlexNet", variant, f"Choose one of {', '.join(VARIANTS)}.")
         self.variant, self.classes = variant, classes
+        self.kind_space: KindSpace | None = None
+        """Set by `checkpoint.load`, where the file tells where the kinds lie."""
         self.features = _feature_layers(VARIANTS[variant])
         self.avgpool = nn.AdaptiveAvgPool2d(6)  # nothing to do at 224 pixels; lets other sizes through
         flat = VARIANTS[variant].convolutions[-1].filters * 6 * 6

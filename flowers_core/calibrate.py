@@ -18,17 +18,25 @@ ACCEPTED = 0.95
 
 @dataclass(frozen=True)
 class Calibration:
-    """A temperature, and the threshold of `scores` below which a photo is none of the kinds (None: not known)."""
+    """A temperature, and thresholds of `scores` and of a kind space's, below which a photo is none of the kinds.
+
+    None: not known.
+    """
 
     temperature: float = 1.0
     threshold: float | None = None
+    kinds_threshold: float | None = None
 
     @property
     def rejection(self) -> dict:
         """As a checkpoint's card holds it."""
         if self.threshold is None:
             return {}
-        return {"score": "energy", "threshold": self.threshold, "accepted": ACCEPTED}
+        if self.kinds_threshold is None:
+            return {"score": "energy", "threshold": self.threshold, "accepted": ACCEPTED}
+        return {
+            "score": "kinds", "threshold": self.kinds_threshold, "accepted": ACCEPTED, "energy": self.threshold,
+        }  # fmt: skip
 
 
 def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
@@ -45,12 +53,13 @@ def scores(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return temperature * logsumexp(np.asarray(logits, np.float64) / temperature, axis=2).mean(1)
 
 
-def fit(logits: np.ndarray, labels: np.ndarray) -> Calibration:
+def fit(logits: np.ndarray, labels: np.ndarray, kind_scores: np.ndarray | None = None) -> Calibration:
     """From photos that the network was not trained on.
 
     Args:
         logits: (n, views, classes).
         labels: (n,) true classes.
+        kind_scores: (n,) of a kind space; None where there is none.
 
     Returns:
         The temperature of the least cross-entropy (Guo et al. 2017, "On calibration of modern neural networks"),
@@ -69,4 +78,8 @@ def fit(logits: np.ndarray, labels: np.ndarray) -> Calibration:
     temperature = float(np.exp(found.x))
     if n < LEAST_PHOTOS_FOR_REJECTION:
         return Calibration(temperature)
-    return Calibration(temperature, float(np.quantile(scores(logits, temperature), 1 - ACCEPTED)))
+    thresholds = [
+        None if found is None else float(np.quantile(found, 1 - ACCEPTED))
+        for found in (scores(logits, temperature), kind_scores)
+    ]
+    return Calibration(temperature, *thresholds)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from flowers_core import __version__
 from flowers_core.config import VARIANTS, TrainConfig
 from flowers_core.errors import CheckpointError
+from flowers_core.kind_space import KindSpace
 from flowers_core.storage import explain_disk_errors, replacing, runs_dir, shipped_dir, studies_dir
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ IMAGENET_FEATURES = "alexnet-imagenet-features.safetensors"
 HIDDEN_LAYERS = (1, 4)
 """Places of the hidden fully connected layers in `AlexNet.classifier`."""
 OUTPUT_LAYER = "classifier.6."
+KINDS = "kinds."
+"""Before the names of the kind space's tensors."""
 MAX_HEADER_BYTES = 10_000_000
 INPUT_SIZES = range(63, 1025)
 """Sides in pixels that a network takes: below, nothing is left after the last pooling."""
@@ -54,8 +57,10 @@ class Card:
         results: what was measured ("valid_accuracy", "valid_n", "epoch", ...).
         made_with: versions of this program and its libraries, and the machine.
         temperature: divides the logits, so that a probability of 0.8 is right in 8 of 10 cases.
-        rejection: {"score": "energy", "threshold": t, "accepted": share}: a photo whose `calibrate.scores` is below t
-            is none of the classes, as the given share of known ones is not; empty when nothing is known of that.
+        rejection: {"score": "kinds", "threshold": t, "accepted": share, "energy": e}: a photo that the model's
+            `kind_space` scores below t is none of the classes, as the given share of known ones is not; so, less
+            reliably, is one whose `calibrate.scores` is below e. {"score": "energy", "threshold": e, ...} where there
+            is no kind space; empty when nothing is known of that.
     """
 
     variant: str
@@ -93,6 +98,14 @@ def fits_float16(network: "AlexNet") -> bool:
     """Are all weights finite, and within the range of the stored numbers? Needs no memory for a copy."""
     extremes = (tensor.aminmax() for tensor in network.state_dict().values())
     return all(bool(low >= -65504 and high <= 65504) for low, high in extremes)
+
+
+def with_kinds(weights: Mapping[str, "Tensor"], space: KindSpace | None) -> dict[str, "Tensor"]:
+    """The tensors of a checkpoint that also knows where its kinds lie."""
+    import torch
+
+    arrays = space.to_dict() if space else {}
+    return {**weights, **{KINDS + name: torch.from_numpy(array).half() for name, array in arrays.items()}}
 
 
 def save(path: Path, weights: Mapping[str, "Tensor"], card: Card) -> None:
@@ -172,6 +185,7 @@ def load(path: Path, number_format: str = "float32") -> tuple["AlexNet", Card]:
 
     card = read_card(path)
     weights = _read_tensors(path)
+    space = {name.removeprefix(KINDS): weights.pop(name) for name in list(weights) if name.startswith(KINDS)}
     with torch.device("meta"):  # no time spent on weights that are replaced at once
         network = AlexNet(card.variant, len(card.classes), ranks=_ranks(weights))
     shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
@@ -182,7 +196,18 @@ def load(path: Path, number_format: str = "float32") -> tuple["AlexNet", Card]:
     _require_finite(weights, path)
     wanted = getattr(torch, number_format)  # one after another: both formats at once would not fit into small hosts
     network.load_state_dict({name: weights.pop(name).to(wanted) for name in list(weights)}, assign=True)
+    network.kind_space = _kind_space(space, network, path) if space else None
     return network.eval().to(memory_format=torch.channels_last), card
+
+
+def _kind_space(arrays: Mapping[str, "Tensor"], network: "AlexNet", path: Path) -> KindSpace:
+    columns = network.last_convolution.out_channels
+    wanted = {"middle": (columns,), "directions": (columns, columns), "means": (network.classes, columns),
+              "spread": (columns,)}  # fmt: skip
+    if {name: tuple(array.shape) for name, array in arrays.items()} != wanted:
+        raise CheckpointError("What it knows of its kinds doesn't fit the network", path, "Use another checkpoint.")
+    _require_finite(arrays, path)
+    return KindSpace(**{name: array.float().numpy() for name, array in arrays.items()})
 
 
 def load_into(network: "AlexNet", path: Path) -> None:

@@ -32,10 +32,25 @@ class Split:
     def __len__(self) -> int:
         return len(self.photos)
 
+    def thinned(self, most: int) -> "Split":
+        """At most so many of the photos of each kind's share, evenly spaced; every kind keeps at least one."""
+        labels, share = self.labels.numpy(), min(1.0, most / max(1, len(self)))
+        kept = []
+        for label in np.unique(labels):
+            own = np.flatnonzero(labels == label)
+            kept.append(own[_spaced(len(own), max(1, round(share * len(own))))])
+        chosen = torch.from_numpy(np.sort(np.concatenate(kept)))
+        photos = tuple(self.photos[i] for i in chosen)
+        return Split(photos, self.labels[chosen], self.aspects[chosen], self.rows[chosen.numpy()], self.pixels)
+
     def load(self, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The chosen photos: squares (n, 256, 256, 3) uint8, aspects (n,), labels (n,)."""
         rows = self.rows[indices.numpy()]
         return torch.from_numpy(self.pixels[rows]), self.aspects[indices], self.labels[indices]
+
+
+def _spaced(n: int, most: int) -> np.ndarray:
+    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
 
 
 def select(decoded: DecodedSource, split: str) -> Split:

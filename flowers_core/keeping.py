@@ -3,24 +3,29 @@
 import time
 from dataclasses import asdict, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from flowers_core import calibrate, checkpoint, distributed
+from flowers_core import calibrate, checkpoint, distributed, kind_space
 from flowers_core.alexnet import AlexNet
 from flowers_core.augment import EvalTransform
 from flowers_core.config import TrainConfig, to_dict
 from flowers_core.dataset import Split
+from flowers_core.kind_space import KindSpace
 from flowers_core.loop_state import LoopState
 from flowers_core.runs import Run
 from flowers_core.storage import settle
-from flowers_core.validate import score, view_logits
+from flowers_core.validate import score, view_features, view_logits
 
 SAVE_SHARE = 0.04
 """Share of the time that saving the resume state may take."""
 
 SAVE_EVERY_S = 10.0
 """Seconds between two saves at least."""
+
+MOST_FOR_KINDS = 3000
+"""Training photos that tell where the kinds lie."""
 
 LEAN_BATCH = 2
 """Photos scored at once when memory is short."""
@@ -34,6 +39,7 @@ class Keeper:
         classes: the kinds.
         run: the folder.
         state: of the training, as it goes on.
+        train: photos that it learns from.
         valid: photos that the kept model is scored and calibrated on; may be empty.
         base: how the model will look at photos when it answers.
         device: where it computes.
@@ -45,17 +51,19 @@ class Keeper:
         classes: tuple[str, ...],
         run: Run,
         state: LoopState,
+        train: Split,
         valid: Split,
         base: EvalTransform,
         device: torch.device,
     ):
         self.config, self.classes, self.run, self.state = config, classes, run, state
-        self.valid, self.base, self.device = valid, base, device
+        self.train, self.valid, self.base, self.device = train, valid, base, device
         self.is_first, self.is_lean = distributed.is_first(), config.optimizer == "sgd-lean"
         self.saved_at, self.save_cost = time.monotonic(), 0.0
         self.answering_score: tuple[float, float] | None = None
         """Loss and accuracy on valid with all the views that answers average; None until training ends."""
         self.calibration = calibrate.Calibration()
+        self.kind_space: KindSpace | None = None
 
     def view_logits(self, network: AlexNet, views: str) -> Tensor:
         """On valid, (n, views, classes), by the first of several processes, so that all of them choose alike."""
@@ -99,7 +107,7 @@ class Keeper:
             return
         if not self.is_lean:
             weights = state.best_weights or checkpoint.shrink(state.network)
-            checkpoint.save(self.run.checkpoint_path, weights, self._card())
+            checkpoint.save(self.run.checkpoint_path, checkpoint.with_kinds(weights, self.kind_space), self._card())
         elif not state.best_epoch or self.answering_score:  # otherwise `keep` has written it
             checkpoint.save_in_pieces(self.run.checkpoint_path, state.network, self._card())
 
@@ -118,10 +126,24 @@ class Keeper:
                 network.load_state_dict(self.state.best_weights)
                 network.to(self.device, memory_format=torch.channels_last)
             logits = self.view_logits(network, self.base.views)
-            self.calibration = calibrate.fit(logits.numpy(), self.valid.labels.numpy())
+            kind_scores = self._learn_kinds(network) if self.is_first and not self.is_lean else None
+            self.calibration = calibrate.fit(logits.numpy(), self.valid.labels.numpy(), kind_scores)
             losses, accuracy = score(logits, self.valid.labels, self.calibration.temperature)
             self.answering_score = losses.mean().item(), accuracy
         self.save_best()
+
+    def _learn_kinds(self, network: AlexNet) -> np.ndarray | None:
+        """Where the kinds lie among the training photos, and the validation photos' scores there, if those are enough
+        for a threshold."""
+        if len(self.valid) < calibrate.LEAST_PHOTOS_FOR_REJECTION:
+            return None
+        some = self.train.thinned(MOST_FOR_KINDS)
+        seen = [
+            view_features(network, split, transform, self.device, self.state.precision).numpy()
+            for split, transform in ((some, replace(self.base, views="centre")), (self.valid, self.base))
+        ]
+        self.kind_space = kind_space.fit(seen[0], some.labels.numpy(), len(self.classes))
+        return self.kind_space.scores(seen[1])
 
     def rescue(self) -> None:
         """After a divergence: finishes the best epoch's model, or removes weights saved on the way to ruin."""

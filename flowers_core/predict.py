@@ -11,6 +11,7 @@ from flowers_core import calibrate, checkpoint, precision
 from flowers_core.augment import eval_views
 from flowers_core.errors import ImageError
 from flowers_core.images import SIDE, decode, to_square
+from flowers_core.validate import map_means
 
 AT_ONCE = 64
 """Views that go through the network together: a photo's six views then read its weights once, not six times."""
@@ -60,39 +61,49 @@ class Classifier:
     def classes(self) -> tuple[str, ...]:
         return self.card.classes
 
-    @torch.inference_mode()
     def logits(self, squares: np.ndarray, aspects: np.ndarray) -> np.ndarray:
-        """What the network says of each view.
+        """What the network says of each view: (n, views, classes) float32. Arguments as for `see`."""
+        return self.see(squares, aspects)[0]
+
+    @torch.inference_mode()
+    def see(self, squares: np.ndarray, aspects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the network says of each view, and what its last convolution sees.
 
         Args:
             squares: (n, 256, 256, 3) uint8, from `images.to_square`.
             aspects: (n,) width over height of the photos.
 
         Returns:
-            (n, views, classes) float32.
+            (n, views, classes) and (n, filters), the mean of each map over all views; float32.
         """
         pixels = torch.from_numpy(np.require(squares, requirements="W"))
         views = eval_views(pixels, torch.from_numpy(aspects.astype(np.float32)), self.transform)
         if len(pixels) * len(views) <= AT_ONCE:
             views = [torch.cat(views).contiguous(memory_format=torch.channels_last)]
-        answers = [self.network(view.to(self.device, self.dtype)).float().cpu() for view in views]
-        return torch.cat(answers).unflatten(0, (-1, len(pixels))).transpose(0, 1).numpy()
+        embedded = [self.network.embed(view.to(self.device, self.dtype)) for view in views]
+        answers = torch.cat([self.network.classifier(each).float().cpu() for each in embedded])
+        seen = torch.cat([map_means(self.network, each) for each in embedded])
+        by_view = answers.unflatten(0, (-1, len(pixels))), seen.unflatten(0, (-1, len(pixels)))
+        return by_view[0].transpose(0, 1).numpy(), by_view[1].mean(0).numpy()
 
     def probabilities(self, squares: np.ndarray, aspects: np.ndarray) -> np.ndarray:
         """Mean over the transform's views: (n, classes), each row summing to 1. Arguments as for `logits`."""
         return calibrate.probabilities(self.logits(squares, aspects), self.card.temperature)
 
-    def knows(self, logits: np.ndarray) -> np.ndarray:
-        """(n,) whether each photo shows one of the kinds; always so when the card holds no threshold."""
-        return calibrate.scores(logits, self.card.temperature) >= self.card.rejection.get("threshold", -np.inf)
+    def knows(self, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
+        """(n,) whether each photo, as `see` saw it, shows one of the kinds; always so when the card holds no
+        threshold."""
+        space = self.network.kind_space
+        found = space.scores(features) if space else calibrate.scores(logits, self.card.temperature)
+        return found >= self.card.rejection.get("threshold", -np.inf)
 
     def classify(self, image: Image.Image, file: str = "", top: int = 5) -> Prediction:
         """The most probable kinds of an upright RGB picture."""
-        logits = self.logits(to_square(image)[None], np.array([image.width / image.height]))
+        logits, features = self.see(to_square(image)[None], np.array([image.width / image.height]))
         probabilities = calibrate.probabilities(logits, self.card.temperature)[0]
         best = np.argsort(-probabilities, kind="stable")[:top]
         named = tuple((self.classes[i], float(probabilities[i])) for i in best)
-        return Prediction(file, named, known=bool(self.knows(logits)[0]))
+        return Prediction(file, named, known=bool(self.knows(logits, features)[0]))
 
     def classify_file(self, source: Path | bytes, file: str, top: int = 5) -> Prediction:
         """Like `classify`, from a path or a file's bytes; what can't be read becomes a prediction with an error."""

@@ -129,7 +129,7 @@ class _Fit:
             sweep(self.run.resume_path)
             sweep(self.run.checkpoint_path)
         self.state = begin(config, decoded, self.train, self.base, self.run, self.device)
-        self.keeper = Keeper(config, classes, self.run, self.state, self.valid, self.base, self.device)
+        self.keeper = Keeper(config, classes, self.run, self.state, self.train, self.valid, self.base, self.device)
         self.events = Events(run) if config.tensorboard == "yes" and self.is_first else None
         self.frozen = FrozenFeatures(
             config, self.state.network, self.train, self.transform, self.base, self.device, self.state.precision

@@ -31,6 +31,32 @@ def view_logits(
     return torch.cat(answers)
 
 
+@torch.inference_mode()
+def view_features(
+    network: nn.Module,
+    split: Split,
+    transform: EvalTransform,
+    device: torch.device,
+    number_format: str,
+    batch: int = 128,
+) -> Tensor:
+    """What the last convolution sees in photos: (n, filters) means of its maps, over all views; as `view_logits`."""
+    network.eval()
+    seen = []
+    for chosen in torch.arange(len(split)).split(batch):
+        squares, aspects, _ = split.load(chosen)
+        with precision.autocast(device, number_format):
+            views = [map_means(network, network.embed(v.to(device))) for v in eval_views(squares, aspects, transform)]
+        seen.append(torch.stack(views).mean(0))
+    network.train()
+    return torch.cat(seen)
+
+
+def map_means(network: nn.Module, embedded: Tensor) -> Tensor:
+    """The mean of each map, (n, filters) float32, of what `AlexNet.embed` gives."""
+    return embedded.float().unflatten(1, (network.last_convolution.out_channels, -1)).mean(2).cpu()
+
+
 def score(logits: Tensor, labels: Tensor, temperature: float = 1.0) -> tuple[Tensor, float]:
     """Cross-entropy of each photo, (n,), and accuracy, from logits (n, views, classes); views are averaged."""
     probabilities = (logits / temperature).softmax(2).mean(1)

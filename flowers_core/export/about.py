@@ -46,8 +46,11 @@ def about(card: Card, layers: list[Layer]) -> dict:
 
 def rejection(card: Card) -> dict | None:
     """The card's score and threshold below which a photo is none of the kinds; None when it has none we know."""
-    known = card.rejection.get("score") in ("probability", "margin", "energy")
-    return card.rejection if known and _is_number(card.rejection.get("threshold")) else None
+    rejection = card.rejection
+    if rejection.get("score") == "kinds":  # an export has the logits only
+        rejection = {"score": "energy", "threshold": rejection.get("energy"), "accepted": rejection.get("accepted")}
+    known = rejection.get("score") in ("probability", "margin", "energy")
+    return rejection if known and _is_number(rejection.get("threshold")) else None
 
 
 def _is_number(value: object) -> bool:

@@ -90,8 +90,8 @@ def funnel(rng, traits, form, detail: float) -> Mesh:
 def bell(rng, traits, form, detail: float) -> Mesh:
     """A foxglove bell, freckled inside, that opens towards +z; eye: pale inner floor, inner walls."""
     paint = form.petals[0]
-    u = np.linspace(0, 1, _steps(detail, 5, 5, 16))[:, None]
-    angle = np.linspace(0, 2 * np.pi, _steps(detail, 2, 9, 40))[None, :] - np.pi / 2
+    u = np.linspace(0, 1, _steps(detail, 4, 5, 24))[:, None]
+    angle = np.linspace(0, 2 * np.pi, _steps(detail, 1.5, 13, 72))[None, :] - np.pi / 2
     low = np.maximum(-np.sin(angle), 0)  # 1 along the lower lip
     wall = 0.12 + 0.24 * smooth(u, 0.0, 0.5) + 0.14 * smooth(u, 0.72, 1.0)
     lip = smooth(u, 0.7, 1.0) * (0.1 * np.cos(angle * 5) + 0.22 * low**2)

@@ -122,7 +122,7 @@ def trumpet(rng, eye, detail, *, length=(0.3, 0.75), flare=(0.3, 0.44)) -> Mesh:
     flutes = 1 + 0.05 * np.sin(angle * lobes * 2)[None, :, None] * (t > 0.2)[:, None, None]
     colour = np.broadcast_to(ramp(t, eye[:3])[:, None], points.shape[1:]) * flutes
     wall = grid(points, colour[None], 0.08, 0.45)
-    floor = tube([(0, 0, 0.0), (0, 0, 0.04)], [0.17, 0.0], (rgb(eye[0]) * 0.6, rgb(eye[0]) * 0.5), sides=16)
+    floor = tube([(0, 0, 0.05), (0, 0, 0.09)], [0.17, 0.0], (rgb(eye[0]) * 0.6, rgb(eye[0]) * 0.5), sides=16)
     tuft = stamens(
         rng,
         (eye[3],) * 3,

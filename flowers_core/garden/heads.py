@@ -44,7 +44,7 @@ def nodding(rng, traits: Traits, form: Form, detail: float) -> Mesh:
     """A cyclamen: petals swept back from a dark, round mouth; the stalk ends among them."""
     mouth = tube(
         [(0, 0, -0.12), (0, 0, -0.02), (0, 0, 0.04), (0, 0, 0.0)],
-        [0.1, 0.16, 0.15, 0.05],
+        [0.18, 0.24, 0.22, 0.1],
         [rgb(form.eye[0]) * f for f in (1.0, 1.0, 0.9, 0.5)],
         sides=12,
     )

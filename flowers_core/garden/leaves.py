@@ -71,10 +71,11 @@ def pad(rng, detail: float, cupped: bool = False) -> Mesh:
 def heart(rng, detail: float, marbled: bool = False) -> Mesh:
     """A heart whose stalk joins it at the origin, between the lobes; marbled with silver for a cyclamen."""
     colours = green(rng)
-    u = np.linspace(0.02, 1, int(np.clip(detail / 7, 5, 16)))[:, None]
-    a = np.linspace(-np.pi, np.pi, 2 * int(np.clip(detail / 6, 9, 28)) + 1)[None, :]
-    tip, cleft = np.exp(-((a / 0.3) ** 2)), np.exp(-(((np.abs(a) - np.pi) / 0.3) ** 2))
-    reach = (0.56 + 0.22 * np.cos(a) + 0.22 * tip) * (1 - 0.85 * cleft)
+    fine = detail / (3.5 if marbled else 7)
+    u = np.linspace(0.02, 1, int(np.clip(fine, 5, 24)))[:, None]
+    a = np.linspace(-np.pi, np.pi, 2 * int(np.clip(fine, 9, 36)) + 1)[None, :]
+    tip, cleft = np.exp(-np.abs(a) / 0.35), np.exp(-(((np.abs(a) - np.pi) / 0.22) ** 2))
+    reach = (0.56 + 0.18 * np.cos(a) + 0.26 * tip) * (1 - 0.75 * cleft)
     x, y = u * reach * np.cos(a), u * reach * np.sin(a) * (1.25 if marbled else 1.1)
     z = rng.uniform(0.1, 0.5) * y**2 - rng.uniform(0, 0.35) * np.maximum(x, 0) ** 2 + 0.1 * np.abs(y)
     veins = np.cos(a * 4) ** 12 * (1 - u) * u

@@ -143,7 +143,8 @@ def floating(rng, traits: Traits, form: Form, size: float, unit: float) -> Mesh:
     parts = [head]
     for _ in range(int(rng.integers(0, 3))):
         reach = size * rng.uniform(0.9, 1.5)
-        at = (rng.normal(0, size), rng.uniform(-0.9, 0.1) * size, -0.35)
+        x, y = rng.normal(0, size), rng.uniform(-0.8, 0.3) * size
+        at = (x, y, -(0.55 * size + 0.88 * y) / 0.47)  # in the plane of the water, below the flower
         parts.append(leaves.leaf(rng, traits.leaf, reach * unit).scaled(reach).turned(turn("x", -62)).moved(at))
     return merge(parts)
 

@@ -111,7 +111,7 @@ def _places(rng, count: int) -> np.ndarray:
 def _develop(rng, picture: Image.Image, depth: np.ndarray, light: Light, unit: int) -> Image.Image:
     """Shade between petals, automatic exposure, vignette, soft highlights and sensor noise."""
     height, width = depth.shape
-    shade = occlusion(depth, unit / 42, 0.5)
+    shade = occlusion(depth, unit / 42, 0.4)
     pixels = np.array(picture, np.float32)
     y, x = np.linspace(-1, 1, height, dtype=np.float32)[:, None], np.linspace(-1, 1, width, dtype=np.float32)
     vignette = 1 - float(rng.uniform(0.02, 0.14)) * (x * x + y * y)
@@ -128,4 +128,4 @@ def _metered(pixels: np.ndarray, shade: np.ndarray, depth: np.ndarray) -> float:
     """The factor by which a camera's automatic exposure brightens or darkens for what is in focus."""
     seen = (pixels[::4, ::4].max(axis=2) * shade[::4, ::4])[depth[::4, ::4] > 0]
     bright = np.percentile(seen, 85) if len(seen) else 200.0
-    return float(np.clip(244 / bright, 0.85, 1.6))
+    return float(np.clip(244 / bright, 0.85, 1.8))

@@ -57,10 +57,10 @@ def leaf(rng: np.random.Generator, name: str, detail: float) -> Mesh:
 def pad(rng, detail: float, cupped: bool = False) -> Mesh:
     """A floating leaf of radius 1: notched for a water lily, whole and dished for a lotus."""
     colours = green(rng)
-    u = np.linspace(0.02, 1, int(np.clip(detail / 6, 5, 18)))[:, None]
+    u = np.linspace(0.02, 1, int(np.clip(detail / 5, 5, 26)))[:, None]
     gap = 0.0 if cupped else rng.uniform(0.12, 0.35)
     turned = rng.uniform(0, 6.28)
-    a = np.linspace(gap, 2 * np.pi - gap, 9 * int(np.clip(detail / 12, 3, 10)) + 1)[None, :] + turned
+    a = np.linspace(gap, 2 * np.pi - gap, 9 * int(np.clip(detail / 10, 3, 14)) + 1)[None, :] + turned
     wave = 0.03 * np.sin(a * 5 + rng.uniform(0, 6.28)) * u**2 + (0.16 * u**2 if cupped else 0)
     points = np.stack([u * np.cos(a), u * np.sin(a), wave], axis=-1)
     colour = ramp(u + 0 * a, (colours[2], colours[1], colours[1]))

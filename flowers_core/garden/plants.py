@@ -74,7 +74,7 @@ def cluster(rng, traits: Traits, form: Form, size: float, unit: float) -> Mesh:
     count = int(rng.integers(traits.flowers[0], traits.flowers[1] + 1))
     if count == 1:
         return bare(rng, traits, form, size, unit)
-    each = size * 0.98 / count**0.36
+    each = size * 0.98 / count**0.32
     moulds = [flower(rng, traits, form, each * unit) for _ in range(min(count, 4))]
     parts = []
     angle, distance = spiral(count)
@@ -132,19 +132,20 @@ def spike(rng, traits: Traits, form: Form, size: float, unit: float) -> Mesh:
 def bud(form: Form, length: float, towards: np.ndarray) -> Mesh:
     """A closed flower: green at the base, in the colour of the petals at the tip."""
     tip = towards / np.linalg.norm(towards) * length
-    path = np.linspace(0, 1, 7)[:, None] * tip
+    t = np.linspace(0, 1, 14)
     colours = ("#6c9044", "#84a458", form.petals[0].along[-1], form.petals[0].along[-1])
-    return tube(path, np.array([0.05, 0.13, 0.17, 0.17, 0.14, 0.09, 0.01]) * length, colours, sides=9, glow=0.3)
+    radius = (0.03 + 0.15 * np.sin(np.pi * t**0.8)) * (1 - t**6) * length
+    return tube(t[:, None] * tip, radius, colours, sides=12, glow=0.3)
 
 
 def floating(rng, traits: Traits, form: Form, size: float, unit: float) -> Mesh:
     """A flower on the water with a pad or two under it."""
     head, _ = _head(rng, traits, form, size, unit)
     parts = [head]
-    for _ in range(int(rng.integers(0, 3))):
+    for i in range(int(rng.integers(1, 4))):
         reach = size * rng.uniform(0.9, 1.5)
         x, y = rng.normal(0, size), rng.uniform(-0.8, 0.3) * size
-        at = (x, y, -(0.55 * size + 0.88 * y) / 0.47)  # in the plane of the water, below the flower
+        at = (x, y, -((0.55 + 0.06 * i) * size + 0.88 * y) / 0.47)  # in the plane of the water, below the flower
         parts.append(leaves.leaf(rng, traits.leaf, reach * unit).scaled(reach).turned(turn("x", -62)).moved(at))
     return merge(parts)
 

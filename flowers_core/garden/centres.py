@@ -112,8 +112,8 @@ def pod(rng, eye, detail) -> Mesh:
 def trumpet(rng, eye, detail, *, length=(0.3, 0.75), flare=(0.3, 0.44)) -> Mesh:
     """The daffodil's corona; eye: throat, wall, rim, stamens."""
     deep, wide = rng.uniform(*length), rng.uniform(*flare)
-    t = np.linspace(0, 1, 9)
-    angle = np.linspace(0, 2 * np.pi, 37)
+    t = np.linspace(0, 1, int(np.clip(detail / 8, 8, 20)))
+    angle = np.linspace(0, 2 * np.pi, int(np.clip(detail / 2, 25, 97)))
     lobes, phase = rng.integers(6, 12), rng.uniform(0, 6.28)
     frill = (t**6)[:, None] * np.sin(angle * lobes + phase)
     radius = (0.15 + (wide - 0.15) * (0.55 * t + 0.45 * t**5))[:, None] * (1 + 0.13 * frill)
@@ -122,7 +122,7 @@ def trumpet(rng, eye, detail, *, length=(0.3, 0.75), flare=(0.3, 0.44)) -> Mesh:
     flutes = 1 + 0.05 * np.sin(angle * lobes * 2)[None, :, None] * (t > 0.2)[:, None, None]
     colour = np.broadcast_to(ramp(t, eye[:3])[:, None], points.shape[1:]) * flutes
     wall = grid(points, colour[None], 0.08, 0.45)
-    floor = grains(np.zeros((1, 3)), 0.17, rgb(eye[0]) * 0.7, gloss=0.0)
+    floor = tube([(0, 0, 0.05), (0, 0, 0.09)], [0.17, 0.0], (rgb(eye[0]) * 0.6, rgb(eye[0]) * 0.5), sides=16)
     tuft = stamens(
         rng,
         (eye[3],) * 3,

@@ -41,15 +41,16 @@ def iris(rng, traits: Traits, form: Form, detail: float) -> Mesh:
 
 
 def nodding(rng, traits: Traits, form: Form, detail: float) -> Mesh:
-    """A cyclamen: petals swept back from a dark, round mouth."""
+    """A cyclamen: petals swept back from a dark, round mouth; the stalk ends among them."""
     mouth = tube(
         [(0, 0, -0.12), (0, 0, -0.02), (0, 0, 0.04), (0, 0, 0.0)],
-        [0.1, 0.16, 0.15, 0.05],
+        [0.18, 0.24, 0.22, 0.1],
         [rgb(form.eye[0]) * f for f in (1.0, 1.0, 0.9, 0.5)],
         sides=12,
     )
     style = tube(bezier((0, 0, 0), (0, 0, 0.05), (0, 0, 0.1), 3), 0.015, (form.eye[1], form.eye[1]))
-    return merge([*(whorl(rng, s, p, detail) for s, p in zip(traits.whorls, form.petals, strict=True)), mouth, style])
+    petals = whorl(rng, traits.whorls[0], form.petals[0], detail)
+    return merge([petals, mouth, style]).moved((0, 0, 0.5))
 
 
 HEADS = {f.__name__: f for f in (rosette, iris, nodding, spathe, funnel, bell, lips, crest)}

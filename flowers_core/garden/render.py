@@ -11,7 +11,7 @@ NEAREST, FARTHEST = 255, 30  # depths in the fourth channel; 0 means that nothin
 DEPTH_RANGE = 0.9  # picture units between them
 DISTANCE = 3.0  # picture units from the viewer to the origin
 MARGIN = 0.08  # picture units; no quad is larger
-SHADOW_CELL = 0.022  # picture units
+SHADOW_CELL = 0.024  # picture units
 SKYLIGHT = np.array([0.99, 0.99, 1.02])
 
 
@@ -50,28 +50,41 @@ def shade(mesh: Mesh, normal: np.ndarray, shadow: np.ndarray, light: Light) -> n
     return np.clip(colour + (shine * (80 + 120 * light.strength))[:, None] * light.warmth, 0, 255)
 
 
-def cast_shadow(centre: np.ndarray, asked: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """How much of the sun some quads miss behind others, in 0..1: a coarse shadow map.
+def cast_shadow(corners: np.ndarray, asked: np.ndarray, normal: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """How much of the sun some quads miss behind others, in 0..1: a shadow map with soft edges.
 
-    centre: (n, 3), of the quads; asked: (n,) whether the answer is wanted for a quad; one value for each that is.
+    corners: (n, 4, 3), of the quads; asked: (n,) whether the answer is wanted for a quad; normal: (k, 3), of those
+    that are; one value for each of them.
     """
     side = np.cross(direction, [0.0, 1.0, 0.0])
     side /= np.linalg.norm(side)
-    distance = centre @ direction
-    flat = np.stack([centre @ side, centre @ cross(direction[None], side[None])[0]], axis=1) / SHADOW_CELL
-    flat -= flat.min(axis=0) - 1
-    column, row = flat.astype(int).T
-    nearest = np.full((row.max() + 2, column.max() + 2), -np.inf)
-    np.maximum.at(nearest, (row, column), distance)
-    # blend the four cells around each quad, or their edges would show
-    flat, distance = flat[asked] - 0.5, distance[asked]
-    column, row = flat.astype(int).T
-    x, y = (flat - np.stack([column, row], axis=1)).T
-    missed = np.zeros(len(distance))
-    for i, j, weight in ((0, 0, (1 - y) * (1 - x)), (0, 1, (1 - y) * x), (1, 0, y * (1 - x)), (1, 1, y * x)):
-        behind = (nearest[row + i, column + j] - distance) / SHADOW_CELL
-        missed += weight * np.clip((behind - 1.6) / 3, 0, 1)
+    to_light = np.stack([side, np.cross(direction, side), direction], axis=1)
+    centre = (corners[:, 0] + corners[:, 1] + corners[:, 2] + corners[:, 3]) / 4
+    # corners stop the light too: centres alone would leave holes between large quads
+    x, y, nearness = (np.concatenate([centre, corners[:, 0], corners[:, 2]]) @ (to_light / SHADOW_CELL)).T
+    x, y = x - x.min() + 2, y - y.min() + 2
+    nearest = np.full((int(y.max()) + 3, int(x.max()) + 3), -np.inf)
+    np.maximum.at(nearest, (y.astype(int), x.astype(int)), nearness)
+    # the nine cells around each quad, weighted by a quadratic spline, and each compared with the plane in which
+    # the quad lies: the cells' edges would show, and slanted petals would shade themselves
+    x, y, nearness = (values[: len(centre)][asked] for values in (x, y, nearness))
+    column, row = x.astype(int), y.astype(int)
+    x, y = x - column - 0.5, y - row - 0.5
+    a, b, c = (normal @ to_light).T
+    c = np.where(c < 0, np.minimum(c, -0.25), np.maximum(c, 0.25))
+    missed = np.zeros(len(x))
+    for i in (-1, 0, 1):
+        for j in (-1, 0, 1):
+            weight = _spline(y, i) * _spline(x, j)
+            plane = nearness - (a * (j - x) + b * (i - y)) / c
+            behind = nearest[row + i, column + j] - plane
+            missed += weight * np.clip((behind - 0.8) / 3, 0, 1)
     return missed
+
+
+def _spline(offset: np.ndarray, cell: int) -> np.ndarray:
+    """Weight of a cell -1, 0 or 1 away for a place -0.5..0.5 from the middle of its own."""
+    return 0.75 - offset**2 if cell == 0 else (0.5 + cell * offset) ** 2 / 2
 
 
 def project(corners: np.ndarray, size: tuple[int, int], unit: float) -> np.ndarray:
@@ -101,9 +114,9 @@ def paint(canvas: Image.Image, mesh: Mesh, light: Light, unit: float) -> None:
     seen = in_frame[:, 0] & in_frame[:, 1] & (mesh.face * normal[:, 2] >= 0)
     if not seen.any():
         return
-    shadow = cast_shadow(centre, seen, light.direction)
     normal, depth = normal[seen], centre[seen, 2]
     normal /= np.sqrt((normal * normal).sum(axis=1, keepdims=True)) + 1e-12
+    shadow = cast_shadow(corners, seen, normal, light.direction)
     colour = shade(mesh.only(seen), normal, shadow, light).round().astype(np.int64)
     level = np.maximum(NEAREST - (depth.max() - depth) / DEPTH_RANGE * (NEAREST - FARTHEST), FARTHEST)
     # Pillow takes a colour as one integer, little end first: much faster than a tuple per quad
@@ -123,4 +136,6 @@ def occlusion(depth: np.ndarray, radius: float, strength: float) -> np.ndarray:
     """
     near = np.asarray(Image.fromarray(depth).filter(ImageFilter.BoxBlur(radius)), np.float32)
     behind = (near - depth) * (depth >= FARTHEST)
-    return 1 - strength * np.clip(behind / 24, 0, 1)
+    dark = Image.fromarray((255 * strength * np.clip(behind / 24, 0, 1)).astype(np.uint8))
+    # blurred, because at edges depth has steps that the picture hasn't
+    return 1 - np.asarray(dark.filter(ImageFilter.BoxBlur(1)), np.float32) / 255

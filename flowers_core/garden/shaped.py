@@ -21,17 +21,17 @@ def _steps(detail: float, pixels: float, least: int, most: int) -> int:
 
 def spathe(rng, traits, form, detail: float) -> Mesh:
     """An anthurium: a glossy heart (tip down) and the spadix that stands out of it; eye: spadix base, tip."""
-    rows, columns = _steps(detail, 6, 6, 20), 2 * _steps(detail, 4, 8, 32)
+    rows, columns = _steps(detail, 5, 6, 28), 2 * _steps(detail, 3, 10, 48)
     u, v = np.linspace(0, 1, rows + 1)[:, None], np.linspace(-1, 1, columns + 1)[None, :]
     # a heart as rays from the point where the stalk joins: v turns round it, u runs outwards
     angle = v * np.pi
-    reach = 0.66 + 0.26 * np.cos(angle) - 0.06 * np.cos(2 * angle) + 0.22 * np.exp(-((v / 0.1) ** 2))
+    reach = 0.64 + 0.2 * np.cos(angle) - 0.06 * np.cos(2 * angle) + 0.34 * np.exp(-np.abs(v) / 0.08)
     reach = reach * (1 - 0.6 * np.exp(-(((np.abs(v) - 1) / 0.13) ** 2)))
     x, y = u * reach * np.sin(angle) * rng.uniform(0.95, 1.2), -u * reach * np.cos(angle)
     cup, wavy = rng.uniform(0.05, 0.3), rng.uniform(0, 0.05)
     z = cup * (x**2 - 0.4 * np.maximum(-y, 0) ** 2) + wavy * u**3 * np.sin(angle * 3 + rng.uniform(0, 6.28))
-    groove = np.exp(-((x / 0.06) ** 2)) * (y < 0)
-    z = z - 0.04 * groove + 0.008 * np.sin(7 * angle + 9 * u) * u
+    groove = np.exp(-((x / 0.09) ** 2)) * smooth(-y, 0, 0.2)
+    z = z - 0.015 * groove + 0.008 * np.sin(7 * angle + 9 * u) * u
     vein = np.maximum(np.cos(angle * 4) ** 12 * 0.7, groove) * 0.16 * (1 - 0.6 * u)
     paint = form.petals[0]
     colour = ramp(u + 0 * v, paint.along) * (1 - vein[..., None])
@@ -90,8 +90,8 @@ def funnel(rng, traits, form, detail: float) -> Mesh:
 def bell(rng, traits, form, detail: float) -> Mesh:
     """A foxglove bell, freckled inside, that opens towards +z; eye: pale inner floor, inner walls."""
     paint = form.petals[0]
-    u = np.linspace(0, 1, _steps(detail, 5, 5, 16))[:, None]
-    angle = np.linspace(0, 2 * np.pi, _steps(detail, 2, 9, 40))[None, :] - np.pi / 2
+    u = np.linspace(0, 1, _steps(detail, 4, 5, 24))[:, None]
+    angle = np.linspace(0, 2 * np.pi, _steps(detail, 1.5, 13, 72))[None, :] - np.pi / 2
     low = np.maximum(-np.sin(angle), 0)  # 1 along the lower lip
     wall = 0.12 + 0.24 * smooth(u, 0.0, 0.5) + 0.14 * smooth(u, 0.72, 1.0)
     lip = smooth(u, 0.7, 1.0) * (0.1 * np.cos(angle * 5) + 0.22 * low**2)

@@ -31,6 +31,7 @@ class Traits:
     tilt: degrees between a flower's axis and the line of sight; 90 looks straight up, below 0 nods.
     flowers: fewest and most flowers of a cluster. leaf: the name of its leaf in `leaves`.
     lobes: 0 for a round funnel, 1 for one with five lobes.
+    carpet: fewest and most leaves that lie around the foot of a stalk.
     bloom: radius of a spike's flowers, as a share of the spike's; spacing, stand_off: distance between them, and
     from the stem, in flower radii; one_sided: whether the flowers of a spike face the same way.
     """
@@ -46,6 +47,7 @@ class Traits:
     flowers: tuple[int, int] = (1, 1)
     leaf: str = "ovate"
     lobes: float = 0.0
+    carpet: tuple[int, int] = (0, 0)
     bloom: float = 0.52
     spacing: float = 0.5
     stand_off: float = 0.4

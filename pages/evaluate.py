@@ -40,7 +40,13 @@ if split == FOLDS:
         st.caption("The photos are not shown, because another set is chosen above.")
     report.show(pool.report, decoded)
     st.stop()
-if split == "train":
+learned_from = card.data.get("fingerprint")
+if learned_from and learned_from != decoded.fingerprint:
+    if card.config.get("data") == known.data:
+        st.caption("This set has changed since the model learned from it, so it may have learned from any of these.")
+    else:
+        st.caption("It learned from another set: it has never seen these photos, unless some lie in both.")
+elif split == "train":
     st.caption("These are the photos it learned from: a high score here proves memory, not skill.")
 elif split == "valid" and number:
     st.caption("It learned from these photos too, after its folds: a high score here proves memory, not skill.")

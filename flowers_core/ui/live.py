@@ -1,5 +1,6 @@
 """A run on the page: its progress, its curves, its controls, and how it ended."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
@@ -8,6 +9,7 @@ from flowers_core import compare, runs, turns, worker
 from flowers_core.errors import FlowersError
 from flowers_core.overfitting import Parting
 from flowers_core.runs import Run, Status
+from flowers_core.sources import library
 from flowers_core.storage import free_megabytes
 from flowers_core.ui import charts, folds, frame, keep, settings, words
 from flowers_core.ui.choices import checkpoint_id, show_error
@@ -221,9 +223,7 @@ def _result(run: Run, state: str, status: Status) -> None:
         what += "validation photos"
     st.success(what + ".", icon=":material/check_circle:")
     if run.checkpoint_path.exists():
-        with st.container(horizontal=True):
-            frame.link("evaluate", "See its mistakes", "grid_on", model=checkpoint_id(run.checkpoint_path))
-            frame.link("classify", "Name a flower with it", "photo_camera", model=checkpoint_id(run.checkpoint_path))
+        leads(run)
         if status.folds:
             st.caption(
                 "No photos were left to score this model by; the folds say what such a model can do. It lies here:"
@@ -234,6 +234,17 @@ def _result(run: Run, state: str, status: Status) -> None:
                 "validation photos. The model lies here:"
             )
         st.code(str(run.checkpoint_path), language=None)
+
+
+def leads(run: Run) -> None:
+    """Where a run's model leads: to its mistakes on the set that it learned from, and to naming flowers."""
+    query = {"model": checkpoint_id(run.checkpoint_path)}
+    with suppress(FlowersError):  # settings of a newer version: the set is then the one that was chosen last
+        data = run.config().data
+        query |= next(({"data": known.id} for known in library.known_sets() if known.data == data), {})
+    with st.container(horizontal=True):
+        frame.link("evaluate", "See its mistakes", "grid_on", **query)
+        frame.link("classify", "Name a flower with it", "photo_camera", model=query["model"])
 
 
 def _numbers(epochs: list[dict], records: list[dict], status: Status) -> None:

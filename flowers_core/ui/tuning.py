@@ -11,9 +11,9 @@ from flowers_core.config import Search
 from flowers_core.errors import FlowersError
 from flowers_core.sources.library import KnownSet
 from flowers_core.studies import Plan, Study, Summary
-from flowers_core.ui import frame, words
+from flowers_core.ui import frame, live, words
 from flowers_core.ui import search_charts as charts
-from flowers_core.ui.choices import checkpoint_id, show_error
+from flowers_core.ui.choices import show_error
 from flowers_core.ui.plain import plain
 from flowers_core.ui.settings import VARIANT_TITLES, starts
 
@@ -227,11 +227,8 @@ def _take(study: Study) -> None:
          "Before": [_value(getattr(base, name)) for name in best.settings]},
         hide_index=True,
     )  # fmt: skip
-    checkpoint = study.trial(best.number).checkpoint_path
-    if checkpoint.exists():
-        with st.container(horizontal=True):
-            frame.link("evaluate", "See its mistakes", "grid_on", model=checkpoint_id(checkpoint))
-            frame.link("classify", "Name a flower with it", "photo_camera", model=checkpoint_id(checkpoint))
+    if (trial := study.trial(best.number)).checkpoint_path.exists():
+        live.leads(trial)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input("Name of the preset", f"Best of {summary.done()}", max_chars=40, key="tune-name")
         if st.button("Take it as a preset", icon=":material/bookmark_add:", type="primary"):

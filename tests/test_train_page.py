@@ -2,12 +2,15 @@
 
 # ruff: noqa: F401, F811 - fixtures are found by their names
 
+from dataclasses import replace
+
 import pytest
 from test_pages import _nothing_kept, button, ended, known, metrics, model, opened, rose_sayer, texts
 
 from flowers_core import runs
 from flowers_core.config import TrainConfig, to_dict
 from flowers_core.sources import library
+from flowers_core.ui import live, settings
 
 
 @pytest.fixture
@@ -32,3 +35,63 @@ def test_its_mistakes_are_looked_for_on_the_set_that_it_learned_from(
     (link,) = [each for each in app.main.get("page_link") if each.value == "See its mistakes"]
     assert f"data={known.id}" in link.proto.query_string
     assert f"model={finished.id}" in link.proto.query_string
+
+
+def test_its_figure_is_told_apart_from_the_curves(finished: runs.Run) -> None:
+    app = opened("train", run=finished.id)
+    (said,) = [text for text in texts(app, "caption") if "The curve says" in text]
+    assert "The curve says 67% there" in said
+    assert "the 63.0% are of several looks" in said
+    assert set(metrics(app)) == {"Training accuracy", "Validation accuracy", "Training loss", "Validation loss"}
+    finished.write_status(replace(finished.status(), best_accuracy=0.67))
+    assert not [text for text in texts(app.run(), "caption") if "The curve says" in text]
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_only_a_viewer_at_the_machine_sees_where_the_model_lies(
+    local: bool, finished: runs.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "is_local", lambda: local)
+    app = opened("train", run=finished.id)
+    assert [str(finished.checkpoint_path)] * local == [code for code in texts(app, "code") if "best" in code]
+    homes = [link for link in app.main.get("page_link") if link.value.startswith("Take it home")]
+    assert len(homes) == (not local)
+
+
+def test_who_comes_back_sees_what_has_just_ended_once(finished: runs.Run, known: library.KnownSet) -> None:
+    app = opened("train")
+    assert app.selectbox(key="run").value == finished.id
+    app.switch_page("pages/home.py").run()
+    app.query_params.clear()
+    app.switch_page("pages/train.py").run()
+    assert app.selectbox(key="run").value == settings.NEW, "it has been seen"
+
+
+def test_what_ended_long_ago_is_shown_only_to_who_watched_it(finished: runs.Run, monkeypatch) -> None:
+    status = finished.status()
+    finished.write_status(replace(status, phase="training"))
+    with finished.locked():
+        app = opened("train")
+        assert app.selectbox(key="run").value == finished.id
+        app.switch_page("pages/home.py").run()
+    finished.write_status(status)
+    monkeypatch.setattr(live, "FRESH_S", 0.0)
+    assert opened("train").selectbox(key="run").value == settings.NEW
+    app.query_params.clear()
+    app.switch_page("pages/train.py").run()
+    assert app.selectbox(key="run").value == finished.id
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("others", [True, False])
+def test_a_link_to_a_training_that_is_gone_says_so(others: bool, known: library.KnownSet) -> None:
+    if others:
+        ended("1", known)
+    assert "not there (any more)" in texts(opened("train", run="gone"), "warning")[0]
+    assert not [text for text in texts(opened("train"), "warning") if "not there" in text]
+
+
+def test_deleting_a_training_is_no_broken_link(finished: runs.Run) -> None:
+    app = opened("train", run=finished.id)
+    button(app, "Delete this training").click().run()
+    assert not [text for text in texts(app, "warning") if "not there" in text]

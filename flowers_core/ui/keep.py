@@ -88,6 +88,7 @@ def _delete(run: Run) -> None:
         return
     st.session_state["deleted-run"] = run.id
     st.session_state.pop("run", None)
+    st.query_params.pop("run", None)
 
 
 def _restore(run_id: str) -> None:

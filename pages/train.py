@@ -3,7 +3,7 @@
 import streamlit as st
 
 from flowers_core import runs
-from flowers_core.ui import frame, keep, linked, live, settings
+from flowers_core.ui import folds, frame, keep, linked, live, settings
 from flowers_core.ui.choices import choose_set, open_set
 
 frame.enter()
@@ -29,4 +29,5 @@ if chosen != settings.NEW:
 else:
     known = choose_set()
     decoded = open_set(known)
+    folds.from_link()
     settings.form(known, decoded)

@@ -3,8 +3,10 @@
 # ruff: noqa: F401, F811 - fixtures are found by their names
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from conftest import draw_set
 from test_pages import _nothing_kept, button, ended, known, metrics, model, opened, rose_sayer, texts
 
 from flowers_core import runs
@@ -95,3 +97,64 @@ def test_deleting_a_training_is_no_broken_link(finished: runs.Run) -> None:
     app = opened("train", run=finished.id)
     button(app, "Delete this training").click().run()
     assert not [text for text in texts(app, "warning") if "not there" in text]
+
+
+def test_a_link_chooses_folds_once(known: library.KnownSet) -> None:
+    app = opened("train", run="new", folds="5")
+    assert app.number_input(key="set-folds").value == 5
+    assert "folds" not in app.query_params
+    assert "Cross-validation in 5 parts" in texts(app, "info")[0]
+    assert any("trains 6 times" in text for text in texts(app, "caption"))
+    app.number_input(key="set-folds").set_value(0).run()
+    assert app.number_input(key="set-folds").value == 0
+    assert not [text for text in texts(app, "info") if "Cross-validation" in text]
+
+
+def test_cross_validation_is_offered_by_a_link_that_carries_it_where_there_is_something_to_tell(
+    known: library.KnownSet, tmp_path: Path
+) -> None:
+    alone = library.remember(draw_set(tmp_path / "alone", {"Train": 2, "Valid": 1}, ("rose",), 24), "alone")
+
+    def queries(data: str) -> list[str]:
+        links = opened("photos", data=data).main.get("page_link")
+        return [link.proto.query_string for link in links if link.value.startswith("Cross-validate")]
+
+    (query,) = queries(known.id)
+    assert {"folds=5", "run=new", f"data={known.id}"} <= set(query.lstrip("?").split("&"))
+    assert not queries(alone.id), "with one kind there is nothing to tell apart"
+
+
+def test_sets_and_their_photos_have_names_of_their_own_and_accuracies_are_not_compared_across(
+    known: library.KnownSet,
+) -> None:
+    ended("1", known, "Here")
+    elsewhere = ended("2", known, "There")
+    compared = ["20250601-120001-x", "20250601-120002-x"]
+    assert not opened("compare", compared=compared).warning
+    runs.write_json(elsewhere.folder / "config.json", to_dict(TrainConfig(data="garden")))
+    elsewhere.record_facts({"counts": {"train": 120, "valid": 30}, "fingerprint": "other"})
+    app = opened("compare", compared=compared)
+    different = app.dataframe[1].value
+    assert different.loc["Set"].to_list() == [Path(known.data).name, "garden"]
+    assert different.loc["Training photos"].to_list() == ["120", "120"]
+    assert "can't be compared" in app.warning[0].value
+
+
+def test_undo_brings_a_training_back_into_the_comparison(known: library.KnownSet) -> None:
+    gone, stays = ended("1", known, "Gone"), ended("2", known, "Stays")
+    app = opened("compare", compared=[gone.id, stays.id])
+    app.button(key=f"delete-{gone.id}").click().run()
+    assert app.multiselect(key="compared").value == [stays.id]
+    button(app, "Undo").click().run()
+    assert not app.exception
+    assert set(app.multiselect(key="compared").value) == {gone.id, stays.id}
+
+
+def test_saving_closes_the_popover(finished: runs.Run) -> None:
+    app = opened("train", run=finished.id)
+    app.session_state[f"keep-{finished.id}"] = True
+    app.run()
+    app.text_input(key=f"name-{finished.id}-{hash('')}").set_value("Ours")
+    button(app, "Save").click().run()
+    assert finished.name == "Ours"
+    assert app.session_state[f"keep-{finished.id}"] is False

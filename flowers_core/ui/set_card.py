@@ -22,7 +22,7 @@ def about(known: KnownSet, decoded: DecodedSource) -> None:
         with st.popover("Split", icon=":material/call_split:", key="set-split", on_change="rerun"):
             if st.session_state.get("set-split"):
                 split_form.form(known, decoded)
-    split_form.advice(decoded.source)
+    split_form.advice(known, decoded.source)
 
 
 def trash() -> None:

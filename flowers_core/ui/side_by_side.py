@@ -107,8 +107,16 @@ def _reached(compared: list[Run], names: list[str]) -> None:
             }
         )
     _upright(rows)
+    if "photos" in compare.differences(compared):
+        st.warning(
+            "Not all of these trainings had the same photos, so their accuracies can't be compared: one set may simply "
+            "be easier than another.",
+            icon=":material/balance:",
+        )
     st.caption(
-        "The ranges are 95 % intervals. Where two of them overlap widely, chance may well have decided which is better."
+        "The ranges are 95 % intervals. Where two of them overlap widely, chance may well have decided which is "
+        "better. “Right” is asked with several looks at each photo once a training has ended, the curves with one: so "
+        "the two may differ a little."
     )
 
 

@@ -1,7 +1,8 @@
 """Plain names of settings and their choices: what a class reads in place of a field's name."""
 
 NAMES = {
-    "data": "Photos",
+    "data": "Set",
+    "photos": "Training photos",
     "variant": "AlexNet",
     "init": "Start from",
     "head": "Start of the fully connected layers",

@@ -38,7 +38,7 @@ if split == FOLDS:
     folds.figures(pool, number)
     if pool.report.data != decoded.source.name:
         st.caption("The photos are not shown, because another set is chosen above.")
-    report.show(pool.report, decoded)
+    report.show(pool.report, decoded, known.id)
     st.stop()
 learned_from = card.data.get("fingerprint")
 if learned_from and learned_from != decoded.fingerprint:
@@ -85,5 +85,5 @@ if result is None:
         show_error(error)
         st.stop()
     st.rerun()
-report.show(result, decoded)
+report.show(result, decoded, known.id)
 holding.section(path, decoded.source, split, decoded.fingerprint)

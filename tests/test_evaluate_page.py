@@ -4,7 +4,9 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from urllib.parse import parse_qsl
 
+import numpy as np
 import pytest
 from conftest import draw_set
 from streamlit.testing.v1 import AppTest
@@ -14,6 +16,7 @@ from flowers_core import checkpoint, runs
 from flowers_core.cache import decode_source
 from flowers_core.config import TrainConfig, to_dict
 from flowers_core.sources import library, open_source
+from flowers_core.ui import charts
 
 
 def learned_from(patch: pytest.MonkeyPatch, known: library.KnownSet, path: Path) -> None:
@@ -52,3 +55,26 @@ def test_a_set_that_has_changed_since_is_said_to_have(tmp_path: Path, model: str
     learned_from(monkeypatch, growing, runs.Run(runs.runs_dir() / model).checkpoint_path)
     (folder / "Train" / "rose" / "2.jpg").unlink()
     assert "has changed since the model learned from it" in captions(opened("evaluate", data=growing.id))
+
+
+@pytest.mark.usefixtures("model")
+def test_a_photo_in_a_cell_leads_to_its_own_page(known: library.KnownSet) -> None:
+    app = opened("evaluate")
+    button(app, "Ask it about 6 photos").click().run()
+    links = [link for link in app.main.get("page_link") if link.value == "Its own page"]
+    assert len(links) == len(app.main.get("image")) == 2
+    query = dict(parse_qsl(links[0].proto.query_string.lstrip("?")))
+    assert query["data"] == known.id
+    page = opened("photos", **query)
+    assert texts(page, "header") == [query["kind"]]
+    assert "Valid/" in " ".join(texts(page, "text"))
+
+
+@pytest.mark.parametrize("dark", [True, False])
+def test_right_and_wrong_cells_of_the_matrix_have_colours_of_their_own(dark: bool) -> None:
+    right, wrong, _ = charts.confusion(np.array([[8, 2], [0, 5]]), ("rose", "tulip"), False, dark).data
+    assert np.isnan(right.z).tolist() == [[False, True], [True, False]]
+    assert np.isnan(wrong.z).tolist() == [[True, False], [False, True]]
+    assert (right.zmax, wrong.zmax) == (8, 2), "a mistake is seen beside many that are right"
+    assert right.colorscale[-1] != wrong.colorscale[-1]
+    assert right.colorscale[0][1] == wrong.colorscale[0][1], "where nothing was, nothing is coloured"

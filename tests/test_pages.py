@@ -975,9 +975,9 @@ def test_evaluating_shows_figures_matrix_and_table() -> None:
     assert figures["Photos"] == "6"
     assert len(app.main.get("plotly_chart")) == 1
     table = app.dataframe[0].value.set_index("Kind")
-    assert table["Found"].to_dict() == {"daffodil": 0.0, "rose": 1.0, "sunflower": 0.0}
+    assert table["Found"].to_dict() == {"daffodil": 0.0, "rose": 100.0, "sunflower": 0.0}
     assert table["Photos"].sum() == 6
-    assert table["Right when said"]["rose"] == pytest.approx(1 / 3)
+    assert table["Right when said"]["rose"] == pytest.approx(100 / 3)
     assert pd.isna(table["Right when said"]["daffodil"])
 
 

@@ -100,8 +100,8 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
         )  # fmt: skip
     with st.expander("What is tried for each", icon=":material/straighten:"):
         st.dataframe(
-            {"Setting": [words.name_of(name) for name in names], "Tried": [_tried(space[name]) for name in names],
-             "First trial": [_value(getattr(base, name)) for name in names]},
+            {"Setting": [words.name_of(name) for name in names], "Tried": [_tried(name, space[name]) for name in names],
+             "First trial": [_value(name, getattr(base, name)) for name in names]},
             hide_index=True,
         )  # fmt: skip
     plan = Plan(replace(base, epochs=epochs), {name: space[name] for name in names}, trials, pruner, objective, workers)
@@ -223,8 +223,8 @@ def _take(study: Study) -> None:
     st.subheader(f"The best: trial {best.number + 1}")
     st.dataframe(
         {"Setting": [words.name_of(name) for name in best.settings],
-         "Best": [_value(value) for value in best.settings.values()],
-         "Before": [_value(getattr(base, name)) for name in best.settings]},
+         "Best": [_value(name, value) for name, value in best.settings.items()],
+         "Before": [_value(name, getattr(base, name)) for name in best.settings]},
         hide_index=True,
     )  # fmt: skip
     if (trial := study.trial(best.number)).checkpoint_path.exists():
@@ -318,20 +318,22 @@ def _table(plan: Plan, summary: Summary) -> dict:
         "Valid loss": ["" if trial.loss is None else f"{trial.loss:.3f}" for trial in trials],
         "Epochs": [trial.epoch for trial in trials],
         **{
-            words.name_of(name): [_value(trial.settings[name]) if name in trial.settings else "" for trial in trials]
+            words.name_of(name): [
+                _value(name, trial.settings[name]) if name in trial.settings else "" for trial in trials
+            ]
             for name in plan.space
         },
     }
 
 
-def _tried(rule: Search) -> str:
+def _tried(name: str, rule: Search) -> str:
     if rule.choices:
-        return ", ".join(map(str, rule.choices))
+        return ", ".join(words.say(name, choice) for choice in rule.choices)
     return f"{rule.low:g} to {rule.high:g}" + (", equal factors equally likely" if rule.log else "")
 
 
-def _value(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def _value(name: str, value: object) -> str:
+    return words.say(name, float(f"{value:.3g}") if isinstance(value, float) else value)
 
 
 def _tail(path: Path, lines: int = 14) -> str:

@@ -898,7 +898,7 @@ def test_the_finder_draws_its_curve_and_one_click_takes_the_suggestion(known: li
     assert not app.exception
     assert started[0].batch_size == 8
     (test,) = [runs.Run(folder) for folder in lr_finder.folder().iterdir()]
-    rates = lr_finder.rates(started[0])
+    rates = lr_finder.rates(started[0], 10_000)
     losses = [3 - 2 / (1 + (0.01 / rate) ** 2) + 100 * max(0, rate - 0.3) for rate in rates]
     found = lr_finder.judge(rates[:90], losses[:90])
     test.write_status(runs.Status(phase="finished"))

@@ -3,13 +3,16 @@
 # ruff: noqa: F401, F811 - fixtures are found by their names
 
 import io
+import json
 
+import numpy as np
 import pytest
 from PIL import Image
 from test_pages import _nothing_kept, button, counted, known, opened, photo, texts
 
-from flowers_core.sources import Photo, library
-from flowers_core.ui import photo_page, words
+from flowers_core.cache import decode_source
+from flowers_core.sources import Photo, library, open_source
+from flowers_core.ui import data_charts, photo_page, words
 
 
 @pytest.mark.usefixtures("known")
@@ -43,9 +46,6 @@ def test_photos_of_a_kind_open_by_a_button_that_says_so() -> None:
 
 
 def test_a_photos_own_picture_is_as_large_as_a_screen(tmp_path) -> None:
-    from flowers_core.cache import decode_source
-    from flowers_core.sources import open_source
-
     for kind in ("rose", "tulip"):
         (tmp_path / "big" / kind).mkdir(parents=True)
         Image.effect_noise((3000, 2000), 50).convert("RGB").save(tmp_path / "big" / kind / "1.jpg")
@@ -62,3 +62,26 @@ def test_varying_the_photos_is_called_so_wherever_it_is_set(photo: Photo) -> Non
     own = opened("photos", kind="rose", photo=photo.id, part=name)
     assert not own.exception
     assert choices in [group.options for group in own.get("button_group")]
+
+
+def test_colours_of_a_kind_are_its_flowers_and_not_the_meadows() -> None:
+    chance = np.random.default_rng(1)
+    meadow = chance.integers(0, 20, (3, 256, 256, 3)) + np.array([60, 150, 50])
+
+    def shades(flower: tuple[int, int, int]) -> np.ndarray:
+        photos = meadow.copy()
+        photos[:, 96:160, 96:160] = flower
+        return data_charts.flower_shades(photos.astype(np.uint8))
+
+    for flower in ((200, 20, 40), (250, 220, 30), (240, 240, 245)):
+        assert shades(flower).shape == (data_charts.SHADES, 3)
+        assert np.abs(shades(flower) - flower).max() <= 1
+    assert (data_charts.flower_shades(meadow.astype(np.uint8))[:, 1] > 140).all(), "nothing but green is green"
+
+
+def test_kinds_are_named_beside_their_colours(known: library.KnownSet) -> None:
+    spec = json.loads(data_charts.colours(decode_source(open_source(known.data))).to_json())
+    (rows,) = spec["datasets"].values()
+    assert {row["kind"] for row in rows} == {"daffodil", "rose", "sunflower"}
+    assert spec["encoding"]["y"]["field"] == "kind"
+    assert spec["encoding"]["y"]["axis"]["labelOverlap"] is False

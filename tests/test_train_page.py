@@ -9,7 +9,7 @@ import pytest
 from conftest import draw_set
 from test_pages import _nothing_kept, button, ended, known, metrics, model, opened, rose_sayer, texts
 
-from flowers_core import runs
+from flowers_core import lr_finder, runs
 from flowers_core.config import TrainConfig, to_dict
 from flowers_core.sources import library
 from flowers_core.ui import live, settings
@@ -158,3 +158,17 @@ def test_saving_closes_the_popover(finished: runs.Run) -> None:
     button(app, "Save").click().run()
     assert finished.name == "Ours"
     assert app.session_state[f"keep-{finished.id}"] is False
+
+
+def test_a_range_test_tells_the_time_left_and_cancel_puts_it_away(known: library.KnownSet) -> None:
+    test = runs.create(TrainConfig(data=known.data), lr_finder.new_folder())
+    with test.locked():
+        test.write_status(runs.Status(phase="training", epochs=1, step=20, steps=50, seconds=20.0))
+        app = opened("train", run="new", **{"lr-test": test.id})
+        assert app.main.progress[0].text == "Step 20 of 50 · 30 s left"
+        button(app, "Cancel").click().run()
+        assert not app.exception
+        assert test.wish() == "stop"
+        assert not app.main.progress
+        assert "lr-test" not in app.query_params
+        assert button(app, "Measure")

@@ -168,7 +168,7 @@ def _say_how_it_goes(run: Run, state: str, status: Status, epochs: list[dict]) -
         if status.images_per_second:
             parts.append(f"{status.images_per_second:.0f} photos a second")
         if left is not None and state == "training":
-            parts.append(f"{span(left)} left")
+            parts.append(f"{words.span(left)} left")
         st.progress(min(1.0, done), " · ".join(parts))
     if state == "paused":
         st.info(status.message, icon=":material/pause_circle:")
@@ -233,7 +233,7 @@ def _result(run: Run, state: str, status: Status, epochs: list[dict]) -> None:
         st.info(status.message or "Stopped before the first epoch was complete.", icon=":material/stop_circle:")
         return
     ended = "Finished" if state == "finished" else "Stopped"
-    what = f"{ended} after {status.epoch} epochs and {span(status.seconds)}"
+    what = f"{ended} after {status.epoch} epochs and {words.span(status.seconds)}"
     if status.folds and state == "finished":
         what += f". The model learned from all training and validation photos, after {status.folds} folds"
     elif status.best_accuracy is not None:
@@ -317,10 +317,3 @@ def _reached(status: Status) -> str:
 
 def _percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.0%}"
-
-
-def span(seconds: float) -> str:
-    """A time for people."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -56,39 +56,40 @@ def title(study: Study) -> str:
 def form(known: KnownSet, decoded: DecodedSource) -> None:
     """What to search, with what to expect, and the start button."""
     counts = decoded.source.counts()
-    left, middle, right = st.columns(3)
     look = {"persist_state": "session"}
+    left, right = st.columns(2)  # their longest choices would not fit three beside each other
     with left:
         variant = st.selectbox(
             "AlexNet", config.VARIANTS, format_func=VARIANT_TITLES.get, key="tune-variant", **look,
             help="Which of the three networks learns.",
         )  # fmt: skip
-    with middle:
+    with right:
         beginnings = starts(variant)
         init = st.selectbox(
             "Start from", list(beginnings), format_func=beginnings.get, key="tune-init", **look,
             help="Where the weights of every trial begin.",
         )  # fmt: skip
-    with right:
+    with left:
         every = presets.every()
         preset = st.selectbox(
             "Search around", list(every), index=list(every).index(memory.usual_preset()), key="tune-preset", **look,
             format_func=lambda name: every[name].title,
             help="The preset whose settings are the first trial, and which sets everything that is not searched.",
         )  # fmt: skip
+    with right:
+        pruner = st.selectbox(
+            "Hopeless trials", studies.PRUNERS, format_func=PRUNER_TITLES.get, key="tune-pruner", **look
+        )
     base = replace(presets.take(preset, init), data=known.data, variant=variant)
     space = config.search_space(base)
     names = st.multiselect(
         "Settings to search", list(space), default=list(space), format_func=words.name_of, key=f"tune-space-{init}",
         help="The fewer there are, the sooner a search says something about each.",
     )  # fmt: skip
-    with st.grid(5, min_column_width=150):
+    with st.grid(4, min_column_width=180):
         trials = st.number_input("Trials", 1, 10_000, 20, key="tune-trials", **look, help="Trainings to compare.")
         epochs = st.number_input(
             "Epochs", 1, 10_000, base.epochs, key=f"tune-epochs-{preset}-{init}", help="Of each trial, at most."
-        )
-        pruner = st.selectbox(
-            "Hopeless trials", studies.PRUNERS, format_func=PRUNER_TITLES.get, key="tune-pruner", **look
         )
         objective = st.selectbox(
             "Make best", studies.OBJECTIVES, format_func=charts.OBJECTIVE_TITLES.get, key="tune-objective", **look,
@@ -220,7 +221,17 @@ def _take(study: Study) -> None:
         base = study.plan().config
     except FlowersError:
         return
-    st.subheader(f"The best: trial {best.number + 1}")
+    is_own = all(getattr(base, name) == value for name, value in best.settings.items())
+    st.subheader("The best: the settings that it began with" if is_own else f"The best: trial {best.number + 1}")
+    if is_own:
+        st.info(
+            "No trial beat the settings that the search began with, so there is nothing to take over. More trials, or "
+            "fewer settings to search, may still find something.",
+            icon=":material/check:",
+        )
+        if (trial := study.trial(best.number)).checkpoint_path.exists():
+            live.leads(trial)
+        return
     st.dataframe(
         {"Setting": [words.name_of(name) for name in best.settings],
          "Best": [_value(name, value) for name, value in best.settings.items()],

@@ -7,8 +7,8 @@ of its own, which starts as the run would start, and throws it away.
 import math
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,15 +20,15 @@ from flowers_core.storage import read_json, runs_dir, write_json
 if TYPE_CHECKING:
     from flowers_core.cache import DecodedSource
 
-STEPS = 100
+FEWEST, MOST = 60, 100
+"""Steps of a test: each photo is seen twice, within these bounds. The fewest suggest as well as the most on made-up
+curves (`tests/test_lr_finder.py`)."""
+
 RANGE = {"sgd": (1e-6, 1.0), "sgd-2012": (1e-6, 1.0), "sgd-lean": (1e-6, 1.0), "adamw": (1e-7, 0.1)}
 """Lowest and highest rate that are tried."""
 
-MEMORY = 0.9
-"""Share of the smoothed loss that the next step keeps."""
-
-SETTLED = 10
-"""Steps until the smoothed loss means something."""
+LAG = 0.6
+"""Powers of ten of the rate over which the loss is smoothed, in however many steps they are climbed."""
 
 BLOWN = 2.0
 """The test ends when the smoothed loss is so many times its lowest."""
@@ -82,10 +82,16 @@ def find(test_id: str) -> Run | None:
     return next((Run(path.parent) for path in folder().glob("*/config.json") if path.parent.name == test_id), None)
 
 
-def rates(config: TrainConfig, steps: int = STEPS) -> list[float]:
-    """The rates to try, equally far apart in their logarithm."""
+def rates(config: TrainConfig, photos: int) -> list[float]:
+    """The rates to try, equally far apart in their logarithm; the fewer, the fewer photos there are to train on."""
     low, high = RANGE[config.optimizer]
+    steps = min(MOST, max(FEWEST, 2 * math.ceil(photos / config.batch_size)))
     return [low * (high / low) ** (step / (steps - 1)) for step in range(steps)]
+
+
+def lag(rates: Sequence[float]) -> int:
+    """Steps over which the losses at these rates are smoothed, and until which the smoothed loss means nothing."""
+    return max(2, round(LAG / math.log10(rates[1] / rates[0]))) if len(rates) > 1 else 2
 
 
 def measure(config: TrainConfig, decoded: "DecodedSource", run: Run, wish: Callable[[], str]) -> Finding | None:
@@ -95,21 +101,23 @@ def measure(config: TrainConfig, decoded: "DecodedSource", run: Run, wish: Calla
     """
     from flowers_core import train
 
-    tried, losses = rates(config), []
+    tried, losses, began = rates(config, decoded.source.counts()["train"]), [], None
     status = Status(phase="training", epochs=1, steps=len(tried), process=run.status().process)
     run.write_status(status)
     for step, loss in enumerate(train.losses_at(config, decoded, run, tried), start=1):
         losses.append(loss if math.isfinite(loss) else None)
         run.log({"kind": "step", "step": step, "lr": tried[step - 1], "loss": losses[-1]})
-        run.write_status(Status(**{**asdict(status), "step": step}))
-        if has_blown_up(losses):
+        began = began or time.monotonic()  # the first step also set the network up, which no later one does
+        status = replace(status, step=step, seconds=time.monotonic() - began)
+        run.write_status(status)
+        if has_blown_up(losses, lag(tried)):
             break
         if wish() == "stop":
-            run.write_status(Status(**{**asdict(status), "phase": "stopped", "step": step}))
+            run.write_status(replace(status, phase="stopped"))
             return None
     found = judge(tried[: len(losses)], losses)
     write_json(run.folder / "finding.json", asdict(found))
-    run.write_status(Status(**{**asdict(status), "phase": "finished", "step": len(losses), "steps": len(losses)}))
+    run.write_status(replace(status, phase="finished", steps=len(losses)))
     return found
 
 
@@ -122,21 +130,26 @@ def saved(run: Run) -> Finding | None:
         return None
 
 
-def smooth(losses: list[float]) -> list[float]:
-    """An exponential running mean, free of the pull towards its first values (as Adam corrects its means)."""
-    mean, smoothed = 0.0, []
+def smooth(losses: list[float], lag: int) -> list[float]:
+    """An exponential running mean, free of the pull towards its first values (as Adam corrects its means).
+
+    Args:
+        losses: of each step.
+        lag: how many steps it looks back, on average.
+    """
+    keep, mean, smoothed = 1 - 1 / lag, 0.0, []
     for step, loss in enumerate(losses, start=1):
-        mean = MEMORY * mean + (1 - MEMORY) * loss
-        smoothed.append(mean / (1 - MEMORY**step))
+        mean = keep * mean + (1 - keep) * loss
+        smoothed.append(mean / (1 - keep**step))
     return smoothed
 
 
-def has_blown_up(losses: list[float | None]) -> bool:
+def has_blown_up(losses: list[float | None], lag: int) -> bool:
     """Is the loss not finite any more, or far above its lowest?"""
     if losses[-1] is None:
         return True
-    smoothed = smooth(losses)
-    return len(losses) > SETTLED and smoothed[-1] > BLOWN * min(smoothed[SETTLED - 1 :])
+    smoothed = smooth(losses, lag)
+    return len(losses) > lag and smoothed[-1] > BLOWN * min(smoothed[lag - 1 :])
 
 
 def judge(rates: list[float], losses: list[float | None]) -> Finding:
@@ -146,35 +159,36 @@ def judge(rates: list[float], losses: list[float | None]) -> Finding:
     more than a tenth of the rate at which it leaves for good. Where the start already fits the photos (a least-squares
     start, a trained model), it can only rise: a tenth of the rate at which it clearly begins to.
     """
-    finite = [loss for loss in losses if loss is not None]
-    smoothed = smooth(finite)
-    diverged = rates[len(losses) - 1] if has_blown_up(losses) else None
+    finite, settled = [loss for loss in losses if loss is not None], lag(rates)
+    smoothed = smooth(finite, settled)
+    diverged = rates[len(losses) - 1] if has_blown_up(losses, settled) else None
 
     def found(suggestion: float | None, reason: str) -> Finding:
         return Finding(tuple(rates), tuple(losses), tuple(smoothed), suggestion, diverged, reason)
 
-    if len(finite) <= 2 * SETTLED:
+    if len(finite) <= 2 * settled:
         return found(None, "The loss left at once. Look for mistakes in the other settings first.")
-    quarter = finite[: max(2 * SETTLED, STEPS // 4)]  # at such rates nothing moves yet
+    quarter = finite[: 5 * settled // 2]  # at such rates nothing moves yet
     first = sum(quarter) / len(quarter)
-    noise = CLEAR * _spread(finite) * math.sqrt((1 - MEMORY) / (1 + MEMORY))
-    lowest = min(range(SETTLED - 1, len(smoothed)), key=smoothed.__getitem__)
+    noise = CLEAR * _spread(finite) * math.sqrt(1 / (2 * settled - 1))
+    lowest = min(range(settled - 1, len(smoothed)), key=smoothed.__getitem__)
     if first - smoothed[lowest] > noise:
-        before = max((i for i in range(SETTLED, lowest) if smoothed[i] >= first), default=min(SETTLED, lowest))
-        steepest = min(range(before, lowest + 1), key=lambda i: _slope(smoothed, i))
+        before = max((i for i in range(settled, lowest) if smoothed[i] >= first), default=min(settled, lowest))
+        steepest = min(range(before, lowest + 1), key=lambda i: _slope(smoothed, i, settled))
         suggestion, reason = rates[steepest], "There the loss falls most steeply."
         if diverged and suggestion > diverged / 10:
             suggestion, reason = diverged / 10, "A tenth of the rate at which the loss left for good."
         return found(suggestion, reason)
-    rising = next((i for i in range(SETTLED, len(smoothed)) if all(s > first + noise for s in smoothed[i:])), None)
+    rising = next((i for i in range(settled, len(smoothed)) if all(s > first + noise for s in smoothed[i:])), None)
     if rising is None:
         return found(None, "The loss neither fell nor rose clearly, so any of these rates will do no harm.")
     return found(rates[rising] / 10, "The start fits already: a tenth of the rate at which the loss begins to rise.")
 
 
-def _slope(smoothed: list[float], i: int) -> float:
+def _slope(smoothed: list[float], i: int, settled: int) -> float:
     """Change of the smoothed loss around step i, over a few steps on both sides."""
-    low, high = max(SETTLED - 1, i - 3), min(len(smoothed) - 1, i + 3)
+    reach = max(1, round(0.3 * settled))
+    low, high = max(settled - 1, i - reach), min(len(smoothed) - 1, i + reach)
     return (smoothed[high] - smoothed[low]) / (high - low)
 
 

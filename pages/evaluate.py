@@ -38,9 +38,15 @@ if split == FOLDS:
     folds.figures(pool, number)
     if pool.report.data != decoded.source.name:
         st.caption("The photos are not shown, because another set is chosen above.")
-    report.show(pool.report, decoded)
+    report.show(pool.report, decoded, known.id)
     st.stop()
-if split == "train":
+learned_from = card.data.get("fingerprint")
+if learned_from and learned_from != decoded.fingerprint:
+    if card.config.get("data") == known.data:
+        st.caption("This set has changed since the model learned from it, so it may have learned from any of these.")
+    else:
+        st.caption("It learned from another set: it has never seen these photos, unless some lie in both.")
+elif split == "train":
     st.caption("These are the photos it learned from: a high score here proves memory, not skill.")
 elif split == "valid" and number:
     st.caption("It learned from these photos too, after its folds: a high score here proves memory, not skill.")
@@ -79,5 +85,5 @@ if result is None:
         show_error(error)
         st.stop()
     st.rerun()
-report.show(result, decoded)
+report.show(result, decoded, known.id)
 holding.section(path, decoded.source, split, decoded.fingerprint)

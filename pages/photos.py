@@ -2,33 +2,31 @@
 
 import streamlit as st
 
-from flowers_core.sources import SPLITS
 from flowers_core.ui import add_photos, changes, frame, grow, import_jobs, kinds, opened, set_card
 from flowers_core.ui.choices import choose_set, look_again, open_set
 
 frame.enter()
 
 st.title("Photos")
+is_inside = opened.is_asked()  # a kind's or a photo's own page, which needs the room
 with st.container(horizontal=True, vertical_alignment="bottom"):
     known = choose_set()
-    add_photos.popover()
-    grow.popover(known)
-    if st.button("Look again", icon=":material/refresh:", help="List the folders anew, after changing files in them."):
-        look_again(known)
+    if not is_inside:
+        add_photos.popover()
+        grow.popover(known)
+        again = "List the folders anew, after changing files in them."
+        if st.button("Look again", icon=":material/refresh:", help=again):
+            look_again(known)
 import_jobs.panel()
-set_card.trash()
+if not is_inside:
+    set_card.trash()
 
 decoded = open_set(known)
-source = decoded.source
-
-with st.grid(5, min_column_width=130):
-    st.metric("Kinds", len(source.classes), border=True)
-    for split, count in zip(SPLITS, decoded.counts.sum(0).tolist(), strict=True):
-        st.metric(split.capitalize(), f"{count:,}", border=True)
-    st.metric("Left out", len(source.problems), border=True, help="Files that can't be read; see Problems.")
-set_card.about(known, decoded)
-if decoded.edits:
-    st.caption(f"{len(decoded.edits):,} changes made here apply; see Problems.")
+if is_inside and opened.kind(decoded) is None and opened.photo(decoded) is None:
+    opened.close_all()  # the link leads to what is gone
+    st.rerun()
+if not is_inside:
+    set_card.about(known, decoded)
 changes.last(decoded)
 
 views = ["Kinds", "Charts", "Map", "What the network sees", "Problems"]

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from flowers_core import runs
-from flowers_core.ui import frame, keep, linked, live, settings
+from flowers_core.ui import folds, frame, keep, linked, live, settings
 from flowers_core.ui.choices import choose_set, open_set
 
 frame.enter()
@@ -13,13 +13,15 @@ keep.undo()
 
 every_run = runs.list_runs()
 names = {settings.NEW: "A new training"} | {run.id: live.title(run) for run in every_run}
-active = runs.active_runs()
-chosen = settings.NEW
+shown_first = next(iter(runs.active_runs()), None) or live.news(every_run)
+asked, chosen = st.query_params.get("run", settings.NEW), settings.NEW
+if asked not in names:
+    st.warning("The training that this link leads to is not there (any more).", icon=":material/link_off:")
 if every_run:
     chosen = linked.choose(
-        "Training", names, "run", take=st.session_state.pop("started-run", None), label_visibility="collapsed",
-        first=active[0].id if active else settings.NEW,
-        remember=False,  # who comes back, comes back to what is going on
+        "Training", names, "run", take=st.session_state.pop("started-run", None),
+        first=shown_first.id if shown_first else settings.NEW,
+        remember=False,  # who comes back, comes back to what is going on or has just ended
     )  # fmt: skip
 
 if chosen != settings.NEW:
@@ -27,4 +29,5 @@ if chosen != settings.NEW:
 else:
     known = choose_set()
     decoded = open_set(known)
+    folds.from_link()
     settings.form(known, decoded)

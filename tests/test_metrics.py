@@ -52,6 +52,31 @@ def test_f1_intervals_of_each_kind_hold_its_figure() -> None:
     assert metrics.per_class_f1_intervals(np.zeros((2, 2), int)) == [(0.0, 1.0)] * 2
 
 
+def test_a_kind_that_was_never_right_is_not_said_to_be_hopeless_for_sure() -> None:
+    """One photo of the first kind, called the second; as many photos of the second, all right."""
+    confusion = np.array([[0, 1], [0, 9]])
+    (low, high), _ = metrics.per_class_f1_intervals(confusion)
+    recall = metrics.per_class(confusion)[0].recall
+    assert (low, high) == (0.0, pytest.approx(2 * recall.high / (1 + recall.high)))
+    assert high > 0.85
+    assert metrics.macro_f1_interval(np.array([[0, 3], [3, 0]]))[1] > 0.3
+
+
+def test_f1_intervals_hold_the_truth() -> None:
+    """100 made-up evaluations of three kinds, 12 photos each, at a true F1 that is known."""
+    rates = np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.0, 0.1, 0.9]])
+    truth = 2 * rates.diagonal() / (rates.sum(0) + rates.sum(1))
+    chance, held, held_mean = np.random.default_rng(1), 0, 0
+    for _ in range(100):
+        confusion = np.stack([chance.multinomial(12, row) for row in rates])
+        held += sum(low <= f <= high for (low, high), f in zip(
+            metrics.per_class_f1_intervals(confusion), truth, strict=True))  # fmt: skip
+        low, high = metrics.macro_f1_interval(confusion)
+        held_mean += low <= truth.mean() <= high
+    assert held >= 0.92 * 300
+    assert held_mean >= 88
+
+
 def test_wilson_interval_of_a_textbook_case() -> None:
     found = metrics.proportion(8, 10)
     assert (found.value, found.n) == (0.8, 10)

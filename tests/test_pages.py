@@ -132,6 +132,12 @@ def metrics(app: AppTest) -> dict[str, str]:
     return {metric.label: metric.value for metric in app.metric}
 
 
+def counted(app: AppTest) -> dict[str, str]:
+    """What the line below a set's name counts."""
+    (line,) = [text for text in texts(app, "markdown") if " to learn from" in text]
+    return dict(zip(("Kinds", "Train", "Valid", "Test", "Left out"), re.findall(r"[\d,]+", line), strict=False))
+
+
 def start_button(app: AppTest):
     return button(app, "Start training")
 
@@ -207,7 +213,7 @@ def test_sets_of_one_name_are_told_apart(known: library.KnownSet, tmp_path: Path
     assert app.selectbox(key="data").value == namesake.id
     app.selectbox(key="data").select("three kinds (2)").run()
     assert app.selectbox(key="data").value == known.id
-    assert metrics(app)["Train"] == "12"
+    assert counted(app)["Train"] == "12"
 
 
 def test_a_link_on_the_same_page_and_back_change_the_choice(known: library.KnownSet, tmp_path: Path) -> None:
@@ -292,7 +298,7 @@ def test_home_and_sidebar_lead_to_a_training_that_goes_on(known: library.KnownSe
 
 @pytest.mark.usefixtures("known")
 def test_photos_counts_kinds_and_splits() -> None:
-    assert metrics(opened("photos")) == {"Kinds": "3", "Train": "12", "Valid": "6", "Test": "6", "Left out": "0"}
+    assert counted(opened("photos")) == {"Kinds": "3", "Train": "12", "Valid": "6", "Test": "6", "Left out": "0"}
 
 
 @pytest.mark.usefixtures("known")
@@ -360,7 +366,7 @@ def photo(three_kinds: Path) -> Photo:
 @pytest.mark.usefixtures("known", "convolutions")
 @pytest.mark.parametrize(
     ("part", "shown"),
-    [("What the network sees", 1 + 4), ("Augmentation", 1 + 12), ("Neighbours", 1 + 8), ("Colours", 1)],
+    [("What the network sees", 1 + 4), ("Varying the photos", 1 + 12), ("Neighbours", 1 + 8), ("Colours", 1)],
 )
 def test_a_photo_has_a_page_that_can_be_linked(part: str, shown: int, photo: Photo) -> None:
     app = opened("photos", kind="rose", photo=photo.id, part=part)
@@ -387,11 +393,11 @@ def test_a_photo_opens_from_its_kind_leads_to_the_next_and_back() -> None:
 
 @pytest.mark.usefixtures("known")
 def test_sliders_change_what_the_variations_look_like(photo: Photo) -> None:
-    app = opened("photos", kind="rose", photo=photo.id, part="Augmentation")
-    assert "As standard has it." in texts(app, "caption")
+    app = opened("photos", kind="rose", photo=photo.id, part="Varying the photos")
+    assert "As “As usual” has it." in texts(app, "caption")
     before = [image.proto.imgs[0].url for image in app.main.get("image")][1:]
     next(each for each in app.slider if each.label.startswith("Rotation")).set_value(90.0).run()
-    assert "Changed from standard: rotation." in texts(app, "caption")
+    assert "Changed from “As usual”: rotation." in texts(app, "caption")
     assert [image.proto.imgs[0].url for image in app.main.get("image")][1:] != before
 
 
@@ -399,15 +405,15 @@ def test_sliders_change_what_the_variations_look_like(photo: Photo) -> None:
 def test_a_photo_is_excluded_moved_and_relabelled_and_each_is_undone(photo: Photo) -> None:
     app = opened("photos", kind="rose", photo=photo.id)
     button(app, "Exclude").click().run()
-    assert metrics(app)["Train"] == "11"
+    assert counted(opened("photos"))["Train"] == "11"
     assert texts(app, "header") == ["rose"], "its kind is shown instead"
     button(app, "Undo").click().run()
-    assert metrics(app)["Train"] == "12"
+    assert counted(opened("photos"))["Train"] == "12"
     app = opened("photos", kind="rose", photo=photo.id)
     app.session_state["photo-more"] = True
     app.run()
     button(app, "Move to valid").click().run()
-    assert metrics(app)["Valid"] == "7"
+    assert counted(opened("photos"))["Valid"] == "7"
     assert metrics(app)["Split"] == "valid"
     app.session_state["photo-more"] = True
     app.run()
@@ -417,7 +423,7 @@ def test_a_photo_is_excluded_moved_and_relabelled_and_each_is_undone(photo: Phot
     app = opened("photos", view="Problems")
     assert [each.label for each in app.button].count("Undo") == 2
     button(app, "Undo all").click().run()
-    assert metrics(app)["Valid"] == "6"
+    assert counted(app)["Valid"] == "6"
 
 
 def test_problems_are_shown_side_by_side_with_remedies(tmp_path: Path) -> None:
@@ -428,14 +434,14 @@ def test_problems_are_shown_side_by_side_with_remedies(tmp_path: Path) -> None:
     assert "1 of them lies in more than one split" in texts(app, "warning")[0]
     assert {"Train/rose/1.jpg", "Valid/rose/again.jpg"} <= set(texts(app, "text"))
     button(app, "Keep one").click().run()
-    assert metrics(app)["Valid"] == "3"
-    assert metrics(app)["Train"] == "6"
+    assert counted(app)["Valid"] == "3"
+    assert counted(app)["Train"] == "6"
     assert not texts(app, "warning")
     next(each for each in app.button if each.key == "undo-last").click().run()
-    assert metrics(app)["Valid"] == "4"
+    assert counted(app)["Valid"] == "4"
     assert texts(app, "warning")
     button(app, "It is fine").click().run()
-    assert metrics(app)["Valid"] == "4"
+    assert counted(app)["Valid"] == "4"
     assert not texts(app, "warning")
 
 
@@ -445,19 +451,19 @@ def test_when_all_photos_are_excluded_the_way_back_stays_open(known: library.Kno
     app = opened("photos")
     assert "Every photo of this set has been excluded" in unescaped(app.error[0].value)
     button(app, "Undo all changes").click().run()
-    assert metrics(app)["Train"] == "12"
+    assert counted(app)["Train"] == "12"
 
 
 def test_the_garden_grows_from_the_page() -> None:
     app = opened("photos", data="garden")
-    assert metrics(app)["Train"] == "30"
+    assert counted(app)["Train"] == "30"
     app.session_state["grow-more"] = True
     app.run()
     for split, count in (("train", 2), ("valid", 1), ("test", 1)):
         app.number_input(key=f"grow-{split}").set_value(count).run()
     button(app, "Grow").click().run()
     assert not app.exception
-    assert metrics(app) == {"Kinds": "30", "Train": "60", "Valid": "30", "Test": "30", "Left out": "0"}
+    assert counted(app) == {"Kinds": "30", "Train": "60", "Valid": "30", "Test": "30", "Left out": "0"}
 
 
 def test_files_that_are_left_out_are_listed_with_the_reason(tmp_path: Path) -> None:
@@ -467,8 +473,8 @@ def test_files_that_are_left_out_are_listed_with_the_reason(tmp_path: Path) -> N
     library.remember(folder, "flawed")
     app = opened("photos", view="Problems")
     next(choice for choice in app.get("pills") if choice.key == "problem").set_value("unreadable").run()
-    assert metrics(app)["Left out"] == "2"
-    assert metrics(app)["Train"] == "6"
+    assert counted(app)["Left out"] == "2"
+    assert counted(app)["Train"] == "6"
     table = app.dataframe[0].value
     assert dict(zip(table["File"], table["Reason"], strict=True)) == {
         "Train/rose/notes.txt": "not a photo (.txt)",
@@ -483,10 +489,10 @@ def test_look_again_finds_a_photo_that_was_replaced_in_place(tmp_path: Path) -> 
     broken.write_bytes(b"no picture")
     library.remember(folder, "mended")
     app = opened("photos")
-    assert metrics(app)["Left out"] == "1"
+    assert counted(app)["Left out"] == "1"
     broken.write_bytes(whole)
     button(app, "Look again").click().run()
-    assert metrics(app)["Left out"] == "0"
+    assert counted(app)["Left out"] == "0"
 
 
 def zipped(folder: Path) -> bytes:
@@ -512,7 +518,7 @@ def test_a_zip_is_added_and_shown(tmp_path: Path) -> None:
     assert not app.exception
     assert not app.error
     after_the_import(app)
-    assert metrics(app)["Train"] == "6"
+    assert counted(app)["Train"] == "6"
     assert "meadow" in app.selectbox(key="data").options[0]
 
 
@@ -552,7 +558,7 @@ def test_a_set_is_renamed_deleted_and_brought_back_on_the_page(tmp_path: Path) -
 def test_a_split_that_the_app_made_is_changed_after_a_preview(tmp_path: Path) -> None:
     library.remember(draw_set(tmp_path / "meadow", {"": 6}, size=96), "meadow")
     app = opened("photos")
-    assert (metrics(app)["Train"], metrics(app)["Valid"], metrics(app)["Test"]) == ("12", "3", "3")
+    assert (counted(app)["Train"], counted(app)["Valid"], counted(app)["Test"]) == ("12", "3", "3")
     assert any("validation photo or two" in caption.value for caption in app.caption)
     app.session_state["set-split"] = True
     app.run()
@@ -561,7 +567,7 @@ def test_a_split_that_the_app_made_is_changed_after_a_preview(tmp_path: Path) ->
     assert app.dataframe[0].value["Photos then"].tolist() == [9, 6, 3]
     button(app, "Use this split").click().run()
     assert not app.exception
-    assert (metrics(app)["Train"], metrics(app)["Valid"], metrics(app)["Test"]) == ("9", "6", "3")
+    assert (counted(app)["Train"], counted(app)["Valid"], counted(app)["Test"]) == ("9", "6", "3")
 
 
 @pytest.mark.parametrize(
@@ -899,7 +905,7 @@ def test_the_finder_draws_its_curve_and_one_click_takes_the_suggestion(known: li
     assert not app.exception
     assert started[0].batch_size == 8
     (test,) = [runs.Run(folder) for folder in lr_finder.folder().iterdir()]
-    rates = lr_finder.rates(started[0])
+    rates = lr_finder.rates(started[0], 10_000)
     losses = [3 - 2 / (1 + (0.01 / rate) ** 2) + 100 * max(0, rate - 0.3) for rate in rates]
     found = lr_finder.judge(rates[:90], losses[:90])
     test.write_status(runs.Status(phase="finished"))
@@ -982,9 +988,9 @@ def test_evaluating_shows_figures_matrix_and_table() -> None:
     assert figures["Photos"] == "6"
     assert len(app.main.get("plotly_chart")) == 1
     table = app.dataframe[0].value.set_index("Kind")
-    assert table["Found"].to_dict() == {"daffodil": 0.0, "rose": 1.0, "sunflower": 0.0}
+    assert table["Found"].to_dict() == {"daffodil": 0.0, "rose": 100.0, "sunflower": 0.0}
     assert table["Photos"].sum() == 6
-    assert table["Right when said"]["rose"] == pytest.approx(1 / 3)
+    assert table["Right when said"]["rose"] == pytest.approx(100 / 3)
     assert pd.isna(table["Right when said"]["daffodil"])
 
 

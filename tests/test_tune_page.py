@@ -67,3 +67,22 @@ def test_an_interrupted_search_says_so_and_its_best_becomes_a_preset(study: Stud
     train = opened("train")
     assert not train.exception
     assert any("Our garden" in str(group.options) for group in train.get("button_group"))
+
+
+def test_a_search_that_found_nothing_better_says_so_and_offers_no_preset(study: Study) -> None:
+    app = opened("tune", study=study.id)
+    table = next(frame.value for frame in app.dataframe if "Best" in frame.value)
+    assert dict(zip(table["Setting"], table["Best"], strict=True))["Varying the photos"] == "A lot"
+    assert button(app, "Take it as a preset")
+    study.write_summary(replace(study.summary(), best=0))
+    app = opened("tune", study=study.id)
+    assert not app.exception
+    assert any("No trial beat the settings that the search began with" in text for text in texts(app, "info"))
+    assert not [each for each in app.button if each.label == "Take it as a preset"]
+
+
+def test_the_sidebar_stays_empty_on_the_page_that_shows_the_search(study: Study) -> None:
+    with study.worker():
+        study.tell("running")
+        assert not opened("tune", study=study.id).sidebar.children
+        assert [link.value for link in opened("home").sidebar.get("page_link")] == ["A search is running"]

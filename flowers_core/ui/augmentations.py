@@ -1,6 +1,6 @@
 """What the network gets to see of the photos: cut for answering, and varied for training."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +10,7 @@ from flowers_core.cache import DecodedSource
 from flowers_core.config import AUGMENTATIONS
 from flowers_core.images import to_jpeg
 from flowers_core.sources import SPLITS
+from flowers_core.ui import words
 from flowers_core.ui.pictures import gallery
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ SLIDERS = {
 }
 """Field of TrainTransform: label, lowest, highest, help."""
 
+NAMES = {"window_low": "window", "window_high": "window", "place": "where it lies", "mirror": "mirroring"}
+"""Fields of TrainTransform that have widgets of their own."""
+
 
 def preview(decoded: DecodedSource) -> None:
     """A batch of training photos as the network gets them, in a strength that one chooses, shuffled on request."""
@@ -38,7 +42,9 @@ def preview(decoded: DecodedSource) -> None:
         "So a network that sees few photos sees each of them differently every time."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        strength = st.segmented_control("Augmentation", AUGMENTATIONS, default="standard", required=True)
+        strength = st.segmented_control(
+            words.name_of("augmentation"), AUGMENTATIONS, format_func=_say, default="standard", required=True
+        )
         same = st.toggle("One photo, many times")
         st.button("Shuffle", icon=":material/shuffle:", on_click=_next_seed)
     seed = st.session_state.get("preview_seed", 0)
@@ -59,7 +65,9 @@ def of_photo(decoded: DecodedSource, index: int) -> None:
     from flowers_core.augment import STRENGTHS
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        strength = st.segmented_control("Begin with", AUGMENTATIONS, default="standard", required=True, key="begin")
+        strength = st.segmented_control(
+            "Begin with", AUGMENTATIONS, format_func=_say, default="standard", required=True, key="begin"
+        )
         st.button("Shuffle", icon=":material/shuffle:", on_click=_next_seed)
     left, right = st.columns([2, 3], gap="large")
     with left:
@@ -85,9 +93,15 @@ def _chosen(start: "TrainTransform", strength: str) -> "TrainTransform":
         for name, (label, least, most, text) in SLIDERS.items()
     }
     chosen = replace(start, window_low=low, window_high=high, place=place, mirror=mirror, **values)
-    changed = [f.name for f in fields(chosen) if getattr(chosen, f.name) != getattr(start, f.name)]
-    st.caption(f"Changed from {strength}: {', '.join(changed)}." if changed else f"As {strength} has it.")
+    names = NAMES | {name: label.partition(" (")[0].lower() for name, (label, *_) in SLIDERS.items()}
+    changed = [name for field, name in names.items() if getattr(chosen, field) != getattr(start, field)]
+    usual = f"“{_say(strength)}”"
+    st.caption(f"Changed from {usual}: {', '.join(dict.fromkeys(changed))}." if changed else f"As {usual} has it.")
     return chosen
+
+
+def _say(strength: str) -> str:
+    return words.say("augmentation", strength)
 
 
 def views(decoded: DecodedSource, index: int) -> list[bytes]:

@@ -145,13 +145,18 @@ def learning_rate(records: list[dict], epochs: int) -> alt.Chart:
     )
 
 
+LIGHT = ("#f5f0e8", ("#c5dcc6", "#2f6b3f"), ("#f3cfe0", "#8f1d50"))
+DARK = ("#1f2426", ("#274a33", "#8fd6a1"), ("#5a2a44", "#f7a8cb"))
+"""Colours of a confusion matrix: nothing; from few to most that is right; from few to most mistakes."""
+
+
 def least_width(classes: int) -> int:
     """Pixels across below which a confusion matrix can no longer be read."""
     return 180 + 16 * classes
 
 
 def confusion(matrix: np.ndarray, classes: tuple[str, ...], as_percent: bool, dark: bool) -> go.Figure:
-    """The confusion matrix as a heat map, rows true, columns predicted.
+    """The confusion matrix, rows true, columns predicted: a heat map of what is right, and one of the mistakes.
 
     A heat map reports no clicks to Streamlit, so invisible squares lie over its cells: a selected point's y is
     the true kind, its x the predicted one.
@@ -167,8 +172,13 @@ def confusion(matrix: np.ndarray, classes: tuple[str, ...], as_percent: bool, da
     shares = np.divide(matrix, totals, out=np.zeros(matrix.shape), where=totals > 0)
     values = shares * 100 if as_percent else matrix
     rows, columns = np.divmod(np.arange(n * n), n)
+    right = np.eye(n, dtype=bool)
     text = [[f"{v:.0f}" if v else "" for v in row] for row in values] if n <= 40 else None
-    low, middle, high = ("#1f2426", "#8a3a63", "#f7a8cb") if dark else ("#f5f0e8", "#d993b4", "#8f1d50")
+    empty, green, pink = DARK if dark else LIGHT
+    look = {
+        "x": list(range(n)), "y": list(range(n)), "text": text, "texttemplate": "%{text}", "xgap": 1, "ygap": 1,
+        "hoverinfo": "skip", "showscale": False, "zmin": 0,
+    }  # fmt: skip
     names = [escape(name, quote=False) for name in classes]  # Plotly makes links of what looks like one
     hover = [
         f"<b>{names[t]}</b><br>taken for <b>{names[p]}</b><br>{matrix[t, p]} of {totals[t, 0]} photos"
@@ -178,10 +188,13 @@ def confusion(matrix: np.ndarray, classes: tuple[str, ...], as_percent: bool, da
     cell = max(16, min(30, 900 // n))
     figure = go.Figure(
         [
-            go.Heatmap(
-                z=values, x=list(range(n)), y=list(range(n)), text=text, texttemplate="%{text}",
-                textfont={"size": max(8, min(14, cell // 2))}, xgap=1, ygap=1, hoverinfo="skip",
-                colorscale=[(0, low), (0.35, middle), (1, high)], showscale=False,
+            *(
+                go.Heatmap(
+                    z=np.where(shown, values, np.nan), zmax=max(1, values[shown].max(initial=0)),
+                    colorscale=[(0, empty), (0.01, colors[0]), (1, colors[1])],
+                    textfont={"size": max(8, min(14, cell // 2))}, **look,
+                )
+                for shown, colors in ((right, green), (~right, pink))
             ),
             go.Scatter(
                 x=columns, y=rows, mode="markers", hovertext=hover, hovertemplate="%{hovertext}<extra></extra>",

@@ -1,5 +1,7 @@
 """Charts of a data set. All are summed up first: a browser gets a few thousand rows, however many photos there are."""
 
+from colorsys import rgb_to_hsv
+
 import altair as alt
 import numpy as np
 import pandas as pd
@@ -11,6 +13,16 @@ from flowers_core.ui.kinds import mean_image
 from flowers_core.ui.plain import plain
 
 MOST_POINTS = 2000
+
+COLOURS_OF = 12
+"""Photos of a kind at most that its colours are taken from, evenly spread over them."""
+
+SHADES = 6
+"""Colours of each kind."""
+
+WHITE = 0.15
+"""Saturation below which a colour's hue says nothing."""
+
 _SPLIT = alt.Color("split:N", title=None, scale=alt.Scale(domain=["train", "valid", "test"]))
 _GREY = np.array([0.299, 0.587, 0.114])
 
@@ -43,8 +55,8 @@ def show(decoded: DecodedSource) -> None:
         st.altair_chart(_spread(decoded, bright, "brightness"), alt="Brightness of the photos")
 
     st.subheader("Colours of the kinds")
-    st.caption("Each kind's photos by brightness and colourfulness; the dot has the mean colour of all its photos.")
-    st.altair_chart(colours(decoded), alt="Mean colour of each kind")
+    st.caption("The most colourful parts of each kind's photos, from dark to light, without what is mainly green.")
+    st.altair_chart(colours(decoded), alt="The flowers' colours of each kind")
 
     st.subheader("Each kind's photos laid over each other")
     st.caption("Where a mean image shows a shape, the photos show their flower in one place and size.")
@@ -99,32 +111,56 @@ def shapes(decoded: DecodedSource) -> alt.Chart:
 
 
 def colours(decoded: DecodedSource) -> alt.Chart:
-    """Every kind as a dot in its photos' mean colour."""
-    rows = []
-    for label, name in enumerate(decoded.source.classes):
-        found = decoded.records["colour"][decoded.rows[decoded.labels == label]].astype(float)
-        if len(found):
-            red, green, blue = found.mean(0)
-            rows.append(
-                {
-                    "kind": name,
-                    "brightness": float((found @ _GREY).mean() / 255),
-                    "colourfulness": float((found.max(1) - found.min(1)).mean() / 255),
-                    "colour": f"#{round(red):02x}{round(green):02x}{round(blue):02x}",
-                }
-            )
-    percent = alt.Axis(format="%", tickCount=8)
+    """A strip of flower colours for every kind, dark to light; sorted by hue, nearly white ones last."""
+    strips = _flower_colours(decoded.source.key, decoded.fingerprint, decoded)
+    rows = [(name, n, n + 1, colour) for name, strip in strips for n, colour in enumerate(strip)]
     return (
-        alt.Chart(pd.DataFrame(rows))
-        .mark_circle(size=420, opacity=1, stroke="#808080", strokeWidth=0.5)
+        alt.Chart(pd.DataFrame(rows, columns=["kind", "from", "to", "colour"]))
+        .mark_bar(height=16)
         .encode(
-            alt.X("brightness:Q", title="Brightness", axis=percent, scale=alt.Scale(zero=False, padding=20)),
-            alt.Y("colourfulness:Q", title="Colourfulness", axis=percent, scale=alt.Scale(zero=False, padding=20)),
+            alt.Y("kind:N", title=None, sort=None, axis=alt.Axis(labelLimit=220, labelOverlap=False)),
+            alt.X("from:Q", title=None, axis=None, scale=alt.Scale(domain=[0, SHADES], nice=False)),
+            alt.X2("to:Q"),
             alt.Color("colour:N", scale=None),
-            tooltip=["kind", alt.Tooltip("brightness", format=".0%"), alt.Tooltip("colourfulness", format=".0%")],
+            tooltip=["kind", "colour"],
         )
-        .properties(height=320)
+        .properties(height=alt.Step(20))
     )
+
+
+@st.cache_data(max_entries=20, show_spinner="Looking at the colours…")
+def _flower_colours(key: str, fingerprint: str, _decoded: DecodedSource) -> list[tuple[str, list[str]]]:
+    """Each kind's name with its flowers' colours as "#rrggbb", sorted as `colours` shows them."""
+    found = []
+    for label in np.flatnonzero(_decoded.counts.sum(1)).tolist():
+        rows = _decoded.rows[_decoded.labels == label]
+        some = rows[np.linspace(0, len(rows) - 1, min(COLOURS_OF, len(rows))).astype(int)]
+        shades = flower_shades(np.stack([_decoded.pixels[row] for row in some]))
+        hue, saturation, _ = rgb_to_hsv(*shades.mean(0) / 255)
+        found.append(((saturation < WHITE, (hue + 0.1) % 1), _decoded.source.classes[label], shades))
+    return [
+        (name, ["#{:02x}{:02x}{:02x}".format(*shade) for shade in shades.round().astype(int).tolist()])
+        for _, name, shades in sorted(found, key=lambda each: each[:2])
+    ]
+
+
+def flower_shades(squares: np.ndarray) -> np.ndarray:
+    """The colours of what is likely flower in photos: (SHADES, 3) from dark to light, 0 to 255.
+
+    Leaves and sky surround most flowers. So only the middle of each photo counts, of that only what is not mainly
+    green, and of that the fourth that is most colourful; brightness counts half as much, for white petals.
+
+    Args:
+        squares: (n, 256, 256, 3) uint8.
+    """
+    margin = squares.shape[1] // 4
+    pixels = squares[:, margin:-margin:2, margin:-margin:2].reshape(-1, 3).astype(float)
+    other = pixels[pixels[:, 1] < np.maximum(pixels[:, 0], pixels[:, 2]) + 8]
+    pixels = other if len(other) >= SHADES else pixels
+    colourful = np.ptp(pixels, axis=1) + 0.5 * (pixels @ _GREY)
+    best = pixels[np.argsort(-colourful)[: max(SHADES, len(pixels) // 4)]]
+    best = best[np.argsort(best @ _GREY)]
+    return np.stack([part.mean(0) for part in np.array_split(best, SHADES)])
 
 
 def _spread(decoded: DecodedSource, values: np.ndarray, what: str) -> alt.Chart:

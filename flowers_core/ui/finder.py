@@ -48,25 +48,34 @@ def _start(wanted: TrainConfig) -> None:
         show_error(error)
 
 
+def _cancel(test: Run) -> None:
+    """Ends the test, and closes the panel as if there had been none."""
+    worker.stop(test)
+    st.session_state.pop("lr-test", None)
+    st.query_params.pop("lr-test", None)
+    st.session_state["lr-changed"] = True
+
+
 def _progress(test: Run, was_alive: bool, wanted: TrainConfig) -> None:
     state, status = test.state(), test.status()
-    if (state in runs.ACTIVE) != was_alive or st.session_state.pop("lr-taken", False):
-        st.rerun()  # it has ended, or the form above is to show its suggestion
+    if (state in runs.ACTIVE) != was_alive or st.session_state.pop("lr-changed", False):
+        st.rerun()  # it has ended or was cancelled, or the form above is to show its suggestion
     if state in runs.ACTIVE:
         left, right = st.columns([4, 1], vertical_alignment="center")
         said = f"Step {status.step} of {status.steps}" if status.steps else status.message or "Starting."
+        if status.seconds_left is not None:
+            said += f" · {words.span(status.seconds_left)} left"
         left.progress(status.step / max(1, status.steps), plain(said))
-        right.button("Cancel", icon=":material/close:", on_click=worker.stop, args=(test,), width="stretch")
+        right.button("Cancel", icon=":material/close:", on_click=_cancel, args=(test,), width="stretch")
     elif state != "finished":
         _say_why_not(state, status)
     found = lr_finder.saved(test)
     if found is None:
         records = [record for record in test.metrics()[0] if record.get("loss") is not None]
         if len(records) > 1:
-            found = Finding(
-                tuple(record["lr"] for record in records), tuple(record["loss"] for record in records),
-                tuple(lr_finder.smooth([record["loss"] for record in records])), None, None, "",
-            )  # fmt: skip
+            rates, losses = [record["lr"] for record in records], [record["loss"] for record in records]
+            smoothed = lr_finder.smooth(losses, lr_finder.lag(rates))
+            found = Finding(tuple(rates), tuple(losses), tuple(smoothed), None, None, "")
     if found is not None:
         low, high = lr_finder.RANGE[test.config().optimizer]
         st.altair_chart(
@@ -101,7 +110,7 @@ def _take(rate: float) -> None:
     from flowers_core.ui import settings  # which draws this panel
 
     settings.set_by_hand("lr", rate)
-    st.session_state["lr-taken"] = True
+    st.session_state["lr-changed"] = True
 
 
 def _say_why_not(state: str, status: runs.Status) -> None:

@@ -4,12 +4,25 @@ import streamlit as st
 
 from flowers_core.cross_validate import Pooled, fold_run, pooled
 from flowers_core.runs import Run, Status
-from flowers_core.ui import charts
+from flowers_core.ui import charts, settings
 
 ABOUT = (
     "This judges the **recipe**, not one model: each photo was answered by a model that had not seen it, and each of "
     "those models learned from a part of the photos only."
 )
+
+
+def from_link() -> None:
+    """Takes the number of folds that a link carries into the form, once, and says that the form has some."""
+    wanted = st.query_params.pop("folds", "")
+    if wanted.isdecimal():
+        settings.set_by_hand("folds", int(wanted))
+    if number := st.session_state.get("set-folds"):
+        st.info(
+            f"Cross-validation in {number} parts is chosen (under *All settings*). Start training when the rest suits "
+            "you too.",
+            icon=":material/cycle:",
+        )
 
 
 def so_far(run: Run, status: Status) -> None:

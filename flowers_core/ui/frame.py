@@ -76,7 +76,7 @@ def training_note() -> None:
     from flowers_core import runs, studies
 
     def is_alive() -> bool:
-        return bool(runs.active_runs() or studies.alive())
+        return bool(runs.active_runs() or (st.session_state.get("page") != "tune" and studies.alive()))
 
     if is_alive():
         while_alive(_notes, is_alive)

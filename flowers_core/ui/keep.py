@@ -11,7 +11,10 @@ from flowers_core.ui.plain import plain
 
 def popover(run: Run) -> None:
     """A button that opens the run's name and note, and the way to delete it."""
-    with st.popover("Name, note, delete", icon=":material/edit:"):
+    key = f"keep-{run.id}"
+    if st.session_state.pop("label-saved", None) == run.id:
+        st.session_state[key] = False  # only before it is drawn can it be closed
+    with st.popover("Name, note, delete", icon=":material/edit:", key=key, on_change="rerun"):
         name, note = run.label()
         # Keys with the saved text in them: what another viewer saves meanwhile shows here too.
         with st.form(f"label-{run.id}", border=False):
@@ -77,6 +80,7 @@ def _save(run: Run, name: str, note: str) -> None:
     except FlowersError as error:
         show_error(error)
         return
+    st.session_state["label-saved"] = run.id
     st.rerun()
 
 
@@ -87,7 +91,9 @@ def _delete(run: Run) -> None:
         st.session_state["keep-error"] = error
         return
     st.session_state["deleted-run"] = run.id
+    st.session_state["deleted-from"] = st.session_state.get("compared", ())
     st.session_state.pop("run", None)
+    st.query_params.pop("run", None)
 
 
 def _restore(run_id: str) -> None:
@@ -97,4 +103,6 @@ def _restore(run_id: str) -> None:
         st.session_state["keep-error"] = error
         return
     st.session_state.pop("deleted-run", None)
+    if run.id in st.session_state.pop("deleted-from", ()):
+        st.session_state["compared"] = [*st.session_state.get("compared", ()), run.id]
     st.session_state["started-run"] = run.id

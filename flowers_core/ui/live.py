@@ -1,5 +1,7 @@
 """A run on the page: its progress, its curves, its controls, and how it ended."""
 
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
@@ -8,13 +10,17 @@ from flowers_core import compare, runs, turns, worker
 from flowers_core.errors import FlowersError
 from flowers_core.overfitting import Parting
 from flowers_core.runs import Run, Status
+from flowers_core.sources import library
 from flowers_core.storage import free_megabytes
 from flowers_core.ui import charts, folds, frame, keep, settings, words
-from flowers_core.ui.choices import checkpoint_id, show_error
+from flowers_core.ui.choices import checkpoint_id, is_local, show_error
 from flowers_core.ui.plain import plain
 
 EVERY_S = 1.0
 """Seconds between two looks at a living run."""
+
+FRESH_S = 3600.0
+"""Seconds for which a training's end is news to whoever has not seen it."""
 
 LOW_DISK_MB = 1000
 """Below this a run's saved state may not have fitted: it is over half a gigabyte."""
@@ -45,7 +51,21 @@ def title(run: Run) -> str:
 def watch(run: Run) -> None:
     """The run's panel; looks again every second while its process lives."""
     alive = run.state() in runs.ACTIVE
+    st.session_state.setdefault("watched-runs", {})[run.id] = alive
     st.fragment(_panel, run_every=EVERY_S if alive else None)(run, alive)
+
+
+def news(every_run: list[Run]) -> Run | None:
+    """The newest run, where this viewer does not know its end yet: it came within the hour, or since they watched it.
+
+    Args:
+        every_run: newest first.
+    """
+    if not every_run or (run := every_run[0]).state() in runs.ACTIVE:
+        return None
+    was_alive = st.session_state.get("watched-runs", {}).get(run.id)
+    is_fresh = time.time() - run.status().time < FRESH_S
+    return run if was_alive or (was_alive is None and is_fresh) else None
 
 
 def _panel(run: Run, was_alive: bool) -> None:
@@ -60,12 +80,12 @@ def _panel(run: Run, was_alive: bool) -> None:
             _buttons(run, state)
         st.badge(word, color=color)
         keep.popover(run)
-    _say_how_it_goes(run, state, status)
+    _say_how_it_goes(run, state, status, epochs)
     keep.note(run)
     if status.folds:
         folds.so_far(run, status)
     else:
-        _numbers(epochs, records, status)
+        _numbers(epochs, records, state)
     parting = compare.parting(run, epochs)
     if parting:
         _warn_of_parting(parting, state, status)
@@ -138,7 +158,7 @@ def _resume(run: Run) -> None:
         show_error(error)
 
 
-def _say_how_it_goes(run: Run, state: str, status: Status) -> None:
+def _say_how_it_goes(run: Run, state: str, status: Status, epochs: list[dict]) -> None:
     if state in ("training", "paused"):
         done = status.step / max(1, status.steps)
         left = status.seconds_left
@@ -148,7 +168,7 @@ def _say_how_it_goes(run: Run, state: str, status: Status) -> None:
         if status.images_per_second:
             parts.append(f"{status.images_per_second:.0f} photos a second")
         if left is not None and state == "training":
-            parts.append(f"{span(left)} left")
+            parts.append(f"{words.span(left)} left")
         st.progress(min(1.0, done), " · ".join(parts))
     if state == "paused":
         st.info(status.message, icon=":material/pause_circle:")
@@ -171,7 +191,7 @@ def _say_how_it_goes(run: Run, state: str, status: Status) -> None:
     elif state == "failed":
         show_error(FlowersError(status.message.rstrip("."), None, status.hint))
     elif state in ("finished", "stopped"):
-        _result(run, state, status)
+        _result(run, state, status, epochs)
 
 
 def _offer_to_make_way(first: Run) -> None:
@@ -208,42 +228,72 @@ def _warn_of_parting(parting: Parting, state: str, status: Status) -> None:
     )
 
 
-def _result(run: Run, state: str, status: Status) -> None:
+def _result(run: Run, state: str, status: Status, epochs: list[dict]) -> None:
     if not status.epoch:
         st.info(status.message or "Stopped before the first epoch was complete.", icon=":material/stop_circle:")
         return
     ended = "Finished" if state == "finished" else "Stopped"
-    what = f"{ended} after {status.epoch} epochs and {span(status.seconds)}"
+    what = f"{ended} after {status.epoch} epochs and {words.span(status.seconds)}"
     if status.folds and state == "finished":
         what += f". The model learned from all training and validation photos, after {status.folds} folds"
     elif status.best_accuracy is not None:
-        what += f". Kept: the model after epoch {status.best_epoch}, right on {status.best_accuracy:.1%} of the "
+        what += f". Kept: the model after epoch {status.best_epoch}, right on {_reached(status)} of the "
         what += "validation photos"
     st.success(what + ".", icon=":material/check_circle:")
     if run.checkpoint_path.exists():
-        with st.container(horizontal=True):
-            frame.link("evaluate", "See its mistakes", "grid_on", model=checkpoint_id(run.checkpoint_path))
-            frame.link("classify", "Name a flower with it", "photo_camera", model=checkpoint_id(run.checkpoint_path))
+        leads(run)
         if status.folds:
-            st.caption(
-                "No photos were left to score this model by; the folds say what such a model can do. It lies here:"
-            )
+            st.caption("No photos were left to score this model by; the folds say what such a model can do.")
         else:
             st.caption(
                 "Kept is the latest epoch that is as good as the best one, give or take what chance does to so few "
-                "validation photos. The model lies here:"
+                f"validation photos. {_why_curves_differ(run, status, epochs)}"
             )
-        st.code(str(run.checkpoint_path), language=None)
+        if is_local():
+            st.caption("The model lies here:")
+            st.code(str(run.checkpoint_path), language=None)
+        else:
+            frame.link("classify", "Take it home, at the end of “Name a flower”", "download", **_query(run))
 
 
-def _numbers(epochs: list[dict], records: list[dict], status: Status) -> None:
+def _why_curves_differ(run: Run, status: Status, epochs: list[dict]) -> str:
+    """A sentence where the curve shows another accuracy for the kept epoch than what its model reached; else ""."""
+    curve = next((e.get("valid_accuracy") for e in epochs if e["epoch"] == status.best_epoch), None)
+    if None in (curve, status.best_accuracy) or f"{curve:.0%}" == f"{status.best_accuracy:.0%}":
+        return ""
+    return (
+        f"The curve says {curve:.0%} there, because it is drawn from one look at each photo; the {_reached(status)} "
+        "are of several looks, as when it names a flower."
+    )
+
+
+def leads(run: Run) -> None:
+    """Where a run's model leads: to its mistakes on the set that it learned from, and to naming flowers."""
+    with st.container(horizontal=True):
+        frame.link("evaluate", "See its mistakes", "grid_on", **_query(run))
+        frame.link("classify", "Name a flower with it", "photo_camera", **_query(run))
+
+
+def _query(run: Run) -> dict[str, str]:
+    """What a link to another page carries: the run's model, and the set that it learned from."""
+    query = {"model": checkpoint_id(run.checkpoint_path)}
+    with suppress(FlowersError):  # settings of a newer version: the set is then the one that was chosen last
+        data = run.config().data
+        query |= next(({"data": known.id} for known in library.known_sets() if known.data == data), {})
+    return query
+
+
+def _numbers(epochs: list[dict], records: list[dict], state: str) -> None:
     last = epochs[-1] if epochs else {}
     steps = [record for record in records if record["kind"] == "step"]
     with st.grid(4, min_column_width=140):
         st.metric("Training accuracy", _percent(last.get("train_accuracy")), border=True)
         st.metric("Validation accuracy", _percent(last.get("valid_accuracy")), border=True)
         st.metric("Training loss", f"{last['train_loss']:.3f}" if last else "–", border=True)
-        st.metric("Learning rate", f"{steps[-1]['lr']:.2g}" if steps else "–", border=True)
+        if state in runs.FINAL:
+            st.metric("Validation loss", f"{last['valid_loss']:.3f}" if "valid_loss" in last else "–", border=True)
+        else:
+            st.metric("Learning rate", f"{steps[-1]['lr']:.2g}" if steps else "–", border=True)
 
 
 def _settings(run: Run) -> None:
@@ -261,12 +311,9 @@ def _settings(run: Run) -> None:
     st.dataframe({"Setting": names, "Value": shown}, hide_index=True)
 
 
+def _reached(status: Status) -> str:
+    return f"{status.best_accuracy:.1%}"
+
+
 def _percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.0%}"
-
-
-def span(seconds: float) -> str:
-    """A time for people."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -5,8 +5,14 @@ from collections.abc import Sequence
 import streamlit as st
 
 from flowers_core.cache import DecodedSource
+from flowers_core.images import SIDE
 from flowers_core.ui.pictures import PER_PAGE, paged, thumbnails
 from flowers_core.ui.plain import plain
+
+
+def is_asked() -> bool:
+    """Does the address ask for a kind or a photo?"""
+    return "kind" in st.query_params or "photo" in st.query_params
 
 
 def kind(decoded: DecodedSource) -> int | None:
@@ -53,19 +59,20 @@ def close_all() -> None:
 
 
 def photo_grid(decoded: DecodedSource, indices: Sequence[int], captions: Sequence[str], key: str) -> None:
-    """Photos in a grid that fits the screen's width; the button below each opens it.
+    """Photos in a grid that fits the screen's width, as large as they are decoded; the button below each opens it.
 
     Args:
         captions: one line for each photo.
         key: sets the buttons apart from those of other grids.
     """
     grid = st.grid("auto", min_column_width=160, vertical_alignment="bottom")
-    for picture, index, caption in zip(thumbnails(decoded, indices), indices, captions, strict=True):
+    for picture, index, caption in zip(thumbnails(decoded, indices, SIDE), indices, captions, strict=True):
         with grid.cell():
             st.image(picture, width="stretch", alt=caption)
+            st.caption(plain(caption))
             st.button(
-                plain(caption), key=f"{key}-{index}", type="tertiary", width="stretch", help="Open this photo",
-                on_click=open_photo, args=(decoded, index),
+                "Open", key=f"{key}-{index}", icon=":material/open_in_full:", on_click=open_photo,
+                args=(decoded, index),
             )  # fmt: skip
 
 

@@ -8,12 +8,14 @@ import streamlit as st
 from flowers_core.cache import DecodedSource
 from flowers_core.errors import ImageError
 from flowers_core.images import decode, from_square, to_jpeg
-from flowers_core.ui import augmentations, changes, opened
+from flowers_core.ui import augmentations, changes, opened, words
 from flowers_core.ui.plain import plain
 from flowers_core.ui.seen import features_of
 
-SHOWN_SIDE = 640
-PARTS = ["What the network sees", "Augmentation", "Neighbours", "Colours"]
+SHOWN_SIDE = 1280
+"""Longer side of the photo, pixels: enough for a full screen."""
+
+PARTS = ["What the network sees", words.name_of("augmentation"), "Neighbours", "Colours"]
 NEIGHBOURS = 8
 
 
@@ -33,7 +35,7 @@ def show(decoded: DecodedSource, index: int) -> None:
                 args=(decoded, int(of_kind[other]) if there else index),
             )  # fmt: skip
     left, right = st.columns([3, 2], gap="large")
-    left.image(_picture(decoded, index), width="stretch", alt=f"A photo of {name}")
+    left.image(_picture(entry.digest, decoded, index), width="stretch", alt=f"A photo of {name}")
     with right:
         st.header(plain(name), anchor=False)
         st.caption(f"Photo {place + 1} of {len(of_kind)} of this kind")
@@ -55,12 +57,13 @@ def show(decoded: DecodedSource, index: int) -> None:
         _colours(decoded, index)
 
 
-def _picture(decoded: DecodedSource, index: int) -> bytes:
+@st.cache_data(max_entries=60, show_spinner=False)
+def _picture(digest: str, _decoded: DecodedSource, _index: int) -> bytes:
     """The photo for a screen: from its file, or from the cache when the file is gone."""
     try:
-        image = decode(decoded.source.photos[index].path, want=SHOWN_SIDE)
+        image = decode(_decoded.source.photos[_index].path, want=SHOWN_SIDE)
     except ImageError:
-        return to_jpeg(from_square(decoded.square(index), decoded.entries[index].aspect))
+        return to_jpeg(from_square(_decoded.square(_index), _decoded.entries[_index].aspect))
     image.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
     return to_jpeg(image)
 

@@ -8,9 +8,12 @@ import streamlit as st
 from flowers_core import metrics
 from flowers_core.cache import DecodedSource
 from flowers_core.evaluate import Report
-from flowers_core.ui import charts
-from flowers_core.ui.pictures import gallery, thumbnails
-from flowers_core.ui.plain import harmless
+from flowers_core.ui import charts, frame
+from flowers_core.ui.pictures import THUMBNAIL, thumbnails
+from flowers_core.ui.plain import harmless, plain
+
+PHONE = 360
+"""Pixels across a phone."""
 
 SHOWN = 24
 """Photos of a cell shown at most."""
@@ -19,8 +22,14 @@ ANY = "any kind"
 FOUND, RIGHT = "Found", "Right when said"
 
 
-def show(report: Report, decoded: DecodedSource) -> None:
-    """Everything a report says."""
+def show(report: Report, decoded: DecodedSource, set_id: str) -> None:
+    """Everything a report says.
+
+    Args:
+        report: an evaluation.
+        decoded: the chosen set; its photos are shown where the report is about them.
+        set_id: the set's, for links to its photos.
+    """
     _figures(report)
     st.subheader("What is taken for what")
     as_percent = st.segmented_control(
@@ -28,8 +37,12 @@ def show(report: Report, decoded: DecodedSource) -> None:
     )
     dark = st.context.theme.type == "dark"
     figure = charts.confusion(report.confusion, report.classes, as_percent == "percent", dark)
-    st.caption("A row is a kind as it really is, a column what it was called. Click a cell to see its photos.")
-    wide = st.grid(1, wrap=False, min_column_width=charts.least_width(len(report.classes)))  # a phone scrolls sideways
+    width = charts.least_width(len(report.classes))
+    st.caption(
+        "A row is a kind as it really is, a column what it was called. Green is right, pink a mistake. Click a cell to "
+        "see its photos." + (" On a phone, drag the matrix sideways to see all of it." if width > PHONE else "")
+    )
+    wide = st.grid(1, wrap=False, min_column_width=width)  # a phone scrolls sideways
     wide.plotly_chart(
         figure, key="matrix", on_select=lambda: _take_click(report), selection_mode="points",
         config={"displayModeBar": True, "modeBarButtons": [["toImage"]], "displaylogo": False, "doubleClick": False,
@@ -37,7 +50,7 @@ def show(report: Report, decoded: DecodedSource) -> None:
         alt="Confusion matrix: rows are the true kinds, columns what they were called",
     )  # fmt: skip
     _downloads(report, figure)
-    _cell(report, decoded)
+    _cell(report, decoded, set_id)
     _table(report)
 
 
@@ -69,7 +82,7 @@ def _take_click(report: Report) -> None:
         st.session_state["true"], st.session_state["called"] = report.classes[true], report.classes[called]
 
 
-def _cell(report: Report, decoded: DecodedSource) -> None:
+def _cell(report: Report, decoded: DecodedSource, set_id: str) -> None:
     st.subheader("The photos in a cell")
     left, right = st.columns(2)
     options = [ANY, *report.classes]
@@ -105,7 +118,15 @@ def _cell(report: Report, decoded: DecodedSource) -> None:
         else f"{report.classes[a.true]} ({a.probabilities[0]:.0%})"
         for a in shown
     ]
-    gallery(thumbnails(decoded, [index[a.photo] for a in shown]), captions)
+    indices = [index[answer.photo] for answer in shown]
+    grid = st.grid("auto", min_column_width=THUMBNAIL, vertical_alignment="bottom")
+    for picture, i, caption in zip(thumbnails(decoded, indices), indices, captions, strict=True):
+        photo = decoded.source.photos[i]
+        with grid.cell():
+            st.image(picture, width="stretch", alt=caption)
+            st.caption(plain(caption))
+            frame.link("photos", "Its own page", "open_in_new", data=set_id, kind=decoded.source.classes[photo.label],
+                       photo=photo.id)  # fmt: skip
 
 
 def _table(report: Report) -> None:
@@ -118,11 +139,11 @@ def _table(report: Report) -> None:
             {
                 "Kind": name,
                 "Photos": recall.n,
-                FOUND: recall.value if recall.n else None,
+                FOUND: 100 * recall.value if recall.n else None,
                 f"{FOUND} range": _range(recall.low, recall.high) if recall.n else "",
-                RIGHT: precision.value if precision.n else None,
+                RIGHT: 100 * precision.value if precision.n else None,
                 f"{RIGHT} range": _range(precision.low, precision.high) if precision.n else "",
-                "F1": figure.f1 if recall.n else None,
+                "F1": 100 * figure.f1 if recall.n else None,
                 "F1 range": _range(low, high) if recall.n else "",
             }
         )
@@ -132,7 +153,7 @@ def _table(report: Report) -> None:
                        (RIGHT, "Of the photos called so, how many were (precision)."),
                        ("F1", "Both in one: their harmonic mean.")):  # fmt: skip
         columns[name] = st.column_config.ProgressColumn(
-            format="percent", min_value=0.0, max_value=1.0, width=110, help=help
+            format="%.0f %%", min_value=0.0, max_value=100.0, width=110, help=help
         )
         columns[f"{name} range"] = st.column_config.TextColumn("95 % range", width=90)
     st.dataframe(pd.DataFrame(rows), column_config=columns, hide_index=True, height=35 * (len(rows) + 1) + 3)

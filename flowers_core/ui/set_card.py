@@ -14,15 +14,26 @@ from flowers_core.ui.plain import plain
 
 
 def about(known: KnownSet, decoded: DecodedSource) -> None:
-    """Buttons that open the set's card and its split, and a word when it is small."""
-    with st.container(horizontal=True):
+    """What the set holds in one line, buttons that open its card and its split, and a word when it is small."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(_in_one_line(decoded), width="content")
         with st.popover("About this set", icon=":material/info:", key="set-card", on_change="rerun"):
             if st.session_state.get("set-card"):
                 _card(known, decoded)
         with st.popover("Split", icon=":material/call_split:", key="set-split", on_change="rerun"):
             if st.session_state.get("set-split"):
                 split_form.form(known, decoded)
-    split_form.advice(decoded.source)
+    split_form.advice(known, decoded.source)
+
+
+def _in_one_line(decoded: DecodedSource) -> str:
+    train, valid, test = decoded.counts.sum(0).tolist()
+    kinds, left_out = len(decoded.source.classes), len(decoded.source.problems)
+    parts = [f"{kinds} kind{'s' * (kinds != 1)}", f"{train:,} to learn from", f"{valid:,} to check", f"{test:,} test",
+             f"{left_out:,} left out"]  # fmt: skip
+    if decoded.edits:
+        parts.append(f"{len(decoded.edits):,} changed here")
+    return " · ".join(parts) + (" (see Problems)" if left_out or decoded.edits else "")
 
 
 def trash() -> None:

@@ -102,13 +102,21 @@ def _reached(compared: list[Run], names: list[str]) -> None:
                 "Loss": f"{found.valid_loss:.3f}" if found.valid_loss is not None else "–",
                 "Epochs": f"{found.epochs}, kept {found.kept_epoch}" if found.kept_epoch else str(found.epochs),
                 "By heart since": f"epoch {found.parting.since}" if found.parting else "–",
-                "Time": live.span(found.seconds),
+                "Time": words.span(found.seconds),
                 "Photos a second": f"{found.images_per_second:.0f}",
             }
         )
     _upright(rows)
+    if "photos" in compare.differences(compared):
+        st.warning(
+            "Not all of these trainings had the same photos, so their accuracies can't be compared: one set may simply "
+            "be easier than another.",
+            icon=":material/balance:",
+        )
     st.caption(
-        "The ranges are 95 % intervals. Where two of them overlap widely, chance may well have decided which is better."
+        "The ranges are 95 % intervals. Where two of them overlap widely, chance may well have decided which is "
+        "better. “Right” is asked with several looks at each photo once a training has ended, the curves with one: so "
+        "the two may differ a little."
     )
 
 

@@ -8,22 +8,28 @@ from flowers_core.cache import DecodedSource
 from flowers_core.errors import FlowersError
 from flowers_core.sources import SPLITS, Plan, Source, splits
 from flowers_core.sources.library import KnownSet
-from flowers_core.ui import frame
+from flowers_core.ui import frame, settings
 from flowers_core.ui.choices import look_again, show_error
 from flowers_core.ui.plain import plain
 
 SHARES, COUNTS = "Shares", "Photos per kind"
 
 
-def advice(source: Source) -> None:
+FOLDS = 5
+"""Parts that a cross-validation is offered with."""
+
+
+def advice(known: KnownSet, source: Source) -> None:
     """A word on cross-validation where single validation photos decide too much."""
-    if splits.is_small(source) and source.counts()["train"]:
+    if splits.is_small(source) and source.counts()["train"] and len(source.classes) > 1:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(
                 f"With {len(source.photos) / len(source.classes):.0f} photos per kind, a validation photo or two says "
                 "little about how good a model is. Cross-validation lets every photo be asked once."
             )
-            frame.link("train", "Cross-validate on the page Train", "cycle")
+            frame.link(
+                "train", "Cross-validate on the page Train", "cycle", data=known.id, run=settings.NEW, folds=str(FOLDS)
+            )
 
 
 def form(known: KnownSet, decoded: DecodedSource) -> None:

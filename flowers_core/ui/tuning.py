@@ -11,9 +11,9 @@ from flowers_core.config import Search
 from flowers_core.errors import FlowersError
 from flowers_core.sources.library import KnownSet
 from flowers_core.studies import Plan, Study, Summary
-from flowers_core.ui import frame, words
+from flowers_core.ui import frame, live, words
 from flowers_core.ui import search_charts as charts
-from flowers_core.ui.choices import checkpoint_id, show_error
+from flowers_core.ui.choices import show_error
 from flowers_core.ui.plain import plain
 from flowers_core.ui.settings import VARIANT_TITLES, starts
 
@@ -56,39 +56,40 @@ def title(study: Study) -> str:
 def form(known: KnownSet, decoded: DecodedSource) -> None:
     """What to search, with what to expect, and the start button."""
     counts = decoded.source.counts()
-    left, middle, right = st.columns(3)
     look = {"persist_state": "session"}
+    left, right = st.columns(2)  # their longest choices would not fit three beside each other
     with left:
         variant = st.selectbox(
             "AlexNet", config.VARIANTS, format_func=VARIANT_TITLES.get, key="tune-variant", **look,
             help="Which of the three networks learns.",
         )  # fmt: skip
-    with middle:
+    with right:
         beginnings = starts(variant)
         init = st.selectbox(
             "Start from", list(beginnings), format_func=beginnings.get, key="tune-init", **look,
             help="Where the weights of every trial begin.",
         )  # fmt: skip
-    with right:
+    with left:
         every = presets.every()
         preset = st.selectbox(
             "Search around", list(every), index=list(every).index(memory.usual_preset()), key="tune-preset", **look,
             format_func=lambda name: every[name].title,
             help="The preset whose settings are the first trial, and which sets everything that is not searched.",
         )  # fmt: skip
+    with right:
+        pruner = st.selectbox(
+            "Hopeless trials", studies.PRUNERS, format_func=PRUNER_TITLES.get, key="tune-pruner", **look
+        )
     base = replace(presets.take(preset, init), data=known.data, variant=variant)
     space = config.search_space(base)
     names = st.multiselect(
         "Settings to search", list(space), default=list(space), format_func=words.name_of, key=f"tune-space-{init}",
         help="The fewer there are, the sooner a search says something about each.",
     )  # fmt: skip
-    with st.grid(5, min_column_width=150):
+    with st.grid(4, min_column_width=180):
         trials = st.number_input("Trials", 1, 10_000, 20, key="tune-trials", **look, help="Trainings to compare.")
         epochs = st.number_input(
             "Epochs", 1, 10_000, base.epochs, key=f"tune-epochs-{preset}-{init}", help="Of each trial, at most."
-        )
-        pruner = st.selectbox(
-            "Hopeless trials", studies.PRUNERS, format_func=PRUNER_TITLES.get, key="tune-pruner", **look
         )
         objective = st.selectbox(
             "Make best", studies.OBJECTIVES, format_func=charts.OBJECTIVE_TITLES.get, key="tune-objective", **look,
@@ -100,8 +101,8 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
         )  # fmt: skip
     with st.expander("What is tried for each", icon=":material/straighten:"):
         st.dataframe(
-            {"Setting": [words.name_of(name) for name in names], "Tried": [_tried(space[name]) for name in names],
-             "First trial": [_value(getattr(base, name)) for name in names]},
+            {"Setting": [words.name_of(name) for name in names], "Tried": [_tried(name, space[name]) for name in names],
+             "First trial": [_value(name, getattr(base, name)) for name in names]},
             hide_index=True,
         )  # fmt: skip
     plan = Plan(replace(base, epochs=epochs), {name: space[name] for name in names}, trials, pruner, objective, workers)
@@ -220,18 +221,25 @@ def _take(study: Study) -> None:
         base = study.plan().config
     except FlowersError:
         return
-    st.subheader(f"The best: trial {best.number + 1}")
+    is_own = all(getattr(base, name) == value for name, value in best.settings.items())
+    st.subheader("The best: the settings that it began with" if is_own else f"The best: trial {best.number + 1}")
+    if is_own:
+        st.info(
+            "No trial beat the settings that the search began with, so there is nothing to take over. More trials, or "
+            "fewer settings to search, may still find something.",
+            icon=":material/check:",
+        )
+        if (trial := study.trial(best.number)).checkpoint_path.exists():
+            live.leads(trial)
+        return
     st.dataframe(
         {"Setting": [words.name_of(name) for name in best.settings],
-         "Best": [_value(value) for value in best.settings.values()],
-         "Before": [_value(getattr(base, name)) for name in best.settings]},
+         "Best": [_value(name, value) for name, value in best.settings.items()],
+         "Before": [_value(name, getattr(base, name)) for name in best.settings]},
         hide_index=True,
     )  # fmt: skip
-    checkpoint = study.trial(best.number).checkpoint_path
-    if checkpoint.exists():
-        with st.container(horizontal=True):
-            frame.link("evaluate", "See its mistakes", "grid_on", model=checkpoint_id(checkpoint))
-            frame.link("classify", "Name a flower with it", "photo_camera", model=checkpoint_id(checkpoint))
+    if (trial := study.trial(best.number)).checkpoint_path.exists():
+        live.leads(trial)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input("Name of the preset", f"Best of {summary.done()}", max_chars=40, key="tune-name")
         if st.button("Take it as a preset", icon=":material/bookmark_add:", type="primary"):
@@ -321,20 +329,22 @@ def _table(plan: Plan, summary: Summary) -> dict:
         "Valid loss": ["" if trial.loss is None else f"{trial.loss:.3f}" for trial in trials],
         "Epochs": [trial.epoch for trial in trials],
         **{
-            words.name_of(name): [_value(trial.settings[name]) if name in trial.settings else "" for trial in trials]
+            words.name_of(name): [
+                _value(name, trial.settings[name]) if name in trial.settings else "" for trial in trials
+            ]
             for name in plan.space
         },
     }
 
 
-def _tried(rule: Search) -> str:
+def _tried(name: str, rule: Search) -> str:
     if rule.choices:
-        return ", ".join(map(str, rule.choices))
+        return ", ".join(words.say(name, choice) for choice in rule.choices)
     return f"{rule.low:g} to {rule.high:g}" + (", equal factors equally likely" if rule.log else "")
 
 
-def _value(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def _value(name: str, value: object) -> str:
+    return words.say(name, float(f"{value:.3g}") if isinstance(value, float) else value)
 
 
 def _tail(path: Path, lines: int = 14) -> str:

@@ -1,7 +1,8 @@
-"""Plain names of settings and their choices: what a class reads in place of a field's name."""
+"""Plain names of settings, their choices, and times: what a class reads in place of a field's name or a number."""
 
 NAMES = {
-    "data": "Photos",
+    "data": "Set",
+    "photos": "Training photos",
     "variant": "AlexNet",
     "init": "Start from",
     "head": "Start of the fully connected layers",
@@ -61,3 +62,10 @@ def in_words(problem: str) -> str:
     first, _, rest = problem.partition(" ")
     text = f"{name_of(first)} {rest}" if first in NAMES else problem
     return text[:1].upper() + text[1:] + "."
+
+
+def span(seconds: float) -> str:
+    """A time for people."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

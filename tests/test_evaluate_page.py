@@ -1,0 +1,80 @@
+"""Evaluate in detail: whose photos these are, how sure the figures are, and where a photo leads."""
+
+# ruff: noqa: F401, F811 - fixtures are found by their names
+
+from dataclasses import asdict
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+import numpy as np
+import pytest
+from conftest import draw_set
+from streamlit.testing.v1 import AppTest
+from test_pages import _nothing_kept, button, known, model, opened, rose_sayer, texts
+
+from flowers_core import checkpoint, runs
+from flowers_core.cache import decode_source
+from flowers_core.config import TrainConfig, to_dict
+from flowers_core.sources import library, open_source
+from flowers_core.ui import charts
+
+
+def learned_from(patch: pytest.MonkeyPatch, known: library.KnownSet, path: Path) -> None:
+    """Makes the model's card say that it learned from a set as it is now."""
+    values = asdict(checkpoint.read_card(path)) | {
+        "config": to_dict(TrainConfig(data=known.data)),
+        "data": {"data": known.name, "fingerprint": decode_source(open_source(known.data)).fingerprint},
+    }
+    patch.setattr(checkpoint, "read_card", lambda _: checkpoint.Card(**values))
+
+
+def captions(app: AppTest) -> str:
+    return " ".join(texts(app, "caption"))
+
+
+def test_photos_of_another_set_are_not_said_to_be_what_it_learned_from(
+    known: library.KnownSet,
+    model: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    learned_from(monkeypatch, known, runs.Run(runs.runs_dir() / model).checkpoint_path)
+    other = library.remember(draw_set(tmp_path / "other", {"Train": 1, "Valid": 1}, size=24), "other")
+    assert "the photos it learned from" in captions(opened("evaluate", data=known.id, split="train"))
+    assert "Held back while learning" in captions(opened("evaluate", data=known.id, split="valid"))
+    for split in ("train", "valid"):
+        said = captions(opened("evaluate", data=other.id, split=split))
+        assert "never seen these photos" in said
+        assert "the photos it learned from" not in said
+        assert "Held back" not in said
+
+
+def test_a_set_that_has_changed_since_is_said_to_have(tmp_path: Path, model: str, monkeypatch) -> None:
+    folder = draw_set(tmp_path / "growing", {"Train": 2, "Valid": 1}, size=24)
+    growing = library.remember(folder, "growing")
+    learned_from(monkeypatch, growing, runs.Run(runs.runs_dir() / model).checkpoint_path)
+    (folder / "Train" / "rose" / "2.jpg").unlink()
+    assert "has changed since the model learned from it" in captions(opened("evaluate", data=growing.id))
+
+
+@pytest.mark.usefixtures("model")
+def test_a_photo_in_a_cell_leads_to_its_own_page(known: library.KnownSet) -> None:
+    app = opened("evaluate")
+    button(app, "Ask it about 6 photos").click().run()
+    links = [link for link in app.main.get("page_link") if link.value == "Its own page"]
+    assert len(links) == len(app.main.get("image")) == 2
+    query = dict(parse_qsl(links[0].proto.query_string.lstrip("?")))
+    assert query["data"] == known.id
+    page = opened("photos", **query)
+    assert texts(page, "header") == [query["kind"]]
+    assert "Valid/" in " ".join(texts(page, "text"))
+
+
+@pytest.mark.parametrize("dark", [True, False])
+def test_right_and_wrong_cells_of_the_matrix_have_colours_of_their_own(dark: bool) -> None:
+    right, wrong, _ = charts.confusion(np.array([[8, 2], [0, 5]]), ("rose", "tulip"), False, dark).data
+    assert np.isnan(right.z).tolist() == [[False, True], [True, False]]
+    assert np.isnan(wrong.z).tolist() == [[True, False], [False, True]]
+    assert (right.zmax, wrong.zmax) == (8, 2), "a mistake is seen beside many that are right"
+    assert right.colorscale[-1] != wrong.colorscale[-1]
+    assert right.colorscale[0][1] == wrong.colorscale[0][1], "where nothing was, nothing is coloured"

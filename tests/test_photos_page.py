@@ -1,0 +1,87 @@
+"""Photos in detail: what stands above them, how one opens, and what settings are called here."""
+
+# ruff: noqa: F401, F811 - fixtures are found by their names
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_pages import _nothing_kept, button, counted, known, opened, photo, texts
+
+from flowers_core.cache import decode_source
+from flowers_core.sources import Photo, library, open_source
+from flowers_core.ui import data_charts, photo_page, words
+
+
+@pytest.mark.usefixtures("known")
+def test_the_pages_of_a_kind_and_a_photo_keep_their_room_for_it(photo: Photo) -> None:
+    app = opened("photos")
+    assert not app.metric, "one line says how many there are"
+    assert "3 kinds · 12 to learn from · 6 to check · 6 test · 0 left out" in texts(app, "markdown")
+    assert [each for each in app.button if each.label == "Look again"]
+    for query in ({"kind": "rose"}, {"kind": "rose", "photo": photo.id}):
+        app = opened("photos", **query)
+        assert not [text for text in texts(app, "markdown") if " to learn from" in text]
+        assert not [each for each in app.button if each.label == "Look again"]
+
+
+@pytest.mark.usefixtures("known")
+def test_a_link_to_a_kind_that_is_gone_shows_all_of_them() -> None:
+    app = opened("photos", kind="no such kind", photo="0123")
+    assert not app.exception
+    assert counted(app)["Kinds"] == "3"
+    assert not {"kind", "photo"} & set(app.query_params)
+
+
+@pytest.mark.usefixtures("known")
+def test_photos_of_a_kind_open_by_a_button_that_says_so() -> None:
+    app = opened("photos", kind="rose")
+    buttons = [each for each in app.button if (each.key or "").startswith("kind-1-")]
+    assert {each.label for each in buttons} == {"Open"}
+    assert {each.proto.type for each in buttons} == {"secondary"}
+    buttons[0].click().run()
+    assert "photo" in app.query_params
+
+
+def test_a_photos_own_picture_is_as_large_as_a_screen(tmp_path) -> None:
+    for kind in ("rose", "tulip"):
+        (tmp_path / "big" / kind).mkdir(parents=True)
+        Image.effect_noise((3000, 2000), 50).convert("RGB").save(tmp_path / "big" / kind / "1.jpg")
+    decoded = decode_source(open_source(tmp_path / "big"))
+    shown = photo_page._picture(decoded.entries[0].digest, decoded, 0)
+    assert Image.open(io.BytesIO(shown)).size[0] == photo_page.SHOWN_SIDE >= 1280
+
+
+@pytest.mark.usefixtures("known")
+def test_varying_the_photos_is_called_so_wherever_it_is_set(photo: Photo) -> None:
+    name, choices = words.name_of("augmentation"), list(words.CHOICES["augmentation"].values())
+    preview = opened("photos", view="What the network sees")
+    assert [group.options for group in preview.get("button_group") if group.label == name] == [choices]
+    own = opened("photos", kind="rose", photo=photo.id, part=name)
+    assert not own.exception
+    assert choices in [group.options for group in own.get("button_group")]
+
+
+def test_colours_of_a_kind_are_its_flowers_and_not_the_meadows() -> None:
+    chance = np.random.default_rng(1)
+    meadow = chance.integers(0, 20, (3, 256, 256, 3)) + np.array([60, 150, 50])
+
+    def shades(flower: tuple[int, int, int]) -> np.ndarray:
+        photos = meadow.copy()
+        photos[:, 96:160, 96:160] = flower
+        return data_charts.flower_shades(photos.astype(np.uint8))
+
+    for flower in ((200, 20, 40), (250, 220, 30), (240, 240, 245)):
+        assert shades(flower).shape == (data_charts.SHADES, 3)
+        assert np.abs(shades(flower) - flower).max() <= 1
+    assert (data_charts.flower_shades(meadow.astype(np.uint8))[:, 1] > 140).all(), "nothing but green is green"
+
+
+def test_kinds_are_named_beside_their_colours(known: library.KnownSet) -> None:
+    spec = json.loads(data_charts.colours(decode_source(open_source(known.data))).to_json())
+    (rows,) = spec["datasets"].values()
+    assert {row["kind"] for row in rows} == {"daffodil", "rose", "sunflower"}
+    assert spec["encoding"]["y"]["field"] == "kind"
+    assert spec["encoding"]["y"]["axis"]["labelOverlap"] is False

@@ -1,0 +1,174 @@
+"""Train and Compare after a training's end: what is shown, what it is called, and where it leads."""
+
+# ruff: noqa: F401, F811 - fixtures are found by their names
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import draw_set
+from test_pages import _nothing_kept, button, ended, known, metrics, model, opened, rose_sayer, texts
+
+from flowers_core import lr_finder, runs
+from flowers_core.config import TrainConfig, to_dict
+from flowers_core.sources import library
+from flowers_core.ui import live, settings
+
+
+@pytest.fixture
+def finished(known: library.KnownSet, model: str) -> runs.Run:
+    """A run with a model, which has just finished: 67 % with one look at each photo, 63 % with several."""
+    run = runs.Run(runs.runs_dir() / model)
+    runs.write_json(run.folder / "config.json", to_dict(TrainConfig(data=known.data)))
+    run.record_facts({"counts": {"train": 12, "valid": 6}, "fingerprint": "f"})
+    run.log({"kind": "step", "step": 1, "epoch": 1.0, "loss": 1.0, "lr": 0.02})
+    run.log({"kind": "epoch", "step": 1, "epoch": 1, "train_loss": 1.1, "train_accuracy": 0.5, "valid_loss": 1.3,
+             "valid_accuracy": 0.67})  # fmt: skip
+    run.write_status(runs.Status(phase="finished", epoch=1, epochs=1, step=1, steps=1, best_accuracy=0.63,
+                                 best_epoch=1))  # fmt: skip
+    return run
+
+
+def test_its_mistakes_are_looked_for_on_the_set_that_it_learned_from(
+    finished: runs.Run,
+    known: library.KnownSet,
+) -> None:
+    app = opened("train", run=finished.id, data="garden")
+    (link,) = [each for each in app.main.get("page_link") if each.value == "See its mistakes"]
+    assert f"data={known.id}" in link.proto.query_string
+    assert f"model={finished.id}" in link.proto.query_string
+
+
+def test_its_figure_is_told_apart_from_the_curves(finished: runs.Run) -> None:
+    app = opened("train", run=finished.id)
+    (said,) = [text for text in texts(app, "caption") if "The curve says" in text]
+    assert "The curve says 67% there" in said
+    assert "the 63.0% are of several looks" in said
+    assert set(metrics(app)) == {"Training accuracy", "Validation accuracy", "Training loss", "Validation loss"}
+    finished.write_status(replace(finished.status(), best_accuracy=0.67))
+    assert not [text for text in texts(app.run(), "caption") if "The curve says" in text]
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_only_a_viewer_at_the_machine_sees_where_the_model_lies(
+    local: bool, finished: runs.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "is_local", lambda: local)
+    app = opened("train", run=finished.id)
+    assert [str(finished.checkpoint_path)] * local == [code for code in texts(app, "code") if "best" in code]
+    homes = [link for link in app.main.get("page_link") if link.value.startswith("Take it home")]
+    assert len(homes) == (not local)
+
+
+def test_who_comes_back_sees_what_has_just_ended_once(finished: runs.Run, known: library.KnownSet) -> None:
+    app = opened("train")
+    assert app.selectbox(key="run").value == finished.id
+    app.switch_page("pages/home.py").run()
+    app.query_params.clear()
+    app.switch_page("pages/train.py").run()
+    assert app.selectbox(key="run").value == settings.NEW, "it has been seen"
+
+
+def test_what_ended_long_ago_is_shown_only_to_who_watched_it(finished: runs.Run, monkeypatch) -> None:
+    status = finished.status()
+    finished.write_status(replace(status, phase="training"))
+    with finished.locked():
+        app = opened("train")
+        assert app.selectbox(key="run").value == finished.id
+        app.switch_page("pages/home.py").run()
+    finished.write_status(status)
+    monkeypatch.setattr(live, "FRESH_S", 0.0)
+    assert opened("train").selectbox(key="run").value == settings.NEW
+    app.query_params.clear()
+    app.switch_page("pages/train.py").run()
+    assert app.selectbox(key="run").value == finished.id
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("others", [True, False])
+def test_a_link_to_a_training_that_is_gone_says_so(others: bool, known: library.KnownSet) -> None:
+    if others:
+        ended("1", known)
+    assert "not there (any more)" in texts(opened("train", run="gone"), "warning")[0]
+    assert not [text for text in texts(opened("train"), "warning") if "not there" in text]
+
+
+def test_deleting_a_training_is_no_broken_link(finished: runs.Run) -> None:
+    app = opened("train", run=finished.id)
+    button(app, "Delete this training").click().run()
+    assert not [text for text in texts(app, "warning") if "not there" in text]
+
+
+def test_a_link_chooses_folds_once(known: library.KnownSet) -> None:
+    app = opened("train", run="new", folds="5")
+    assert app.number_input(key="set-folds").value == 5
+    assert "folds" not in app.query_params
+    assert "Cross-validation in 5 parts" in texts(app, "info")[0]
+    assert any("trains 6 times" in text for text in texts(app, "caption"))
+    app.number_input(key="set-folds").set_value(0).run()
+    assert app.number_input(key="set-folds").value == 0
+    assert not [text for text in texts(app, "info") if "Cross-validation" in text]
+
+
+def test_cross_validation_is_offered_by_a_link_that_carries_it_where_there_is_something_to_tell(
+    known: library.KnownSet, tmp_path: Path
+) -> None:
+    alone = library.remember(draw_set(tmp_path / "alone", {"Train": 2, "Valid": 1}, ("rose",), 24), "alone")
+
+    def queries(data: str) -> list[str]:
+        links = opened("photos", data=data).main.get("page_link")
+        return [link.proto.query_string for link in links if link.value.startswith("Cross-validate")]
+
+    (query,) = queries(known.id)
+    assert {"folds=5", "run=new", f"data={known.id}"} <= set(query.lstrip("?").split("&"))
+    assert not queries(alone.id), "with one kind there is nothing to tell apart"
+
+
+def test_sets_and_their_photos_have_names_of_their_own_and_accuracies_are_not_compared_across(
+    known: library.KnownSet,
+) -> None:
+    ended("1", known, "Here")
+    elsewhere = ended("2", known, "There")
+    compared = ["20250601-120001-x", "20250601-120002-x"]
+    assert not opened("compare", compared=compared).warning
+    runs.write_json(elsewhere.folder / "config.json", to_dict(TrainConfig(data="garden")))
+    elsewhere.record_facts({"counts": {"train": 120, "valid": 30}, "fingerprint": "other"})
+    app = opened("compare", compared=compared)
+    different = app.dataframe[1].value
+    assert different.loc["Set"].to_list() == [Path(known.data).name, "garden"]
+    assert different.loc["Training photos"].to_list() == ["120", "120"]
+    assert "can't be compared" in app.warning[0].value
+
+
+def test_undo_brings_a_training_back_into_the_comparison(known: library.KnownSet) -> None:
+    gone, stays = ended("1", known, "Gone"), ended("2", known, "Stays")
+    app = opened("compare", compared=[gone.id, stays.id])
+    app.button(key=f"delete-{gone.id}").click().run()
+    assert app.multiselect(key="compared").value == [stays.id]
+    button(app, "Undo").click().run()
+    assert not app.exception
+    assert set(app.multiselect(key="compared").value) == {gone.id, stays.id}
+
+
+def test_saving_closes_the_popover(finished: runs.Run) -> None:
+    app = opened("train", run=finished.id)
+    app.session_state[f"keep-{finished.id}"] = True
+    app.run()
+    app.text_input(key=f"name-{finished.id}-{hash('')}").set_value("Ours")
+    button(app, "Save").click().run()
+    assert finished.name == "Ours"
+    assert app.session_state[f"keep-{finished.id}"] is False
+
+
+def test_a_range_test_tells_the_time_left_and_cancel_puts_it_away(known: library.KnownSet) -> None:
+    test = runs.create(TrainConfig(data=known.data), lr_finder.new_folder())
+    with test.locked():
+        test.write_status(runs.Status(phase="training", epochs=1, step=20, steps=50, seconds=20.0))
+        app = opened("train", run="new", **{"lr-test": test.id})
+        assert app.main.progress[0].text == "Step 20 of 50 · 30 s left"
+        button(app, "Cancel").click().run()
+        assert not app.exception
+        assert test.wish() == "stop"
+        assert not app.main.progress
+        assert "lr-test" not in app.query_params
+        assert button(app, "Measure")

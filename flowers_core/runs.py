@@ -367,11 +367,14 @@ def _new_folder(config: TrainConfig) -> Path:
     return base
 
 
-def measured_speed(variant: str) -> float | None:
-    """Photos a second in the last ended training of this variant here; None before there was one."""
+def measured_speed(wanted: TrainConfig) -> float | None:
+    """Photos a second in the last ended training here of this variant, with convolutions frozen or not alike; None
+    before there was one."""
     for run in list_runs()[:20]:
         status = run.status()
         with suppress(FlowersError):
-            if status.phase in FINAL and status.images_per_second and run.config().variant == variant:
+            config = run.config()
+            alike = config.variant == wanted.variant and (config.features_lr == 0) == (wanted.features_lr == 0)
+            if alike and status.phase in FINAL and status.images_per_second:
                 return status.images_per_second
     return None

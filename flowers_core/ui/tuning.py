@@ -80,7 +80,8 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
         pruner = st.selectbox(
             "Hopeless trials", studies.PRUNERS, format_func=PRUNER_TITLES.get, key="tune-pruner", **look
         )
-    base = replace(presets.take(preset, init), data=known.data, variant=variant)
+    have = decoded.source.counts()["train"], len(decoded.source.classes)
+    base = replace(presets.take(preset, init, have), data=known.data, variant=variant)
     space = config.search_space(base)
     names = st.multiselect(
         "Settings to search", list(space), default=list(space), format_func=words.name_of, key=f"tune-space-{init}",
@@ -311,7 +312,7 @@ def _luck(accuracy: float, n: int, named: str, finished: list[studies.Trial] | N
 
 
 def _expected_time(plan: Plan, counts: dict[str, int]) -> str:
-    speed = runs.measured_speed(plan.config.variant)
+    speed = runs.measured_speed(plan.config)
     if speed is None:
         return "How long it takes shows after the first training of this network here."
     share = 1.0 if plan.pruner == "none" else SHARE_OF_EPOCHS

@@ -419,9 +419,10 @@ def _settings(options: argparse.Namespace) -> tuple[config.TrainConfig, set[str]
         checkpoint.read_card(Path(init))
         init = str(Path(init).resolve())
     have = source.counts()["train"], len(source.classes)
-    if presets.every()[options.preset].by_photos:
+    chosen = presets.take(options.preset, init, have, **{**changes, "data": data})
+    if presets.every()[options.preset].by_photos and not chosen.problems():
         _say(recipes.choose(init, *have).why)
-    return presets.take(options.preset, init, have, **{**changes, "data": data}), given
+    return chosen, given
 
 
 def _resumed_run(options: argparse.Namespace) -> runs.Run:

@@ -136,7 +136,7 @@ def test_find_lr_prints_what_it_found_and_leaves_no_run(three_kinds: Path, monke
     monkeypatch.setattr(alexnet, "HIDDEN", 64)
     monkeypatch.setattr(signal, "signal", lambda *_: None)  # a training process's handlers are not for this one
     short = [1e-5, 1e-4, 1e-3]
-    monkeypatch.setattr(lr_finder, "rates", lambda settings: short)
+    monkeypatch.setattr(lr_finder, "rates", lambda settings, photos: short)
     assert main(["find-lr", str(three_kinds), "--preset", "quick", "--batch-size", "4", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["rates"] == short[: len(found["losses"])]

@@ -74,7 +74,7 @@ def cluster(rng, traits: Traits, form: Form, size: float, unit: float) -> Mesh:
     count = int(rng.integers(traits.flowers[0], traits.flowers[1] + 1))
     if count == 1:
         return bare(rng, traits, form, size, unit)
-    each = size * 0.98 / count**0.32
+    each = size * 0.98 / count**0.34
     moulds = [flower(rng, traits, form, each * unit) for _ in range(min(count, 4))]
     parts = []
     angle, distance = spiral(count)

@@ -28,9 +28,9 @@ def photograph(kind: str, rng: np.random.Generator, width: int, height: int) -> 
     canvas = _layer(back, layers["far"], light, unit / 2, blur=unit * rng.uniform(0.008, 0.02))
     canvas = canvas.resize((width, height), Image.Resampling.BILINEAR)
     canvas = _layer(canvas, layers["near"], light, unit, blur=unit * rng.uniform(0.002, 0.008))
-    canvas = with_depth(canvas.resize((FINER * width, FINER * height), Image.Resampling.NEAREST))
+    canvas = with_depth(canvas).resize((FINER * width, FINER * height), Image.Resampling.NEAREST)
     paint(canvas, merge(layers["sharp"]), light, FINER * unit)
-    depth = np.asarray(canvas.getchannel("X"))[FINER // 2 :: FINER, FINER // 2 :: FINER]
+    depth = np.asarray(canvas.resize((width, height), Image.Resampling.NEAREST).getchannel("X"))
     return _develop(rng, canvas.reduce(FINER).convert("RGB"), depth, light, unit)
 
 

@@ -76,5 +76,6 @@ def test_right_and_wrong_cells_of_the_matrix_have_colours_of_their_own(dark: boo
     assert np.isnan(right.z).tolist() == [[False, True], [True, False]]
     assert np.isnan(wrong.z).tolist() == [[True, False], [False, True]]
     assert (right.zmax, wrong.zmax) == (8, 2), "a mistake is seen beside many that are right"
+    assert np.array(right.text).tolist() == [["8", ""], ["", "5"]], "no number lies under another's cell"
     assert right.colorscale[-1] != wrong.colorscale[-1]
     assert right.colorscale[0][1] == wrong.colorscale[0][1], "where nothing was, nothing is coloured"

@@ -173,10 +173,10 @@ def confusion(matrix: np.ndarray, classes: tuple[str, ...], as_percent: bool, da
     values = shares * 100 if as_percent else matrix
     rows, columns = np.divmod(np.arange(n * n), n)
     right = np.eye(n, dtype=bool)
-    text = [[f"{v:.0f}" if v else "" for v in row] for row in values] if n <= 40 else None
+    text = np.array([[f"{v:.0f}" if v and n <= 40 else "" for v in row] for row in values])
     empty, green, pink = DARK if dark else LIGHT
     look = {
-        "x": list(range(n)), "y": list(range(n)), "text": text, "texttemplate": "%{text}", "xgap": 1, "ygap": 1,
+        "x": list(range(n)), "y": list(range(n)), "texttemplate": "%{text}", "xgap": 1, "ygap": 1,
         "hoverinfo": "skip", "showscale": False, "zmin": 0,
     }  # fmt: skip
     names = [escape(name, quote=False) for name in classes]  # Plotly makes links of what looks like one
@@ -190,7 +190,8 @@ def confusion(matrix: np.ndarray, classes: tuple[str, ...], as_percent: bool, da
         [
             *(
                 go.Heatmap(
-                    z=np.where(shown, values, np.nan), zmax=max(1, values[shown].max(initial=0)),
+                    z=np.where(shown, values, np.nan), text=np.where(shown, text, ""),
+                    zmax=max(1, values[shown].max(initial=0)),
                     colorscale=[(0, empty), (0.01, colors[0]), (1, colors[1])],
                     textfont={"size": max(8, min(14, cell // 2))}, **look,
                 )

@@ -25,7 +25,7 @@ def advice(known: KnownSet, source: Source) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(
                 f"With {len(source.photos) / len(source.classes):.0f} photos per kind, a validation photo or two says "
-                "little about how good a model is. Cross-validation lets every photo be asked once."
+                "little."
             )
             frame.link(
                 "train", "Cross-validate on the page Train", "cycle", data=known.id, run=settings.NEW, folds=str(FOLDS)

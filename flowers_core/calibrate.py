@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp, softmax
 
 LEAST_PHOTOS = 20
@@ -65,6 +64,8 @@ def fit(logits: np.ndarray, labels: np.ndarray, kind_scores: np.ndarray | None =
         The temperature of the least cross-entropy (Guo et al. 2017, "On calibration of modern neural networks"),
         and the threshold that ACCEPTED of these photos pass.
     """
+    from scipy.optimize import minimize_scalar  # who only asks a model is spared its 0.3 seconds
+
     n = len(labels)
     if n < LEAST_PHOTOS:
         return Calibration()

@@ -19,6 +19,9 @@ PATCH = 0.25
 PLACES = 9
 """Places of the patch along each side of what the network sees."""
 
+LEAST_DROP = 0.05
+"""Of probability, for `occlusion`: below, no single part matters, and the map stays dim instead of being stretched."""
+
 BATCH = 16
 
 _COLOURS = np.array(
@@ -32,9 +35,11 @@ class HeatMap:
     """Heat over a photo's square (see `images.to_square`).
 
     Args:
-        values: (256, 256) float32, from 0 to 1 where it is hottest; all 0 when nothing speaks for the answer.
+        values: (256, 256) float32, from 0 to 1 where it is hottest; all 0 when nothing speaks for the answer, and
+            less than 1 everywhere when a part's hiding costs less than LEAST_DROP.
         seen: (256, 256) bool, whether the network looks there at all.
-        peak: what 1 stands for: for `occlusion` the drop in probability, for `grad_cam` the gain in the logit.
+        peak: what the hottest stands for: for `occlusion` the drop in probability, for `grad_cam` the gain in the
+            logit.
     """
 
     values: np.ndarray
@@ -69,12 +74,12 @@ def grad_cam(classifier: Classifier, square: np.ndarray, aspect: float, label: i
     weights = gradient.float().mean((2, 3), keepdim=True)
     heat = (weights * maps.detach().float()).sum(1).clamp(min=0).cpu()
     first, stride = cell_centres(network.features[:after])
-    total, seen_by = torch.zeros(SIDE, SIDE), torch.zeros(SIDE, SIDE)
+    total, weights_there = torch.zeros(SIDE, SIDE), torch.zeros(SIDE, SIDE)
     for view, window in zip(heat, placed_windows(shape, classifier.transform), strict=True):
-        placed, inside = _lay_over(view, shape, window, first, stride, classifier.transform.size)
-        total += placed
-        seen_by += inside
-    return _heat_map((total / seen_by.clamp(min=1)).numpy(), (seen_by > 0).numpy())
+        placed, weight = _lay_over(view, shape, window, first, stride, classifier.transform.size)
+        total += weight * placed
+        weights_there += weight
+    return _heat_map((total / weights_there.clamp(min=1e-9)).numpy(), (weights_there > 0).numpy())
 
 
 def occlusion(
@@ -119,7 +124,7 @@ def occlusion(
     if progress:
         progress(len(corners), len(corners))
     drop = np.maximum(total / np.maximum(covered, 1), 0).astype(np.float32)
-    return _heat_map(drop, _box_mask(left, top, right, bottom))
+    return _heat_map(drop, _box_mask(left, top, right, bottom), LEAST_DROP)
 
 
 def seen_box(classifier: Classifier, aspect: float) -> tuple[float, float, float, float]:
@@ -170,12 +175,16 @@ def overlay(square: np.ndarray, aspect: float, heat: HeatMap, longest: int = 512
 def _lay_over(
     cells: Tensor, aspects: Tensor, window: tuple[Tensor, ...], first: float, stride: float, size: int
 ) -> tuple[Tensor, Tensor]:
-    """One view's cells in the photo's square, 0 outside of the view; and where the view is, as 0 and 1."""
+    """One view's cells in the photo's square, and how much they count there: less towards the view's edges, so that no
+    seam shows between views, and 0 outside."""
     width, height, centre_x, centre_y = (float(value) for value in window)
     reach_x, reach_y = (float(side) for side in reach(aspects))
     places = (torch.arange(SIDE) + 0.5) / SIDE * 2 - 1
     across, down = (places - centre_x) * reach_x / width, (places - centre_y) * reach_y / height
-    inside = (down.abs() <= 1)[:, None] & (across.abs() <= 1)[None]
+
+    def weight(along: Tensor) -> Tensor:
+        fades = (1 - along.abs()).clamp(min=0)
+        return (fades**2).clamp(min=1e-3) * (along.abs() <= 1)  # at the photo's ends there may be this view alone
 
     def coordinates(along: Tensor, count: int) -> Tensor:
         cell = ((along + 1) / 2 * size - first) / stride
@@ -184,7 +193,7 @@ def _lay_over(
     x, y = coordinates(across, cells.shape[1]), coordinates(down, cells.shape[0])
     grid = torch.stack([x[None].expand(SIDE, SIDE), y[:, None].expand(SIDE, SIDE)], -1)[None]
     placed = functional.grid_sample(cells[None, None], grid, padding_mode="border", align_corners=False)[0, 0]
-    return placed * inside, inside.float()
+    return placed, weight(down)[:, None] * weight(across)[None]
 
 
 def _box_mask(left: float, top: float, right: float, bottom: float) -> np.ndarray:
@@ -193,6 +202,6 @@ def _box_mask(left: float, top: float, right: float, bottom: float) -> np.ndarra
     return mask
 
 
-def _heat_map(values: np.ndarray, seen: np.ndarray) -> HeatMap:
+def _heat_map(values: np.ndarray, seen: np.ndarray, least: float = 0.0) -> HeatMap:
     peak = float(values.max())
-    return HeatMap((values / peak if peak > 0 else values).astype(np.float32), seen, peak)
+    return HeatMap((values / max(peak, least) if peak > 0 else values).astype(np.float32), seen, peak)

@@ -10,9 +10,10 @@ from flowers_core.ui.models import classifier
 frame.enter()
 
 st.title("Name a flower")
-way_in, result, which_model = st.container(), st.container(), st.container()
+way_in, beside = st.columns([2, 3], gap="medium")  # on a phone one below the other
+below, which_model = st.container(), st.container()
 with which_model:
-    model = choose_checkpoint("Who answers")
+    model = choose_checkpoint("Who answers", built_in=True)
     if model is None:
         st.stop()
     path, card = model
@@ -33,12 +34,13 @@ with way_in:
     elif way == "The camera":
         taken = st.camera_input("Hold a flower in front of the camera", key="camera", resolution="720p")
         pictures = [answers.Picture(taken.getvalue())] if taken else []
-        st.caption(
-            "On a phone, the arrows in the picture's corner switch between front and rear camera. A browser that shows "
-            "no arrows has but one to choose, or picks itself. The camera needs https or this very computer; "
-            "where it stays dark, upload a photo: phones then offer their own camera."
-        )
-    elif sample := samples.choose():
+        with st.expander("The camera stays dark, or looks the wrong way?"):
+            st.caption(
+                "On a phone, the arrows in the picture's corner switch between front and rear camera. A browser that "
+                "shows no arrows has but one to choose, or picks itself. The camera needs https or this very "
+                "computer; where it stays dark, upload a photo: phones then offer their own camera."
+            )
+    elif sample := samples.choose(card):
         pictures = [sample]
 
 LOOKS = {
@@ -48,7 +50,7 @@ LOOKS = {
     "That's wrong": lambda answered: correct.form(card, answered),
 }
 
-with result:
+with below if len(pictures) > 1 else beside:  # a table needs the whole width
     try:
         if pictures:
             with st.spinner("Looking…"):
@@ -69,6 +71,7 @@ with result:
                     if look:
                         LOOKS[look](chosen)
         else:
+            st.caption("The flower's name will stand here.")
             classifier(path)  # while one looks for a photo
     except FlowersError as error:
         show_error(error)

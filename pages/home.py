@@ -3,9 +3,8 @@
 import streamlit as st
 
 from flowers_core import checkpoint, runs
-from flowers_core.sources import library
-from flowers_core.ui import frame
-from flowers_core.ui.choices import describe
+from flowers_core.ui import frame, linked
+from flowers_core.ui.choices import checkpoint_id, describe, usual_checkpoint, usual_set
 from flowers_core.ui.welcome import garden_strip
 
 frame.enter()
@@ -33,15 +32,15 @@ def show_training() -> None:
 
 
 active = runs.active_runs()
-models = checkpoint.find_checkpoints()
-added = [known for known in library.known_sets() if known not in library.BUILT_IN]
+models = {checkpoint_id(path): path for path in checkpoint.find_checkpoints()}
+yours = usual_set()
 next_step = 2 if active else 3 if models else 1
 
 first, second, third = st.columns(3)
 with first.container(border=True, height="stretch"):
     st.subheader("1. See the photos")
-    if added:
-        st.text(f"Yours: {added[0].name}")
+    if yours.added:
+        st.text(f"Yours: {yours.name}")
     st.markdown("A drawn garden of 30 kinds is built in. Your own `Train` and `Valid` folders are welcome.")
     frame.link("photos", "Look at the photos", "photo_library")
 with second.container(border=True, height="stretch"):
@@ -59,9 +58,10 @@ with second.container(border=True, height="stretch"):
 with third.container(border=True, height="stretch"):
     st.subheader("3. Name a flower")
     if models:
-        st.text(f"Ready: {describe(models[0])}")
+        model = models.get(linked.by_hand("model")) or usual_checkpoint(list(models.values()), built_in=True)
+        st.text(f"Ready: {describe(model)}")
         frame.link("classify", "Upload a photo or use the camera", "photo_camera")
-        frame.link("evaluate", "See its mistakes", "grid_on")
+        frame.link("evaluate", "See its mistakes", "grid_on", model=checkpoint_id(model))
     else:
         st.markdown("As soon as a model is trained, it answers here: from an upload or straight from the camera.")
         frame.link("classify", "Go to the camera", "photo_camera")

@@ -125,6 +125,26 @@ def test_the_occlusion_scan_finds_the_flower_and_tells_how_far_it_is(trained: Cl
     assert mass_on(mask, heat) > 1.3
 
 
+def test_no_seam_shows_where_views_end(trained: Classifier) -> None:
+    scales = copy.copy(trained)
+    scales.transform = EvalTransform(views="scales")
+    for kind in KINDS:
+        square, _ = planted(kind, 31, (0.4, 0.6))
+        values = explain.grad_cam(scales, square, 1.0, KINDS.index(kind)).values
+        steps = max(float(np.abs(np.diff(values, axis=axis)).max()) for axis in (0, 1))
+        assert steps < 0.1, "from one pixel to the next"
+
+
+def test_a_scan_in_which_nothing_matters_stays_dim(trained: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hardly(self, squares: np.ndarray, aspects: np.ndarray) -> np.ndarray:
+        return np.array([[0.9 + 0.01 * (square[100, 100, 0] == 200)] for square in squares])
+
+    monkeypatch.setattr(Classifier, "probabilities", hardly)
+    heat = explain.occlusion(trained, np.full((256, 256, 3), 200, np.uint8), 1.0, 0)
+    assert heat.peak == pytest.approx(0.01)
+    assert heat.values.max() == pytest.approx(0.2), "a fifth of what would matter"
+
+
 @pytest.mark.parametrize("views", VIEWS)
 def test_a_bright_cell_is_laid_over_the_pixels_that_it_saw(views: str, trained: Classifier) -> None:
     """A network whose last maps are but the local brightness: its heat must lie on a white disc, to a cell's width."""

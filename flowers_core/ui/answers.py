@@ -30,6 +30,9 @@ SHOWN_SIDE = 512
 MOST_KEPT, MOST_OPEN = 2000, 4
 """Answers (a few kilobytes each), and photos with pixels, that a session keeps."""
 
+SURE = 0.5
+"""Probability from which a name stands alone, as the answer: below, the others together are likelier."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -112,7 +115,12 @@ def show(answered: Answered, classes: int) -> None:
     left, right = st.columns([2, 3], vertical_alignment="center")
     left.image(open_picture(answered.picture).shown, width="stretch", alt="The photo")
     with right:
-        about = species.find(answered.prediction.top[0][0]) if answered.prediction.known else None
+        if not answered.prediction.known:  # bars would look like certainty
+            st.markdown(f":gray[If it had to be one of the {classes}:]")
+            for name, probability in answered.prediction.top:
+                st.caption(f"{plain(name)}: {probability:.0%}")
+            return
+        about = species.find(answered.prediction.top[0][0])
         if about:
             st.markdown(about.note)
         for name, probability in answered.prediction.top:
@@ -128,12 +136,14 @@ def show_unreadable(answered: Answered) -> None:
 
 def _name(answered: Answered, classes: int) -> None:
     prediction, right = answered.prediction, answered.picture.right
-    name = prediction.top[0][0]
+    name, probability = prediction.top[0]
     if not prediction.known:
         st.header(f"Not one of the {classes} kinds, I think", anchor=False)
-        st.markdown("Nearest guesses:")
     else:
-        st.header(plain(name[:1].upper() + name[1:]), anchor=False)
+        if probability >= SURE:
+            st.header(plain(name[:1].upper() + name[1:]), anchor=False)
+        else:
+            st.subheader(f"Not sure. Perhaps: {plain(name)}", anchor=False)
         about = species.find(name)
         if about:
             also = f"{about.also} · " if about.also else ""

@@ -2,7 +2,8 @@
 
 import os
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,7 +15,7 @@ from flowers_core import checkpoint
 from flowers_core.cache import DecodedSource, decode_original, edited
 from flowers_core.checkpoint import Card
 from flowers_core.errors import FlowersError
-from flowers_core.runs import Run
+from flowers_core.runs import ACTIVE, Run
 from flowers_core.sources import edits, library, open_source
 from flowers_core.ui import frame, linked
 from flowers_core.ui.plain import plain
@@ -27,9 +28,36 @@ OPEN_SOURCES = 4
 
 def choose_set(label: str = "Photos") -> library.KnownSet:
     """A select box of all known sets; the choice is shared by all pages and part of the address."""
-    sets = {known.id: known for known in library.known_sets()}
+    usual = usual_set()
+    sets = {known.id: known for known in (usual, *library.known_sets())}
     names = {known.id: known.name for known in sets.values()}
     return sets[linked.choose(label, names, "data", take=st.session_state.pop("new-set", None))]
+
+
+def usual_set() -> library.KnownSet:
+    """The set where nobody has chosen one: the newest that can be trained on. The garden always can."""
+    added = (known for known in library.known_sets() if known.added)
+    return next((known for known in added if can_train(known)), library.BUILT_IN[0])
+
+
+def can_train(known: library.KnownSet) -> bool:
+    """Have at least two of its kinds training photos, as its folders tell?"""
+    return len(kinds_by_split(known).get("train", ())) >= 2
+
+
+def kinds_by_split(known: library.KnownSet) -> dict[str, set[str]]:
+    """The kinds that have photos in each split, as the set's folders tell; empty when they can't be read."""
+    return _kinds_by_split(known, _stamp(known.data))
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _kinds_by_split(known: library.KnownSet, stamp: tuple) -> dict[str, set[str]]:
+    kinds = defaultdict(set)
+    with suppress(FlowersError):  # opening the set says what is wrong with it
+        source = open_source(known.data, least_classes=1)
+        for photo in source.photos:
+            kinds[photo.split].add(source.classes[photo.label])
+    return dict(kinds)
 
 
 def open_set(known: library.KnownSet) -> DecodedSource:
@@ -104,15 +132,36 @@ def look_again(known: library.KnownSet) -> None:
         store.pop(known.data, None)
 
 
-def choose_checkpoint(label: str = "Model") -> tuple[Path, Card] | None:
-    """A select box of all checkpoints, or None with a word on what to do when there is none yet."""
+def choose_checkpoint(label: str = "Model", *, built_in: bool = False) -> tuple[Path, Card] | None:
+    """A select box of all checkpoints, or None with a word on what to do when there is none yet.
+
+    Args:
+        label: of the box.
+        built_in: which one stands there before anybody has chosen, see `usual_checkpoint`.
+    """
     found = {checkpoint_id(path): path for path in checkpoint.find_checkpoints()}
     if not found:
         st.info("There is no trained model yet. Training one takes a minute or two.", icon=":material/model_training:")
         st.page_link("pages/train.py", label="Train a model", icon=":material/model_training:")
         return None
-    path = found[linked.choose(label, {key: describe(path) for key, path in found.items()}, "model")]
+    names = {key: describe(path) for key, path in found.items()}
+    first = checkpoint_id(usual_checkpoint(list(found.values()), built_in))
+    path = found[linked.choose(label, names, "model", first=first)]
     return path, checkpoint.read_card(path)
+
+
+def usual_checkpoint(paths: Sequence[Path], built_in: bool) -> Path:
+    """The checkpoint where nobody has chosen one: the built-in one, or the newest whose training has ended.
+
+    A training of somebody else's must not change who names the flowers.
+    """
+    ended = [path for path in paths if not is_learning(path)] or paths
+    return next((path for path in ended if checkpoint.is_shipped(path) == built_in), ended[0])
+
+
+def is_learning(path: Path) -> bool:
+    """Is this the model of a training that goes on?"""
+    return not checkpoint.is_shipped(path) and Run(path.parent).state() in ACTIVE
 
 
 def checkpoint_id(path: Path) -> str:
@@ -129,6 +178,7 @@ def describe(path: Path) -> str:
     if checkpoint.is_shipped(path):
         return f"Built in: {len(card.classes)} kinds{reached}"
     when = datetime.fromtimestamp(path.stat().st_mtime).strftime("%d %b %H:%M")
+    when = "still learning" if is_learning(path) else when
     return f"{name or card.data.get('data', path.stem)}: AlexNet {card.variant}{reached} ({when})"
 
 

@@ -4,9 +4,10 @@ import streamlit as st
 
 from flowers_core.checkpoint import Card
 from flowers_core.errors import FlowersError
-from flowers_core.sources import own
+from flowers_core.sources import library, own
+from flowers_core.ui import frame
 from flowers_core.ui.answers import Answered
-from flowers_core.ui.choices import show_error
+from flowers_core.ui.choices import kinds_by_split, show_error
 from flowers_core.ui.plain import plain
 
 OTHER = "another kind"
@@ -17,8 +18,8 @@ def form(card: Card, answered: Answered) -> None:
     digest = answered.picture.digest
     added = st.session_state.setdefault("corrections", {})
     if digest in added:
-        st.success(f"Added to My own set as {plain(added[digest].kind)}. Train on that set, and it is learned.",
-                   icon=":material/check_circle:")  # fmt: skip
+        st.success(f"Added to My own set as {plain(added[digest].kind)}.", icon=":material/check_circle:")
+        _what_next()
         if st.button("Take it back", icon=":material/undo:", key="take-back"):
             _do(lambda: own.undo(added.pop(digest)))
         return
@@ -30,6 +31,20 @@ def form(card: Card, answered: Answered) -> None:
         kind = st.text_input("Its name", key=f"other-{digest}", max_chars=60, placeholder="tulip")
     if st.button("Add it", icon=":material/add_photo_alternate:", type="primary", disabled=not kind, key="add-own"):
         _do(lambda: added.update({digest: own.add(answered.picture.content, kind)}))
+
+
+def _what_next() -> None:
+    kinds = kinds_by_split(own.known())
+    if min(len(kinds.get(split, ())) for split in ("train", "valid")) >= 2:
+        st.caption("This model stays as it is. A new one that is trained on My own set can learn it.")
+        frame.link("train", "Train on My own set", "model_training", data=library.OWN)
+    else:
+        n = len(set().union(*kinds.values()))
+        st.caption(
+            f"This model stays as it is. To train a new one on My own set, two kinds with several photos each are "
+            f"needed; so far it has {n} kind{'s' * (n != 1)}."
+        )
+        frame.link("photos", "Look at My own set", "photo_library", data=library.OWN)
 
 
 def _do(action) -> None:

@@ -28,7 +28,8 @@ def choose(
         label: of the widget.
         names: what to show for each id.
         key: the address's parameter, and the widget's key.
-        first: what is chosen when nobody has chosen yet; the first of `names` when None.
+        first: what is chosen when nobody has chosen yet, here or on another page; when None the first of `names`,
+            or what another page began with.
         take: chosen now, whatever was before.
         remember: what was chosen on another page holds here too.
         widget: `st.selectbox` or `st.segmented_control`.
@@ -36,17 +37,18 @@ def choose(
     """
     state, visit = st.session_state, st.session_state.get("visit")
     address = st.query_params.get(key)
-    last_visit, address_before, chosen = state.get(f"{key}-choice", (None, None, None))
+    last_visit, address_before, chosen, by_hand = state.get(f"{key}-choice", (None, None, None, False))
     picked = False
     if take in names:
         chosen, picked = take, True
     elif visit != last_visit:
-        chosen = address if address in names else chosen if remember else None
+        chosen = address if address in names else chosen if remember and (by_hand or first is None) else None
     elif address != address_before:  # a link, or Back and Forward
         chosen = address
     elif state.get(key) in names:
         picked = state[key] != chosen
         chosen = state[key]
+    by_hand = chosen in names and (picked or by_hand or chosen == address)
     if chosen not in names:
         chosen = first if first in names else next(iter(names))
     state[key] = chosen  # by id, because the text that the browser knows may be another by now
@@ -54,8 +56,14 @@ def choose(
     widget(label, list(names), format_func=shown.__getitem__, key=key, **look)
     if picked:
         st.query_params[key] = chosen
-    state[f"{key}-choice"] = (visit, st.query_params.get(key), chosen)
+    state[f"{key}-choice"] = (visit, st.query_params.get(key), chosen, by_hand)
     return chosen
+
+
+def by_hand(key: str) -> str | None:
+    """The id that was chosen in this session, by a click or by a link; None while nobody has chosen."""
+    *_, chosen, by_hand = st.session_state.get(f"{key}-choice", (None, False))
+    return chosen if by_hand else None
 
 
 def _distinct(names: dict[str, str]) -> dict[str, str]:

@@ -19,7 +19,8 @@ def table(answers: Sequence[Answered]) -> Answered:
         {
             "Photo": ["data:image/jpeg;base64," + base64.b64encode(a.thumbnail).decode() for a in answers],
             "Name": [_said(a) for a in answers],
-            "Probability": [a.prediction.top[0][1] for a in answers],
+            # How sure it would be among the kinds says nothing where it is none of them.
+            "Probability": [a.prediction.top[0][1] if a.prediction.known else None for a in answers],
             "Next guess": [a.prediction.top[1][0] if len(a.prediction.top) > 1 else "" for a in answers],
             "File": [a.picture.name for a in answers],
         }

@@ -1,55 +1,56 @@
-"""Photos to try where none is at hand: flowers drawn for this, and test photos of one's own set."""
+"""Photos to try where none is at hand: held-back photos of a set that somebody added, and drawn flowers."""
 
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import streamlit as st
 
 from flowers_core.cache import DecodedSource
+from flowers_core.checkpoint import Card
 from flowers_core.errors import ImageError
 from flowers_core.images import read_file, to_jpeg
 from flowers_core.sources import library
+from flowers_core.sources.records import class_key
 from flowers_core.ui.answers import Picture
-from flowers_core.ui.choices import open_set
+from flowers_core.ui.choices import kinds_by_split, open_set
 from flowers_core.ui.pictures import cover
 from flowers_core.ui.plain import plain
 
-DRAWN = ("sunflower", "rose", "bearded iris", "lotus", "daffodil", "hibiscus", "passion flower", "poinsettia")
-SEED = 2012
-"""Of the drawn samples; no picture of the drawn garden has it."""
+DRAWN = (
+    ("bird of paradise", 1_000_031),
+    ("oxeye daisy", 1_000_039),
+    ("common dandelion", 1_000_014),
+    ("black-eyed susan", 1_000_031),
+    ("carnation", 1_000_033),
+    ("passion flower", 1_000_017),
+    ("barbeton daisy", 1_000_002),
+    ("morning glory", 1_000_005),
+    ("bougainvillea", 1_000_036),
+)
+"""Kind and seed of the drawn samples, which the built-in model names rightly. After it was trained anew:
+`python -m checkpoints.choose_samples`."""
 
-SHOWN = 8
-TILE = 128
+SEEDS_FROM = 1_000_000
+"""Seeds of samples begin here; no picture of the drawn garden comes near."""
+
+GARDEN = "Drawn flowers"
+PARTS = {"test": "Test", "valid": "Validation"}
+SHOWN = 9
+TILE = 96
 
 
-def choose() -> Picture | None:
-    """A grid of samples; the one that was clicked, or None yet."""
-    own = next((k for k in library.known_sets() if k not in library.BUILT_IN and Path(k.data).exists()), None)
-    drawn = "Drawn flowers"
-    where = drawn
-    if own is not None:
-        names = [drawn, f"Test photos of {own.name}"]
-        where = st.segmented_control("Samples", names, default=drawn, required=True, label_visibility="collapsed",
-                                     key="samples", format_func=plain)  # fmt: skip
-    if where == drawn:
-        st.caption("Drawn by this program. A model that learned from photos may find them strange.")
-        return _clicked([_Tile(f"drawn-{kind}", _drawn(kind), lambda kind=kind: _drawn(kind), kind) for kind in DRAWN])
-    decoded = open_set(own)
-    indices = _of_different_kinds(decoded)
-    if not indices:
-        st.info("These photos have no test split.", icon=":material/info:")
-        return None
-    st.caption("Photos of the test split, kept apart from learning.")
-    photos, classes = decoded.source.photos, decoded.source.classes
-    return _clicked(
-        [
-            _Tile(f"test-{decoded.source.key}-{photos[i].id}", cover(decoded, i, 256, 256),
-                  lambda i=i: read_file(photos[i].path), classes[photos[i].label])
-            for i in indices
-        ]
-    )  # fmt: skip
+@dataclass(frozen=True)
+class _Held:
+    """Photos of a set that were kept apart: the set, which split they are of, and whether the model learned there."""
+
+    known: library.KnownSet
+    split: str
+    home: bool
+
+    @property
+    def title(self) -> str:
+        return f"{PARTS[self.split]} photos of {self.known.name}"
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,67 @@ class _Tile:
     look: bytes
     read: Callable[[], bytes]
     kind: str
+
+
+def choose(card: Card) -> Picture | None:
+    """A grid of samples that suit the model; the one that was clicked, or None yet."""
+    held = _held_back(card)
+    from_drawings = card.config.get("data") == "garden"
+    where = GARDEN
+    if held is not None:
+        names = [GARDEN, held.title] if from_drawings else [held.title, GARDEN]
+        where = st.segmented_control("Samples", names, default=names[0], required=True, label_visibility="collapsed",
+                                     key="samples", format_func=plain)  # fmt: skip
+    if where == GARDEN:
+        st.caption(
+            "Drawn by this program, and not among the pictures that the model learned from."
+            if from_drawings
+            else "Drawings, not photos. The built-in model names most of these rightly; still, a model that learned "
+            "from photos may take a drawing for another flower."
+        )
+        drawn = [(kind, _drawn(kind, seed)) for kind, seed in DRAWN]
+        return _clicked([_Tile(f"drawn-{kind}", file, lambda file=file: file, kind) for kind, file in drawn])
+    st.caption(_told(held))
+    decoded = open_set(held.known)
+    photos, classes = decoded.source.photos, decoded.source.classes
+    return _clicked(
+        [
+            _Tile(f"held-{decoded.source.key}-{photos[i].id}", cover(decoded, i, 256, 256),
+                  lambda i=i: read_file(photos[i].path), classes[photos[i].label])
+            for i in _of_different_kinds(decoded, held.split, _keys(card.classes))
+        ]
+    )  # fmt: skip
+
+
+def draw(kind: str, seed: int) -> bytes:
+    """A drawn sample, as the bytes of a JPEG file."""
+    from flowers_core import garden
+
+    return to_jpeg(garden.draw(kind, seed=seed, size=320), quality=90)
+
+
+def _held_back(card: Card) -> _Held | None:
+    """Photos to try the model on: of the set that it learned from, else of the set that was added last."""
+    keys, found = _keys(card.classes), []
+    for known in library.known_sets():
+        home = known.data == card.config.get("data")
+        if not known.added:
+            continue
+        for split in PARTS:
+            # A model may have learned from what others call test photos: its card then counts none.
+            learned = home and not card.data.get("counts", {}).get(split)
+            if not learned and keys & _keys(kinds_by_split(known).get(split, ())):
+                found.append(_Held(known, split, home))
+                break
+    return next((held for held in found if held.home), found[0] if found else None)
+
+
+def _told(held: _Held) -> str:
+    if not held.home:
+        return "Real photos of your own set. Whether the model learned from some of them is not known."
+    if held.split == "test":
+        return "Real photos, kept apart while the model learned."
+    return "Real photos. The model did not learn from them, but they chose when it was at its best."
 
 
 def _clicked(tiles: list[_Tile]) -> Picture | None:
@@ -75,20 +137,23 @@ def _clicked(tiles: list[_Tile]) -> Picture | None:
     return None
 
 
-def _of_different_kinds(decoded: DecodedSource) -> list[int]:
+def _of_different_kinds(decoded: DecodedSource, split: str, keys: set[str]) -> list[int]:
+    """One photo each of kinds that the model knows, spread over them."""
     first_of: dict[int, int] = {}
     for i, photo in enumerate(decoded.source.photos):
-        if photo.split == "test":
+        if photo.split == split and class_key(decoded.source.classes[photo.label]) in keys:
             first_of.setdefault(photo.label, i)
     return list(first_of.values())[:: max(1, len(first_of) // SHOWN)][:SHOWN]
+
+
+def _keys(kinds) -> set[str]:
+    return {class_key(kind) for kind in kinds}
 
 
 def _take(key: str) -> None:
     st.session_state["sample"] = key
 
 
-@st.cache_data(show_spinner=False, max_entries=len(DRAWN))
-def _drawn(kind: str) -> bytes:
-    from flowers_core import garden
-
-    return to_jpeg(garden.draw(kind, seed=SEED, size=320), quality=90)
+@st.cache_data(show_spinner=False, max_entries=16)
+def _drawn(kind: str, seed: int) -> bytes:
+    return draw(kind, seed)

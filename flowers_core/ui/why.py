@@ -1,5 +1,7 @@
 """Why this answer: where the network looked, what hiding a part costs, and the training photos that look alike."""
 
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -43,14 +45,18 @@ def where_it_looked(model: Path, card: Card, answered: Answered) -> None:
                 if not st.button("Hide part by part", icon=":material/visibility_off:", key="scan"):
                     return
             place.empty()
+        from flowers_core.explain import LEAST_DROP
+
         picture, drop = kept("scans", key, MOST_KEPT, lambda: _scan_picture(model, answered, label))
         st.image(picture, width="stretch", alt="Which parts count")
-        if drop > 0.005:
+        if drop >= LEAST_DROP:
             st.caption(
                 f"Bright: a grey patch here costs {plain(name)} the most, up to {drop:.0%} of probability on average."
             )
         else:
-            st.caption("No patch of this size changes the answer: the network sees enough of it everywhere.")
+            st.caption(
+                f"No single part matters: hiding any one costs {plain(name)} less than {LEAST_DROP:.0%} of probability."
+            )
 
 
 def similar_photos(model: Path, card: Card, answered: Answered) -> None:
@@ -72,16 +78,29 @@ def similar_photos(model: Path, card: Card, answered: Answered) -> None:
     hidden = similar.hidden_features(classifier(model), opened.square[None], np.array([opened.aspect]))[0]
     found = album.nearest(hidden, ALIKE)
     st.caption("Of all the photos that it learned from, these excite the same units of the layer before the last.")
+    if decoded is not None:
+        index = {photo.name: i for i, photo in enumerate(decoded.source.photos)}
+        found = [n for n in found if n.name in index]
+    if found:
+        st.markdown(in_words([n.kind for n in found]))
     if decoded is None:
-        for n in found:
-            st.text(f"{n.kind}: {Path(n.name).name}, {n.similarity:.0%} alike")
         st.caption("The photos themselves don't come with this model.")
+        with st.expander("Their file names"):
+            for n in found:
+                st.text(f"{n.kind}: {Path(n.name).name}, {max(0, n.similarity):.0%} alike")
         return
-    index = {photo.name: i for i, photo in enumerate(decoded.source.photos)}
-    found = [n for n in found if n.name in index]
     gallery(
         thumbnails(decoded, [index[n.name] for n in found]), [f"{n.kind}, {max(0, n.similarity):.0%}" for n in found]
     )
+
+
+def in_words(kinds: Sequence[str]) -> str:
+    """Of which kinds the nearest photos are, the most frequent first."""
+    counts = Counter(kinds).most_common()
+    if len(counts) == 1:
+        return f"All {len(kinds)} nearest training photos show {plain(kinds[0])}."
+    shares = [f"{n} show{'s' * (n == 1)} {plain(kind)}" for kind, n in counts]
+    return f"Of the {len(kinds)} nearest training photos, {', '.join(shares[:-1])} and {shares[-1]}."
 
 
 def _heat_picture(model: Path, answered: Answered, label: int) -> tuple[bytes, bool]:

@@ -18,15 +18,15 @@ from flowers_core.ui.pictures import cover
 from flowers_core.ui.plain import plain
 
 DRAWN = (
+    ("english marigold", 1_000_011),
+    ("black-eyed susan", 1_000_006),
+    ("morning glory", 1_000_032),
+    ("californian poppy", 1_000_029),
     ("bird of paradise", 1_000_031),
-    ("oxeye daisy", 1_000_039),
-    ("common dandelion", 1_000_014),
-    ("black-eyed susan", 1_000_031),
-    ("carnation", 1_000_033),
-    ("passion flower", 1_000_017),
-    ("barbeton daisy", 1_000_002),
-    ("morning glory", 1_000_005),
-    ("bougainvillea", 1_000_036),
+    ("lotus", 1_000_008),
+    ("oxeye daisy", 1_000_012),
+    ("cyclamen", 1_000_022),
+    ("common dandelion", 1_000_020),
 )
 """Kind and seed of the drawn samples, which the built-in model names rightly. After it was trained anew:
 `python -m checkpoints.choose_samples`."""

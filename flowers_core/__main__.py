@@ -72,6 +72,11 @@ def build_parser() -> argparse.ArgumentParser:
     bring.add_argument("--kinds", default="30", choices=["30", "all"], help="of Flowers-102 (default: 30)")
     bring.add_argument("--job", type=Path, help=argparse.SUPPRESS)  # how a page starts an import
 
+    add = command("add", _add, "Add photos to a kind of My own set, or take the last one back.")
+    add.add_argument("kind", metavar="KIND", nargs="?", help="one of the set's kinds, or a new one")
+    add.add_argument("images", metavar="IMAGE", type=Path, nargs="*")
+    add.add_argument("--undo", action="store_true", help="take the photo that was added last out again")
+
     sets = command("sets", _sets, "List all sets of photos with their cards, rename, delete or bring back one.")
     sets.add_argument("set", metavar="SET", nargs="?", help="a set's id or name")
     sets.add_argument("--rename", metavar="NAME", help="give it another name")
@@ -265,6 +270,24 @@ def _import(options: argparse.Namespace) -> dict:
     if known and not options.json:
         print(f"Imported {known.name}. Train on it: python -m flowers_core train {known.id}")
     return _card(known) if known else {}
+
+
+def _add(options: argparse.Namespace) -> list[dict]:
+    from flowers_core.images import read_file
+    from flowers_core.sources import own
+
+    if options.undo:
+        last = own.additions(1)
+        if not last:
+            raise ConfigError("There is nothing to take back", None, "My own set is as it was.")
+        own.undo(last[0])
+    elif options.kind is None or not options.images:
+        raise ConfigError("add needs KIND and IMAGE", None, "Say: add rose photo.jpg")
+    done = last if options.undo else [own.add(read_file(path), options.kind) for path in options.images]
+    if not options.json:
+        for addition in done:
+            print(f"{'Took back' if options.undo else 'Added'} a photo of {addition.folder}")
+    return [asdict(addition) for addition in done]
 
 
 def _sets(options: argparse.Namespace) -> list[dict]:

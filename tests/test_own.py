@@ -1,12 +1,14 @@
 """My own set: photos by id, never by a given name; one photo has one kind; everything can be taken back."""
 
 import io
+import json
 
 import pytest
 from PIL import Image
 from source_trees import kinds_of
 
 from flowers_core import garden
+from flowers_core.__main__ import main
 from flowers_core.errors import DataError, ImageError
 from flowers_core.sources import library, open_source, own
 
@@ -82,3 +84,18 @@ def test_a_deleted_own_set_comes_back_with_its_kinds():
     library.restore(deleted)
     assert kinds() == ["rose"]
     assert len(own.additions()) == 1
+
+
+def test_the_command_line_adds_photos_and_takes_the_last_one_back(tmp_path, capsys):
+    paths = [tmp_path / f"{seed}.jpg" for seed in (1, 2)]
+    for seed, path in enumerate(paths):
+        path.write_bytes(photo(seed=seed))
+    assert main(["add", "rose", *map(str, paths)]) == 0
+    assert capsys.readouterr().out == "Added a photo of rose\n" * 2
+    assert len(own.additions()) == 2
+    assert main(["add", "--undo", "--json"]) == 0
+    assert [row["kind"] for row in json.loads(capsys.readouterr().out)] == ["rose"]
+    assert len(own.additions()) == 1
+    assert main(["add", "--undo"]) == 0
+    assert main(["add", "--undo"]) == main(["add", "rose"]) == 2
+    assert "add needs KIND and IMAGE" in capsys.readouterr().err

@@ -573,7 +573,7 @@ def test_names_of_folders_and_files_are_never_markdown_or_html(page: Page, tmp_p
         for view in ("What the network sees", "Problems", "Sizes and shapes"):
             visit(page, f"{server.url}/photos?view={view}")
             shows_it_as_text(page.get_by_text("Left out"))
-        visit(page, f"{server.url}/classify")
+        visit(page, f"{server.url}/classify?model=trap")
         page.locator("input[type=file]").set_input_files(known / "Train" / TRAP / f"{TRAP}.jpg")
         shows_it_as_text(page.get_by_role("heading", name=TRAP))
         visit(page, f"{server.url}/evaluate")

@@ -45,6 +45,10 @@ TRAP = (
 """A folder's name that would make a viewer's browser fetch something, were it taken for Markdown or HTML."""
 
 
+CUT = TRAP[: library.NAME_LENGTH]
+"""As much of it as a set's name may have."""
+
+
 def jpeg(kind: str, seed: int = 5, width: int = 320, height: int = 240) -> bytes:
     buffer = io.BytesIO()
     garden.draw(kind, seed, width).resize((width, height)).save(buffer, "JPEG", quality=90)
@@ -566,14 +570,14 @@ def test_names_of_folders_and_files_are_never_markdown_or_html(page: Page, tmp_p
     try:
         server.start()
         visit(page, f"{server.url}/photos")
-        assert box(page, "Photos").input_value() == TRAP
+        assert box(page, "Photos").input_value() == CUT
         shows_it_as_text()
         page.get_by_role("button", name=TRAP, exact=True).click()
         shows_it_as_text(page.get_by_role("heading", name=TRAP))
         for view in ("What the network sees", "Problems", "Sizes and shapes"):
             visit(page, f"{server.url}/photos?view={view}")
             shows_it_as_text(page.get_by_text(" left out (see Problems)"))
-        visit(page, f"{server.url}/classify")
+        visit(page, f"{server.url}/classify?model=trap")
         page.locator("input[type=file]").set_input_files(known / "Train" / TRAP / f"{TRAP}.jpg")
         shows_it_as_text(page.get_by_role("heading", name=TRAP))
         visit(page, f"{server.url}/evaluate")
@@ -581,12 +585,12 @@ def test_names_of_folders_and_files_are_never_markdown_or_html(page: Page, tmp_p
         point_at(page, (TRAP, "rose"), 0, 0)
         shows_it_as_text(page.locator(".hoverlayer .hovertext"))
         box(page, "Photos").click()
-        page.get_by_role("option", name=f"{TRAP} (2)").click()
+        page.get_by_role("option", name=f"{CUT} (2)").click()
         shows_it_as_text(page.get_by_text("The checkpoint doesn't know these kinds"))
         visit(page, f"{server.url}/train")
         shows_it_as_text(page.get_by_role("button", name="Start training"))
         box(page, "Photos").click()
-        page.get_by_role("option", name=f"{TRAP} (2)").click()
+        page.get_by_role("option", name=f"{CUT} (2)").click()
         shows_it_as_text(page.get_by_text("These kinds have no training photos"))
         visit(page, server.url)
         shows_it_as_text()

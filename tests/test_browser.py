@@ -593,7 +593,7 @@ def test_names_of_folders_and_files_are_never_markdown_or_html(page: Page, tmp_p
         page.get_by_role("option", name=f"{CUT} (2)").click()
         shows_it_as_text(page.get_by_text("These kinds have no training photos"))
         visit(page, server.url)
-        shows_it_as_text()
+        shows_it_as_text(page.get_by_text(CUT))
     finally:
         server.kill()
         shutil.rmtree(server.home)

@@ -688,8 +688,8 @@ def test_a_kind_without_training_photos_disables_start_and_is_named(tmp_path: Pa
 
 
 def test_a_single_kind_disables_start(tmp_path: Path) -> None:
-    library.remember(draw_set(tmp_path / "alone", {"Train": 2, "Valid": 1}, ("rose",), 24), "alone")
-    app = opened("train")
+    alone = library.remember(draw_set(tmp_path / "alone", {"Train": 2, "Valid": 1}, ("rose",), 24), "alone")
+    app = opened("train", data=alone.id)
     assert [unescaped(warning.value) for warning in app.warning] == ["Training needs at least two kinds of flowers."]
     assert start_button(app).disabled
 

@@ -145,8 +145,8 @@ def address_says(page: Page, **query: str) -> None:
 
 def type_number(page: Page, label: str, value: int, instead_of: int) -> None:
     field = page.get_by_role("spinbutton", name=label, exact=True)
-    expect(field).to_have_count(1)  # while the page changes, the old one may still stand beside the new one
-    expect(field).to_have_value(str(instead_of))
+    # While the page changes, the old field may still stand beside the new one.
+    until(lambda: [each.input_value() for each in field.all()] == [str(instead_of)], f"{label} to be {instead_of}")
     field.fill(str(value))
     field.press("Enter")
     settled(page)

@@ -1,6 +1,7 @@
 """How good a network is while it learns, and how much of that is luck."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,6 @@ from flowers_core.augment import EvalTransform, eval_views
 from flowers_core.dataset import Split
 
 
-@torch.inference_mode()
 def view_logits(
     network: nn.Module,
     split: Split,
@@ -20,18 +20,9 @@ def view_logits(
     batch: int = 128,
 ) -> Tensor:
     """What a network says of every view of photos: (n, views, classes) float32; leaves it in training mode."""
-    network.eval()
-    answers = []
-    for chosen in torch.arange(len(split)).split(batch):
-        squares, aspects, _ = split.load(chosen)
-        with precision.autocast(device, number_format):
-            views = [network(view.to(device)).float().cpu() for view in eval_views(squares, aspects, transform)]
-        answers.append(torch.stack(views, 1))
-    network.train()
-    return torch.cat(answers)
+    return _of_views(network, split, transform, device, number_format, batch, lambda view: network(view).float().cpu())
 
 
-@torch.inference_mode()
 def view_features(
     network: nn.Module,
     split: Split,
@@ -41,15 +32,25 @@ def view_features(
     batch: int = 128,
 ) -> Tensor:
     """What the last convolution sees in photos: (n, filters) means of its maps, over all views; as `view_logits`."""
+
+    def see(view: Tensor) -> Tensor:
+        return map_means(network, network.embed(view))
+
+    return _of_views(network, split, transform, device, number_format, batch, see).mean(1)
+
+
+@torch.inference_mode()
+def _of_views(network, split, transform, device, number_format, batch, ask: Callable[[Tensor], Tensor]) -> Tensor:
+    """(n, views, ...) what is answered to every view of photos."""
     network.eval()
-    seen = []
+    answers = []
     for chosen in torch.arange(len(split)).split(batch):
         squares, aspects, _ = split.load(chosen)
         with precision.autocast(device, number_format):
-            views = [map_means(network, network.embed(v.to(device))) for v in eval_views(squares, aspects, transform)]
-        seen.append(torch.stack(views).mean(0))
+            views = [ask(view.to(device)) for view in eval_views(squares, aspects, transform)]
+        answers.append(torch.stack(views, 1))
     network.train()
-    return torch.cat(seen)
+    return torch.cat(answers)
 
 
 def map_means(network: nn.Module, embedded: Tensor) -> Tensor:

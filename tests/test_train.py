@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import draw_set
 
-from flowers_core import alexnet, chance, checkpoint, config, evaluate, keeping, runs, train
+from flowers_core import alexnet, chance, checkpoint, config, evaluate, keeping, precision, runs, train
 from flowers_core.cache import decode_source
 from flowers_core.config import TrainConfig
 from flowers_core.errors import CheckpointError, DataError, DivergedError, RunError, StorageError
@@ -112,6 +112,14 @@ def test_a_start_that_brings_hidden_layers_keeps_them(decoded, tmp_path: Path) -
     begun = train._Fit(settings, decoded, new_run(settings, tmp_path / "run"), lambda: "").state.network.state_dict()
     for name, weight in begun.items():
         assert torch.equal(weight, known[name]) == (not name.startswith(checkpoint.OUTPUT_LAYER)), name
+
+
+def test_the_number_format_is_timed_once_so_that_a_busy_machine_changes_nothing(monkeypatch) -> None:
+    cpu = torch.device("cpu")
+    first = precision.choose("auto", cpu)
+    monkeypatch.setattr(precision.time, "perf_counter", None)
+    assert precision.choose("auto", cpu) == first
+    assert precision.choose("bfloat16", cpu) == "bfloat16"
 
 
 def test_every_step_has_chance_of_its_own() -> None:

@@ -12,6 +12,9 @@ from flowers_core.kind_space import KindSpace
 INPUT_SIZE = 224
 HIDDEN = 4096
 
+SUMMARISED = 3
+"""Convolutions, the last ones, whose maps a reader looks at."""
+
 
 @dataclass(frozen=True)
 class Conv:
@@ -134,6 +137,15 @@ class LowRank(nn.Sequential):
         self.add_module("up", nn.Linear(rank, outputs))
 
 
+class Reader(nn.Linear):
+    """A linear classifier on the square roots of a summary of the convolutions: see `reader`. Always in float32."""
+
+    def forward(self, summary: torch.Tensor) -> torch.Tensor:
+        """(batch, columns), as `AlexNet.look` gives it, to logits (batch, classes)."""
+        with torch.autocast(summary.device.type, enabled=False):
+            return nn.functional.linear(summary.sqrt(), self.weight, self.bias)
+
+
 class AlexNet(nn.Module):
     """The network of one variant, with the parameter names of torchvision's AlexNet.
 
@@ -153,6 +165,8 @@ class AlexNet(nn.Module):
         if variant not in VARIANTS:
             raise ConfigError("There is no such AlexNet", variant, f"Choose one of {', '.join(VARIANTS)}.")
         self.variant, self.classes = variant, classes
+        self.reader: Reader | None = None
+        """Adds its logits to those of the fully connected layers, where training has ended with one."""
         self.kind_space: KindSpace | None = None
         """Set by `checkpoint.load`, where the file tells where the kinds lie."""
         self.features = _feature_layers(VARIANTS[variant])
@@ -172,8 +186,44 @@ class AlexNet(nn.Module):
             self.classifier[place] = LowRank(layer.in_features, layer.out_features, rank)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Normalised images (batch, 3, 224, 224), or what `embed` made of them, to logits (batch, classes)."""
-        return self.classifier(self.embed(images) if images.dim() == 4 else images)
+        """Normalised images (batch, 3, 224, 224), or what `embed` made of them, to logits (batch, classes).
+
+        What `embed` made of them goes through the fully connected layers only.
+        """
+        if images.dim() == 2:
+            return self.classifier(images)
+        return self.classifier(self.embed(images)) if self.reader is None else self.read(images)[0]
+
+    def look(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Normalised images (batch, 3, 224, 224) to the fully connected layers' logits (batch, classes) and the
+        convolutions' summary (batch, columns) float32: mean and standard deviation of each map of the last SUMMARISED
+        ones."""
+        seen = []
+        for layer in self.features:
+            images = layer(images)
+            if isinstance(layer, nn.ReLU):
+                seen.append(images)
+        summary = summarised(seen[-SUMMARISED:])
+        return self.classifier(self.avgpool(images).flatten(1)), summary
+
+    def read(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Like `look`, with the reader's logits added to those of the fully connected layers where there is one."""
+        logits, summary = self.look(images)
+        return (logits if self.reader is None else logits + self.reader(summary)), summary
+
+    def add_reader(self, weight: torch.Tensor | None = None, bias: torch.Tensor | None = None) -> None:
+        """Lets a reader join, with this weight (classes, columns) and bias (classes,), or with any."""
+        like = next(self.features.parameters())
+        self.reader = Reader(2 * sum(self.summary_filters), self.classes, device=like.device, dtype=torch.float32)
+        if weight is not None:
+            with torch.no_grad():
+                self.reader.weight.copy_(weight)
+                self.reader.bias.copy_(bias)
+
+    @property
+    def summary_filters(self) -> tuple[int, ...]:
+        """Maps of each convolution in the summary; each has two columns, first all means, then all deviations."""
+        return tuple(row.filters for row in VARIANTS[self.variant].convolutions[-SUMMARISED:])
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """Normalised images (batch, 3, 224, 224) to what the convolutions see, flat: (batch, filters * 36)."""
@@ -183,6 +233,15 @@ class AlexNet(nn.Module):
     def last_convolution(self) -> nn.Conv2d:
         """The layer whose maps still know where in the picture they look: the one for Grad-CAM."""
         return [layer for layer in self.features if isinstance(layer, nn.Conv2d)][-1]
+
+
+def summarised(maps: list[torch.Tensor]) -> torch.Tensor:
+    """Several layers' maps, each (batch, filters, height, width), to their summary (batch, columns) float32."""
+    columns = []
+    for each in maps:
+        flat = each.float().flatten(2)
+        columns += [flat.mean(2), flat.std(2, correction=0)]
+    return torch.cat(columns, 1)
 
 
 def build(variant: str, classes: int, dropout: float = 0.5) -> AlexNet:

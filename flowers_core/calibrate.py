@@ -52,6 +52,12 @@ def scores(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return temperature * logsumexp(np.asarray(logits, np.float64) / temperature, axis=2).mean(1)
 
 
+def loss(logits: np.ndarray, labels: np.ndarray, temperature: float) -> float:
+    """Mean cross-entropy of answers, arguments as for `fit`."""
+    right = probabilities(logits, temperature)[np.arange(len(labels)), labels]
+    return float(-np.log(np.maximum(right, 1e-12)).mean())
+
+
 def fit(logits: np.ndarray, labels: np.ndarray, kind_scores: np.ndarray | None = None) -> Calibration:
     """From photos that the network was not trained on.
 
@@ -70,12 +76,11 @@ def fit(logits: np.ndarray, labels: np.ndarray, kind_scores: np.ndarray | None =
     if n < LEAST_PHOTOS:
         return Calibration()
 
-    def loss(log_temperature: float) -> float:
-        right = probabilities(logits, np.exp(log_temperature))[np.arange(n), labels]
+    def pulled_loss(log_temperature: float) -> float:
         # A weak pull to 1, worth one photo: with everything right the best temperature would be zero.
-        return -np.log(np.maximum(right, 1e-12)).sum() + log_temperature**2
+        return loss(logits, labels, np.exp(log_temperature)) + log_temperature**2 / n
 
-    found = minimize_scalar(loss, bounds=(np.log(0.1), np.log(10.0)), method="bounded")
+    found = minimize_scalar(pulled_loss, bounds=(np.log(0.1), np.log(10.0)), method="bounded")
     temperature = float(np.exp(found.x))
     if n < LEAST_PHOTOS_FOR_REJECTION:
         return Calibration(temperature)

@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowers_core import __version__
+from flowers_core import __version__, kind_space
 from flowers_core.config import VARIANTS, TrainConfig
 from flowers_core.errors import CheckpointError
 from flowers_core.kind_space import KindSpace
@@ -35,8 +35,8 @@ IMAGENET_FEATURES = "alexnet-imagenet-features.safetensors"
 HIDDEN_LAYERS = (1, 4)
 """Places of the hidden fully connected layers in `AlexNet.classifier`."""
 OUTPUT_LAYER = "classifier.6."
-KINDS = "kinds."
-"""Before the names of the kind space's tensors."""
+KINDS, READER = "kinds.", "reader."
+"""Before the names of the kind space's tensors, and of the second reader's."""
 MAX_HEADER_BYTES = 10_000_000
 INPUT_SIZES = range(63, 1025)
 """Sides in pixels that a network takes: below, nothing is left after the last pooling."""
@@ -188,6 +188,8 @@ def load(path: Path, number_format: str = "float32") -> tuple["AlexNet", Card]:
     space = {name.removeprefix(KINDS): weights.pop(name) for name in list(weights) if name.startswith(KINDS)}
     with torch.device("meta"):  # no time spent on weights that are replaced at once
         network = AlexNet(card.variant, len(card.classes), ranks=_ranks(weights))
+        if any(name.startswith(READER) for name in weights):
+            network.add_reader()
     shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
     odd = sorted(n for n in shapes.keys() | weights.keys() if n not in weights or weights[n].shape != shapes.get(n))
     if odd:
@@ -195,13 +197,14 @@ def load(path: Path, number_format: str = "float32") -> tuple["AlexNet", Card]:
         raise CheckpointError(what, path, "Use another checkpoint.")
     _require_finite(weights, path)
     wanted = getattr(torch, number_format)  # one after another: both formats at once would not fit into small hosts
-    network.load_state_dict({name: weights.pop(name).to(wanted) for name in list(weights)}, assign=True)
+    formats = {name: torch.float32 if name.startswith(READER) else wanted for name in weights}
+    network.load_state_dict({name: weights.pop(name).to(formats[name]) for name in list(weights)}, assign=True)
     network.kind_space = _kind_space(space, network, path) if space else None
     return network.eval().to(memory_format=torch.channels_last), card
 
 
 def _kind_space(arrays: Mapping[str, "Tensor"], network: "AlexNet", path: Path) -> KindSpace:
-    columns = network.last_convolution.out_channels
+    columns = kind_space.width(network.summary_filters)
     wanted = {"middle": (columns,), "directions": (columns, columns), "means": (network.classes, columns),
               "spread": (columns,)}  # fmt: skip
     if {name: tuple(array.shape) for name, array in arrays.items()} != wanted:

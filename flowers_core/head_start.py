@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from flowers_core import precision
+from flowers_core import precision, varied
 from flowers_core.alexnet import AlexNet
-from flowers_core.augment import EvalTransform, TrainTransform, eval_views, train_batch
+from flowers_core.augment import EvalTransform, TrainTransform
 from flowers_core.dataset import Split
 
 MOST_ROWS = 4000
@@ -141,17 +141,11 @@ def _features(
     network, layers, split, base, transform, generator, device, number_format, most_rows, batch
 ) -> tuple[Tensor, Tensor]:
     """What the layers make of several views of each photo: (rows, columns), and the rows' photos."""
-    views = max(1, min(VIEWS, most_rows // len(split)))
-    chosen = torch.randperm(len(split), generator=generator)[: most_rows // views]
     rows, photos = [], []
     was_training = network.training
     network.eval()
-    for indices in chosen.split(batch):
-        squares, aspects, _ = split.load(indices)
-        batches = eval_views(squares, aspects, EvalTransform(base.size, base.window, "scales", base.mean, base.std))
-        while len(batches) < views:
-            batches.append(train_batch(squares, aspects, transform, base, generator))
-        for images in batches[:views]:
+    for indices, batches in varied.views(split, base, transform, generator, most_rows, VIEWS, batch):
+        for images in batches:
             seen = images.to(device)
             with precision.autocast(device, number_format):
                 for layer in layers:

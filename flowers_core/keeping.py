@@ -3,20 +3,19 @@
 import time
 from dataclasses import asdict, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from flowers_core import calibrate, checkpoint, distributed, kind_space
+from flowers_core import calibrate, chance, checkpoint, distributed, kind_space, precision, reader, varied
 from flowers_core.alexnet import AlexNet
-from flowers_core.augment import EvalTransform
+from flowers_core.augment import STRENGTHS, EvalTransform
 from flowers_core.config import TrainConfig, to_dict
 from flowers_core.dataset import Split
 from flowers_core.kind_space import KindSpace
 from flowers_core.loop_state import LoopState
 from flowers_core.runs import Run
 from flowers_core.storage import settle
-from flowers_core.validate import score, view_features, view_logits
+from flowers_core.validate import score, view_logits, view_looks
 
 SAVE_SHARE = 0.04
 """Share of the time that saving the resume state may take."""
@@ -24,11 +23,17 @@ SAVE_SHARE = 0.04
 SAVE_EVERY_S = 10.0
 """Seconds between two saves at least."""
 
-MOST_FOR_KINDS = 3000
-"""Training photos that tell where the kinds lie."""
+READ_VIEWS = 6000
+"""Views of training photos that the second reader learns from and that tell where the kinds lie, about; a quarter
+when memory is short."""
+
+READ_EACH = 12
+"""Views of each photo among them at most."""
+
+READ_BATCH = 32
 
 LEAN_BATCH = 2
-"""Photos scored at once when memory is short."""
+"""Photos looked at at once when memory is short."""
 
 
 class Keeper:
@@ -63,6 +68,8 @@ class Keeper:
         self.answering_score: tuple[float, float] | None = None
         """Loss and accuracy on valid with all the views that answers average; None until training ends."""
         self.calibration = calibrate.Calibration()
+        self.readers: dict[str, Tensor] = {}
+        """The second reader's tensors, as the checkpoint holds them."""
         self.kind_space: KindSpace | None = None
 
     def view_logits(self, network: AlexNet, views: str) -> Tensor:
@@ -107,7 +114,8 @@ class Keeper:
             return
         if not self.is_lean:
             weights = state.best_weights or checkpoint.shrink(state.network)
-            checkpoint.save(self.run.checkpoint_path, checkpoint.with_kinds(weights, self.kind_space), self._card())
+            weights = checkpoint.with_kinds(weights | self.readers, self.kind_space)
+            checkpoint.save(self.run.checkpoint_path, weights, self._card())
         elif not state.best_epoch or self.answering_score:  # otherwise `keep` has written it
             checkpoint.save_in_pieces(self.run.checkpoint_path, state.network, self._card())
 
@@ -117,7 +125,7 @@ class Keeper:
         It is scored and calibrated with all the views that answers average; one view had to do so far. Of a lean
         training the network itself then has those weights.
         """
-        if self.state.best_epoch and len(self.valid):
+        if self.state.best_epoch:
             if self.is_lean:
                 network = self.state.network
                 checkpoint.load_into(network, self.run.checkpoint_path)
@@ -125,25 +133,62 @@ class Keeper:
                 network = AlexNet(self.config.variant, len(self.classes))
                 network.load_state_dict(self.state.best_weights)
                 network.to(self.device, memory_format=torch.channels_last)
-            logits = self.view_logits(network, self.base.views)
-            kind_scores = self._learn_kinds(network) if self.is_first and not self.is_lean else None
-            self.calibration = calibrate.fit(logits.numpy(), self.valid.labels.numpy(), kind_scores)
-            losses, accuracy = score(logits, self.valid.labels, self.calibration.temperature)
-            self.answering_score = losses.mean().item(), accuracy
+            logits = distributed.agree(self._read(network) if self.is_first else None)
+            if len(self.valid):
+                losses, accuracy = score(logits, self.valid.labels, self.calibration.temperature)
+                self.answering_score = losses.mean().item(), accuracy
         self.save_best()
 
-    def _learn_kinds(self, network: AlexNet) -> np.ndarray | None:
-        """Where the kinds lie among the training photos, and the validation photos' scores there, if those are enough
-        for a threshold."""
-        if len(self.valid) < calibrate.LEAST_PHOTOS_FOR_REJECTION:
-            return None
-        some = self.train.thinned(MOST_FOR_KINDS)
-        seen = [
-            view_features(network, split, transform, self.device, self.state.precision).numpy()
-            for split, transform in ((some, replace(self.base, views="centre")), (self.valid, self.base))
-        ]
-        self.kind_space = kind_space.fit(seen[0], some.labels.numpy(), len(self.classes))
-        return self.kind_space.scores(seen[1])
+    def _read(self, network: AlexNet) -> Tensor:
+        """Gives the network its second reader, learns where the kinds lie, and calibrates.
+
+        Returns:
+            (n, views, classes) on valid, both readers together.
+        """
+        summaries, labels, photos = self._summaries(network)
+        classes, filters = len(self.classes), network.summary_filters
+        weight, bias = reader.fit(summaries, labels, classes, photos)
+        truth, weigh = self.valid.labels.numpy(), reader.WEIGHT
+        if len(truth) >= calibrate.LEAST_PHOTOS_FOR_REJECTION and not self.is_lean:
+            self.kind_space = kind_space.fit(kind_space.columns(summaries.numpy(), filters), labels.numpy(), classes)
+        del summaries
+        network.add_reader(weight, bias)
+        if not len(truth):
+            together = torch.zeros(0, 1, classes)
+        else:
+            batch = LEAN_BATCH if self.is_lean else 128
+            alone, second, summary = view_looks(
+                network, self.valid, self.base, self.device, self.state.precision, batch
+            )
+            if len(truth) >= calibrate.LEAST_PHOTOS:
+                weigh = reader.weigh(alone.numpy(), second.numpy(), truth)
+            together = alone + weigh * second
+        if len(truth) < calibrate.LEAST_PHOTOS:
+            self.calibration = calibrate.Calibration(reader.TEMPERATURE)
+        else:
+            space = self.kind_space
+            scores = space.scores(kind_space.columns(summary.numpy(), filters)) if space else None
+            self.calibration = calibrate.fit(together.numpy(), truth, scores)
+        network.add_reader(weigh * weight, weigh * bias)
+        self.readers = {f"reader.{name}": tensor.half().cpu() for name, tensor in network.reader.state_dict().items()}
+        return together
+
+    @torch.inference_mode()
+    def _summaries(self, network: AlexNet) -> tuple[Tensor, Tensor, int]:
+        """What the convolutions see in training photos: (rows, columns), the rows' labels, and how many photos."""
+        rows, batch = (READ_VIEWS // 4, LEAN_BATCH) if self.is_lean else (READ_VIEWS, READ_BATCH)
+        some = self.train.thinned(rows // 2)
+        transform = STRENGTHS[self.config.augmentation]
+        draws = chance.generator(self.config.seed, "reader", 0)
+        summaries, labels = [], []
+        network.eval()
+        rows = max(rows, 2 * len(some))  # of kinds with few photos none is left out
+        for indices, batches in varied.views(some, self.base, transform, draws, rows, READ_EACH, batch):
+            for images in batches:
+                with precision.autocast(self.device, self.state.precision):
+                    summaries.append(network.look(images.to(self.device))[1].cpu())
+                labels.append(some.labels[indices])
+        return torch.cat(summaries), torch.cat(labels), len(some)
 
     def rescue(self) -> None:
         """After a divergence: finishes the best epoch's model, or removes weights saved on the way to ruin."""

@@ -6,12 +6,16 @@ detection") asks instead whether a photo lies nearer to one of the kinds than to
 that a model had not learned, it lets half as many pass (docs/experiments.md).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 
-SHRINKAGE = 0.02
+SHRINKAGE = 0.3
 """Added to the variance in every direction, relative to the mean variance: with few photos some would be zero."""
+
+LAYERS = 2
+"""Convolutions, the last ones, in whose maps' means it lies."""
 
 DOUBT = 1.0
 """Added to the spread of flowers in general, in units of the spread within a kind: what lies far from all photos in a
@@ -45,11 +49,28 @@ class KindSpace:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
+def columns(summary: np.ndarray, filters: Sequence[int]) -> np.ndarray:
+    """The means of the last LAYERS convolutions' maps, out of what `AlexNet.look` tells of all.
+
+    Args:
+        summary: (n, columns).
+        filters: of each convolution in it.
+    """
+    ends = np.cumsum([2 * count for count in filters])
+    parts = [summary[:, end - 2 * count : end - count] for end, count in zip(ends, filters, strict=True)]
+    return np.concatenate(parts[-LAYERS:], 1)
+
+
+def width(filters: Sequence[int]) -> int:
+    """How many columns that are."""
+    return sum(filters[-LAYERS:])
+
+
 def fit(features: np.ndarray, labels: np.ndarray, classes: int) -> KindSpace:
     """From the photos that a model has learned.
 
     Args:
-        features: (n, columns) mean of each map of the last convolution, 0 and more.
+        features: (n, columns) as `columns` gives them, of photos or of views of them.
         labels: (n,) 0 to classes - 1, each at least once.
         classes: how many.
     """

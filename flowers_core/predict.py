@@ -7,11 +7,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from flowers_core import calibrate, checkpoint, precision
+from flowers_core import calibrate, checkpoint, kind_space, precision
 from flowers_core.augment import eval_views
 from flowers_core.errors import ImageError
 from flowers_core.images import SIDE, decode, to_square
-from flowers_core.validate import map_means
 
 AT_ONCE = 64
 """Views that go through the network together: a photo's six views then read its weights once, not six times."""
@@ -55,7 +54,7 @@ class Classifier:
         self.dtype = getattr(torch, number_format)
         self.network, self.card = checkpoint.load(path, number_format)
         self.transform = self.card.eval_transform()
-        self.network.requires_grad_(False).to(self.device, self.dtype)
+        self.network.requires_grad_(False).to(self.device)  # it has its format; the reader has its own
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -67,22 +66,21 @@ class Classifier:
 
     @torch.inference_mode()
     def see(self, squares: np.ndarray, aspects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What the network says of each view, and what its last convolution sees.
+        """What the network says of each view, and what its convolutions see.
 
         Args:
             squares: (n, 256, 256, 3) uint8, from `images.to_square`.
             aspects: (n,) width over height of the photos.
 
         Returns:
-            (n, views, classes) and (n, filters), the mean of each map over all views; float32.
+            (n, views, classes), and (n, columns) the mean over the views of their summary (`AlexNet.look`); float32.
         """
         pixels = torch.from_numpy(np.require(squares, requirements="W"))
         views = eval_views(pixels, torch.from_numpy(aspects.astype(np.float32)), self.transform)
         if len(pixels) * len(views) <= AT_ONCE:
             views = [torch.cat(views).contiguous(memory_format=torch.channels_last)]
-        embedded = [self.network.embed(view.to(self.device, self.dtype)) for view in views]
-        answers = torch.cat([self.network.classifier(each).float().cpu() for each in embedded])
-        seen = torch.cat([map_means(self.network, each) for each in embedded])
+        read = [self.network.read(view.to(self.device, self.dtype)) for view in views]
+        answers, seen = (torch.cat([each.float().cpu() for each in part]) for part in zip(*read, strict=True))
         by_view = answers.unflatten(0, (-1, len(pixels))), seen.unflatten(0, (-1, len(pixels)))
         return by_view[0].transpose(0, 1).numpy(), by_view[1].mean(0).numpy()
 
@@ -90,20 +88,23 @@ class Classifier:
         """Mean over the transform's views: (n, classes), each row summing to 1. Arguments as for `logits`."""
         return calibrate.probabilities(self.logits(squares, aspects), self.card.temperature)
 
-    def knows(self, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
+    def knows(self, logits: np.ndarray, summaries: np.ndarray) -> np.ndarray:
         """(n,) whether each photo, as `see` saw it, shows one of the kinds; always so when the card holds no
         threshold."""
-        space = self.network.kind_space
-        found = space.scores(features) if space else calibrate.scores(logits, self.card.temperature)
+        space, filters = self.network.kind_space, self.network.summary_filters
+        if space:
+            found = space.scores(kind_space.columns(summaries, filters))
+        else:
+            found = calibrate.scores(logits, self.card.temperature)
         return found >= self.card.rejection.get("threshold", -np.inf)
 
     def classify(self, image: Image.Image, file: str = "", top: int = 5) -> Prediction:
         """The most probable kinds of an upright RGB picture."""
-        logits, features = self.see(to_square(image)[None], np.array([image.width / image.height]))
+        logits, summaries = self.see(to_square(image)[None], np.array([image.width / image.height]))
         probabilities = calibrate.probabilities(logits, self.card.temperature)[0]
         best = np.argsort(-probabilities, kind="stable")[:top]
         named = tuple((self.classes[i], float(probabilities[i])) for i in best)
-        return Prediction(file, named, known=bool(self.knows(logits, features)[0]))
+        return Prediction(file, named, known=bool(self.knows(logits, summaries)[0]))
 
     def classify_file(self, source: Path | bytes, file: str, top: int = 5) -> Prediction:
         """Like `classify`, from a path or a file's bytes; what can't be read becomes a prediction with an error."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from flowers_core import precision
+from flowers_core.alexnet import AlexNet
 from flowers_core.augment import EvalTransform, eval_views
 from flowers_core.dataset import Split
 
@@ -23,20 +24,31 @@ def view_logits(
     return _of_views(network, split, transform, device, number_format, batch, lambda view: network(view).float().cpu())
 
 
-def view_features(
-    network: nn.Module,
+def view_looks(
+    network: AlexNet,
     split: Split,
     transform: EvalTransform,
     device: torch.device,
     number_format: str,
     batch: int = 128,
-) -> Tensor:
-    """What the last convolution sees in photos: (n, filters) means of its maps, over all views; as `view_logits`."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What both readers of a network say, one by one, and what they saw; leaves it in training mode.
 
-    def see(view: Tensor) -> Tensor:
-        return map_means(network, network.embed(view))
+    Returns:
+        (n, views, classes) logits of the fully connected layers; the same of `network.reader`; (n, columns) mean over
+        the views of the convolutions' summary; float32.
+    """
+    summaries = []
 
-    return _of_views(network, split, transform, device, number_format, batch, see).mean(1)
+    def look(view: Tensor) -> Tensor:
+        logits, summary = network.look(view)
+        summaries.append(summary.cpu())
+        return torch.stack([logits.float(), network.reader(summary)], 1).cpu()
+
+    both = _of_views(network, split, transform, device, number_format, batch, look)
+    views = both.shape[1]
+    by_batch = [torch.stack(summaries[i : i + views]).mean(0) for i in range(0, len(summaries), views)]
+    return both[:, :, 0], both[:, :, 1], torch.cat(by_batch)
 
 
 @torch.inference_mode()
@@ -51,11 +63,6 @@ def _of_views(network, split, transform, device, number_format, batch, ask: Call
         answers.append(torch.stack(views, 1))
     network.train()
     return torch.cat(answers)
-
-
-def map_means(network: nn.Module, embedded: Tensor) -> Tensor:
-    """The mean of each map, (n, filters) float32, of what `AlexNet.embed` gives."""
-    return embedded.float().unflatten(1, (network.last_convolution.out_channels, -1)).mean(2).cpu()
 
 
 def score(logits: Tensor, labels: Tensor, temperature: float = 1.0) -> tuple[Tensor, float]:

@@ -51,6 +51,11 @@ def save(path: Path, variant: str = "2014", rejection: dict | None = None, **tra
     with torch.no_grad():  # logits a few units apart, as a trained network has them
         noise = (torch.rand(4, 3, prepared.size, prepared.size) - 0.5) / prepared.std[0]
         network.classifier[-1].weight *= 2 / network.eval()(noise).std()
+        network.add_reader()  # as tall a voice as the first one's
+        summary = network.look(noise)[1]
+        network.reader.weight.normal_()
+        network.reader.weight *= 2 / network.reader(summary).std()
+        network.reader.bias.zero_()
     card = checkpoint.Card(
         variant, CLASSES, asdict(prepared), data={"data": "drawn", "counts": {"train": 7}},
         results={"valid_accuracy": 0.5, "valid_n": 4}, temperature=2.0, rejection=rejection or {},

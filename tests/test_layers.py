@@ -18,6 +18,7 @@ LAYERS = [
         "alexnet",
         "metrics",
         "calibrate",
+        "reader",
         "overfitting",
         "chance",
         "precision",
@@ -41,6 +42,7 @@ LAYERS = [
         "schedule",
     },
     {
+        "varied",
         "validate",
         "balanced_start",
         "head_start",

@@ -27,7 +27,7 @@ class Model:
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
         """Normalised images (batch, 3, side, side) to logits (batch, classes)."""
-        x = images
+        x, maps = images, []
         for layer in self.about["layers"]:
             op = layer["op"]
             weight, bias = (self.weights.get(f"{layer['name']}.{part}") for part in ("weight", "bias"))
@@ -35,6 +35,7 @@ class Model:
                 x = functional.conv2d(x, weight, bias, layer["stride"], layer["padding"], groups=layer["groups"])
             elif op == "relu":
                 x = functional.relu(x)
+                maps += [x.flatten(2)] if x.ndim == 4 else []
             elif op == "lrn":
                 n = layer["n"]  # torch divides alpha by it
                 x = functional.local_response_norm(x, n, layer["alpha"] * n, layer["beta"], layer["k"])
@@ -44,6 +45,10 @@ class Model:
                 x = functional.adaptive_avg_pool2d(x, layer["side"])
             elif op == "linear":
                 x = functional.linear(x.flatten(1), weight, bias)
+            elif op == "read":  # a second reader: how much of each thing there is, wherever it is
+                seen = maps[-layer["convolutions"] :]
+                summary = torch.cat([part for m in seen for part in (m.mean(2), m.std(2, correction=0))], 1)
+                x = x + functional.linear(summary.sqrt(), weight, bias)
         return x
 
     def views(self, photo: torch.Tensor) -> torch.Tensor:

@@ -77,5 +77,11 @@ def _packed(layers: list[Layer], coded: dict[str, shrink.Coded]) -> tuple[list[d
             row |= {"steps": put(steps, "<f4"), "bias": put(layer.bias, "<f4")}
             if layer.op == "conv":
                 row["kernel"] = layer.weight.shape[2]
+        elif layer.op == "read":
+            row |= {
+                "columns": layer.weight.shape[1],
+                "weights": put(layer.weight, "<f4"),
+                "bias": put(layer.bias, "<f4"),
+            }
         listed.append(row)
     return listed, bytes(content)

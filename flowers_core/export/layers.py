@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from flowers_core.alexnet import SUMMARISED, Reader, summarised
 from flowers_core.errors import CheckpointError
 
 
@@ -14,11 +15,14 @@ class Layer:
     """One step of the network, in the order in which they follow each other.
 
     Args:
-        op: "conv", "relu", "lrn", "maxpool", "avgpool" or "linear".
+        op: "conv", "relu", "lrn", "maxpool", "avgpool" or "linear"; or, the last one, "read": the second reader.
         name: its name in the network, such as "features.0"; weights are stored under it.
         settings: conv: stride, padding, groups; lrn: n, k, alpha, beta as in the 2012 paper (alpha multiplies the
-            sum over the n channels); maxpool: kernel, stride; avgpool: side of the result, whatever comes in.
-        weight: conv: (filters, channels per group, height, width); linear: (outputs, inputs); float32.
+            sum over the n channels); maxpool: kernel, stride; avgpool: side of the result, whatever comes in;
+            read: how many convolutions it looks at, the last ones. Of each map after its ReLU it takes the mean and
+            the standard deviation (all means of a convolution, then all deviations), the square roots of which are
+            its inputs; its outputs are added to those of the layer before.
+        weight: conv: (filters, channels per group, height, width); linear and read: (outputs, inputs); float32.
         bias: (outputs,) float32.
     """
 
@@ -48,7 +52,7 @@ def read(network: nn.Module) -> list[Layer]:
 
 def answer(layers: list[Layer], images: torch.Tensor) -> torch.Tensor:
     """Normalised images (batch, 3, side, side) to logits (batch, classes), by the list alone."""
-    x = images
+    x, maps = images, []
     for layer in layers:
         s = layer.settings
         if layer.op == "conv":
@@ -56,6 +60,8 @@ def answer(layers: list[Layer], images: torch.Tensor) -> torch.Tensor:
             x = nn.functional.conv2d(x, weight, bias, s["stride"], s["padding"], groups=s["groups"])
         elif layer.op == "relu":
             x = x.relu()
+            if x.ndim == 4:
+                maps.append(x)
         elif layer.op == "lrn":
             x = nn.functional.local_response_norm(x, s["n"], s["alpha"] * s["n"], s["beta"], s["k"])
         elif layer.op == "maxpool":
@@ -63,7 +69,11 @@ def answer(layers: list[Layer], images: torch.Tensor) -> torch.Tensor:
         elif layer.op == "avgpool":
             x = nn.functional.adaptive_avg_pool2d(x, s["side"])
         else:
-            x = nn.functional.linear(x.flatten(1), torch.from_numpy(layer.weight), torch.from_numpy(layer.bias))
+            weight, bias = torch.from_numpy(layer.weight), torch.from_numpy(layer.bias)
+            if layer.op == "read":
+                x = x + nn.functional.linear(summarised(maps[-s["convolutions"] :]).sqrt(), weight, bias)
+            else:
+                x = nn.functional.linear(x.flatten(1), weight, bias)
     return x
 
 
@@ -80,6 +90,8 @@ def _layer(name: str, module: nn.Module) -> Layer | None:
     if isinstance(module, nn.AdaptiveAvgPool2d):
         return Layer("avgpool", name, {"side": _one(module.output_size)})
     weight = getattr(module, "weight", None)
+    if isinstance(module, Reader):
+        return Layer("read", name, {"convolutions": SUMMARISED}, _array(weight), _bias(module))
     if isinstance(module, nn.Conv2d):
         settings = {"stride": _one(module.stride), "padding": _one(module.padding), "groups": module.groups}
         return Layer("conv", name, settings, _array(weight), _bias(module))

@@ -143,7 +143,7 @@ def _views(graph: _Graph, size: int, views: list, about: dict) -> str:
 
 def _network(graph: _Graph, layers: list[Layer], images: str, side: int) -> str:
     """Normalised images to logits."""
-    x, flat = images, False
+    x, flat, maps = images, False, []
     for layer in layers:
         name, s = layer.name, layer.settings
         if layer.op == "conv":
@@ -156,6 +156,7 @@ def _network(graph: _Graph, layers: list[Layer], images: str, side: int) -> str:
             side = (side + 2 * padding - kernel) // stride + 1
         elif layer.op == "relu":
             x = graph.node("Relu", [x], name)
+            maps += [] if flat else [x]
         elif layer.op == "lrn":
             x = graph.node("LRN", [x], name, size=s["n"], alpha=s["alpha"] * s["n"], beta=s["beta"], bias=s["k"])
         elif layer.op == "maxpool":
@@ -165,12 +166,33 @@ def _network(graph: _Graph, layers: list[Layer], images: str, side: int) -> str:
             if side != s["side"]:
                 x = _averaged(graph, x, name, side, s["side"])
             side = s["side"]
+        elif layer.op == "read":
+            x = _read(graph, layer, x, maps[-s["convolutions"] :])
         else:
             if not flat:
                 x, flat = graph.node("Flatten", [x], "flat", axis=1), True
             weight, bias = graph.weights(f"{name}.weight", layer.weight), graph.floats(f"{name}.bias", layer.bias)
             x = graph.node("Gemm", [x, weight, bias], name, transB=1)
     return x
+
+
+def _read(graph: _Graph, layer: Layer, logits: str, maps: list[str]) -> str:
+    """Logits with the second reader's added, which looks at these maps."""
+    columns = []
+    for place, x in enumerate(maps):
+        name = f"{layer.name}.{place}"
+        mean = graph.node("ReduceMean", [x], f"{name}.mean", axes=[2, 3], keepdims=1)
+        apart = graph.node("Sub", [x, mean], f"{name}.apart")
+        square = graph.node("Mul", [apart, apart], f"{name}.square")
+        variance = graph.node("ReduceMean", [square], f"{name}.variance", axes=[2, 3], keepdims=1)
+        columns += [mean, graph.node("Sqrt", [variance], f"{name}.deviation")]
+    summary = graph.node(
+        "Flatten", [graph.node("Concat", columns, f"{layer.name}.summary", axis=1)], f"{layer.name}.row"
+    )
+    roots = graph.node("Sqrt", [summary], f"{layer.name}.roots")
+    weight = graph.floats(f"{layer.name}.weight", layer.weight)
+    second = graph.node("Gemm", [roots, weight, graph.floats(f"{layer.name}.bias", layer.bias)], layer.name, transB=1)
+    return graph.node("Add", [logits, second], "both_readers")
 
 
 def _averaged(graph: _Graph, x: str, name: str, side: int, target: int) -> str:

@@ -15,6 +15,12 @@ class Network {
     this.bytes = new Int8Array(this.memory.buffer);
     this.place = plan;
     this.fill(packed);
+    this.reader = layers.find((layer) => layer.op === "read");
+    if (this.reader) {
+      const numbers = (at, count) => new Float32Array(packed.slice(at, at + 4 * count).buffer);
+      const { columns, weights, bias } = this.reader, kinds = layers.findLast((layer) => layer.op === "linear").rows;
+      this.reader = { ...this.reader, weights: numbers(weights, kinds * columns), bias: numbers(bias, kinds) };
+    }
   }
 
   // Weights go to memory in blocks of four rows; rows that don't exist stay zero.
@@ -37,7 +43,8 @@ class Network {
   // Normalised views, each (3, side, side) as Float32Array, to their logits; tells `progress` a share from 0 to 1.
   logits(views, progress = () => {}) {
     const split = this.layers.findIndex((layer) => layer.op === "linear");
-    const convolutional = this.layers.slice(0, split), full = this.layers.slice(split);
+    const convolutional = this.layers.slice(0, split), full = this.layers.slice(split).filter((layer) => layer.op !== "read");
+    const summaries = [];
     const steps = views.length * (convolutional.length + 1) + full.length;
     let done = 0, length = 0;
     const panels = Math.ceil(views.length / COLUMNS);
@@ -45,11 +52,14 @@ class Network {
     views.forEach((view, number) => {
       let maps = { at: this.place.maps[0], channels: 3, side: this.side, stride: this.side ** 2 };
       this.floats.set(view, maps.at >> 2);
+      const seen = [];
       convolutional.forEach((layer, index) => {
         const relu = convolutional[index + 1]?.op === "relu";
         maps = this[layer.op](layer, maps, this.other(maps.at), relu);
+        if (layer.op === "relu" && this.reader) seen.push(this.summary(maps));
         progress(++done / steps);
       });
+      if (this.reader) summaries.push(seen.slice(-this.reader.convolutions).flat());
       length = this.flatten(maps, number, panels);
       progress(++done / steps);
     });
@@ -61,8 +71,28 @@ class Network {
     const classes = full[full.length - 1].rows, padded = 4 * Math.ceil(classes / 4);
     return views.map((_, number) => {
       const first = (at >> 2) + Math.floor(number / COLUMNS) * padded * COLUMNS + (number % COLUMNS);
-      return Float64Array.from({ length: classes }, (_, kind) => this.floats[first + kind * COLUMNS]);
+      const second = this.reader ? this.read(summaries[number], classes) : new Float64Array(classes);
+      return second.map((value, kind) => value + this.floats[first + kind * COLUMNS]);
     });
+  }
+
+  // The mean of each map, then the standard deviation of each.
+  summary({ at, channels, side, stride }) {
+    const means = [], deviations = [], area = side ** 2;
+    for (let channel = 0; channel < channels; channel++) {
+      const map = this.floats.subarray((at >> 2) + channel * stride, (at >> 2) + channel * stride + area);
+      const mean = map.reduce((sum, value) => sum + value, 0) / area;
+      means.push(mean);
+      deviations.push(Math.sqrt(map.reduce((sum, value) => sum + (value - mean) ** 2, 0) / area));
+    }
+    return [...means, ...deviations];
+  }
+
+  // The second reader's logits: how much of each thing there is, wherever in the picture it is.
+  read(summary, classes) {
+    const { columns, weights, bias } = this.reader, roots = summary.map(Math.sqrt);
+    return Float64Array.from({ length: classes }, (_, kind) =>
+      roots.reduce((sum, root, column) => sum + root * weights[kind * columns + column], bias[kind]));
   }
 
   other(at) {

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 import torch
 from torch import Tensor
 
-from flowers_core import calibrate, chance, checkpoint, distributed, kind_space, precision, reader, varied
+from flowers_core import calibrate, chance, checkpoint, distributed, kind_space, reader, varied
 from flowers_core.alexnet import AlexNet
 from flowers_core.augment import STRENGTHS, EvalTransform
 from flowers_core.config import TrainConfig, to_dict
@@ -23,14 +23,8 @@ SAVE_SHARE = 0.04
 SAVE_EVERY_S = 10.0
 """Seconds between two saves at least."""
 
-READ_VIEWS = 6000
-"""Views of training photos that the second reader learns from and that tell where the kinds lie, about; a quarter
-when memory is short."""
-
-READ_EACH = 12
-"""Views of each photo among them at most."""
-
-READ_BATCH = 32
+LEAN_SUMMARIES = 1500
+"""Views that the second reader learns from when memory is short."""
 
 LEAN_BATCH = 2
 """Photos looked at at once when memory is short."""
@@ -145,7 +139,12 @@ class Keeper:
         Returns:
             (n, views, classes) on valid, both readers together.
         """
-        summaries, labels, photos = self._summaries(network)
+        lean = {"rows": LEAN_SUMMARIES, "batch": LEAN_BATCH} if self.is_lean else {}
+        draws = chance.generator(self.config.seed, "reader", 0)
+        summaries, labels, photos = varied.summaries(
+            network, self.train, self.base, STRENGTHS[self.config.augmentation], draws, self.device,
+            self.state.precision, **lean,
+        )  # fmt: skip
         classes, filters = len(self.classes), network.summary_filters
         weight, bias = reader.fit(summaries, labels, classes, photos)
         truth, weigh = self.valid.labels.numpy(), reader.WEIGHT
@@ -172,23 +171,6 @@ class Keeper:
         network.add_reader(weigh * weight, weigh * bias)
         self.readers = {f"reader.{name}": tensor.half().cpu() for name, tensor in network.reader.state_dict().items()}
         return together
-
-    @torch.inference_mode()
-    def _summaries(self, network: AlexNet) -> tuple[Tensor, Tensor, int]:
-        """What the convolutions see in training photos: (rows, columns), the rows' labels, and how many photos."""
-        rows, batch = (READ_VIEWS // 4, LEAN_BATCH) if self.is_lean else (READ_VIEWS, READ_BATCH)
-        some = self.train.thinned(rows // 2)
-        transform = STRENGTHS[self.config.augmentation]
-        draws = chance.generator(self.config.seed, "reader", 0)
-        summaries, labels = [], []
-        network.eval()
-        rows = max(rows, 2 * len(some))  # of kinds with few photos none is left out
-        for indices, batches in varied.views(some, self.base, transform, draws, rows, READ_EACH, batch):
-            for images in batches:
-                with precision.autocast(self.device, self.state.precision):
-                    summaries.append(network.look(images.to(self.device))[1].cpu())
-                labels.append(some.labels[indices])
-        return torch.cat(summaries), torch.cat(labels), len(some)
 
     def rescue(self) -> None:
         """After a divergence: finishes the best epoch's model, or removes weights saved on the way to ruin."""

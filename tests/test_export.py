@@ -18,10 +18,11 @@ from PIL import Image
 from safetensors import safe_open
 from streamlit.testing.v1 import AppTest
 
-from flowers_core import alexnet, checkpoint, export, garden, precision
+from flowers_core import alexnet, checkpoint, export, garden, kind_space, precision
 from flowers_core.__main__ import main
 from flowers_core.augment import EvalTransform
 from flowers_core.export import about, check, html_file, layers, shrink
+from flowers_core.images import to_square
 from flowers_core.predict import Classifier
 
 HOSTILE = "</script><img src=x onerror=\"document.title='taken'\">'&amp;`${1}"
@@ -42,7 +43,10 @@ def _small_and_exact(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def save(path: Path, variant: str = "2014", rejection: dict | None = None, **transform: object) -> Path:
-    """A checkpoint that tells pictures apart: random weights that keep the size of what passes through them."""
+    """A checkpoint that tells pictures apart: random weights that keep the size of what passes through them.
+
+    Without another `rejection` it knows where its kinds lie, and takes about half of all pictures for one.
+    """
     torch.manual_seed(3)
     network = alexnet.build(variant, len(CLASSES))
     for weight in (p for p in network.parameters() if p.ndim > 1):
@@ -56,11 +60,26 @@ def save(path: Path, variant: str = "2014", rejection: dict | None = None, **tra
         network.reader.weight.normal_()
         network.reader.weight *= 2 / network.reader(summary).std()
         network.reader.bias.zero_()
+        space = kind_space.fit(
+            kind_space.columns(summary.repeat(7, 1).numpy() * np.random.default_rng(0).uniform(0.8, 1.2, (28, 1)),
+                               network.summary_filters), np.arange(28) % len(CLASSES), len(CLASSES),
+        )  # fmt: skip
     card = checkpoint.Card(
         variant, CLASSES, asdict(prepared), data={"data": "drawn", "counts": {"train": 7}},
-        results={"valid_accuracy": 0.5, "valid_n": 4}, temperature=2.0, rejection=rejection or {},
+        results={"valid_accuracy": 0.5, "valid_n": 4}, temperature=2.0,
+        rejection=rejection or {"score": "kinds", "threshold": 0.0, "energy": 0.0},
     )  # fmt: skip
-    checkpoint.save(path, checkpoint.shrink(network), card)
+    checkpoint.save(path, checkpoint.with_kinds(checkpoint.shrink(network), None if rejection else space), card)
+    if not rejection:
+        classifier = Classifier(path)
+        images = pictures()
+        squares, aspects = (
+            np.stack([to_square(image) for image in images]),
+            np.array([i.width / i.height for i in images]),
+        )
+        scores = kind_scores(classifier, squares, aspects)
+        limit = {"score": "kinds", "threshold": float(np.sort(scores)[1:3].mean()), "energy": 0.0}
+        checkpoint.save(path, checkpoint.with_kinds(checkpoint.shrink(network), space), replace(card, rejection=limit))
     return path
 
 
@@ -68,6 +87,15 @@ def pictures() -> list[Image.Image]:
     """Upright, wide, tall, larger than the decoder keeps."""
     shapes = [(300, 256), (900, 260), (200, 640), (1700, 1300)]
     return [garden.draw("rose", seed, 256).resize(shape) for seed, shape in enumerate(shapes)]
+
+
+def kind_scores(classifier: Classifier, squares: np.ndarray, aspects: np.ndarray) -> np.ndarray:
+    _, summaries = classifier.see(squares, aspects)
+    return classifier.network.kind_space.scores(kind_space.columns(summaries, classifier.network.summary_filters))
+
+
+def app_knows(path: Path, images: list[Image.Image]) -> list[bool]:
+    return [Classifier(path).classify(image).known for image in images]
 
 
 def app_answers(path: Path, images: list[Image.Image]) -> np.ndarray:
@@ -91,9 +119,10 @@ def test_onnx_takes_squared_photos_and_answers_like_the_app(tmp_path: Path, vari
     aspects = np.array([image.width / image.height for image in images[:3]], np.float32)
     wanted = app_answers(path, images[:3])
     assert np.ptp(wanted, axis=0).max() > 5 * NEAR, "the pictures get the same answer: they would prove nothing"
-    (answers,) = session.run(None, {"photos": squares, "aspects": aspects})
+    answers, known = session.run(None, {"photos": squares, "aspects": aspects})
     np.testing.assert_allclose(answers, wanted, atol=NEAR)
-    (alone,) = session.run(None, {"photos": squares[1:2], "aspects": aspects[1:2]})
+    assert known.tolist() == app_knows(path, images[:3])
+    alone, _ = session.run(None, {"photos": squares[1:2], "aspects": aspects[1:2]})
     np.testing.assert_allclose(alone, answers[1:2], atol=1e-5)
     properties = session.get_modelmeta().custom_metadata_map
     assert json.loads(properties["classes"]) == list(CLASSES)
@@ -122,10 +151,13 @@ def test_the_example_beside_the_weights_needs_nothing_of_this_program(tmp_path: 
     )  # fmt: skip
     answer = run([sys.executable, "-c", code])
     assert answer.returncode == 0, answer.stderr
-    told = dict(json.loads(answer.stdout))
+    guesses, known = json.loads(answer.stdout)
+    told = dict(guesses)
+    assert [known] == app_knows(path, [photo])
     np.testing.assert_allclose([told[name] for name in CLASSES], app_answers(path, [photo])[0], atol=NEAR)
     printed = run([sys.executable, "my flowers.py", "photo.png"])
-    assert f"photo.png {max(told, key=told.get)}" in printed.stdout, printed.stderr
+    said = "" if known else "none of the kinds; nearest:"
+    assert f"photo.png {said} {max(told, key=told.get)}" in printed.stdout, printed.stderr
 
 
 def test_exported_weights_are_a_checkpoint_that_says_the_same(tmp_path: Path) -> None:
@@ -157,7 +189,8 @@ def test_a_pair_of_thin_layers_is_exported_as_it_is() -> None:
 
 def test_a_rejection_that_pages_can_not_compute_is_left_out(tmp_path: Path) -> None:
     card = checkpoint.read_card(save(tmp_path / "a.safetensors"))
-    assert about.rejection(card) is None
+    assert about.rejection(card)["score"] == "kinds"
+    assert about.rejection(replace(card, rejection={})) is None
     rejection = {"score": "energy", "threshold": 0.4}
     assert about.rejection(replace(card, rejection=rejection)) == rejection
     assert about.rejection(replace(card, rejection={"score": "mood", "threshold": 1})) is None
@@ -207,9 +240,10 @@ def test_a_page_that_answers_otherwise_says_so(
 
 
 def _spoil(fit, stack: list, budget: int) -> tuple:
-    """Shrinking gone wrong: the output layer with its sign turned."""
+    """Shrinking gone wrong: both readers' outputs with their sign turned."""
     small, coded = fit(stack, budget)
-    return [*small[:-1], replace(small[-1], weight=-small[-1].weight, bias=-small[-1].bias)], coded
+    last = ("classifier.6", "reader")
+    return [replace(s, weight=-s.weight, bias=-s.bias) if s.name in last else s for s in small], coded
 
 
 @pytest.mark.parametrize(
@@ -297,8 +331,10 @@ def test_the_page_from_disk_answers_like_the_app_without_a_network(
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto((tmp_path / "page.html").as_uri() + ("#plain" if engine == "JavaScript" else ""))
     for name, content in list(files.items())[: 5 if engine == "WebAssembly" else 2]:
-        wanted = dict(classifier.classify_file(content, name, top=5).top)
+        said = classifier.classify_file(content, name, top=5)
+        wanted = dict(said.top)
         answer = asked(page, name, content)
+        assert page.get_attribute("#answer", "data-unknown") == ("false" if said.known else "true"), name
         assert next(iter(answer)) == next(iter(wanted)), name
         for kind in answer.keys() & wanted.keys():
             assert answer[kind] == pytest.approx(wanted[kind], abs=SHRUNK), (name, kind)

@@ -55,7 +55,7 @@ def test_a_training_with_enough_photos_leaves_a_model_that_knows_its_kinds(train
     network, card = checkpoint.load(trained)
     assert card.rejection["score"] == "kinds"
     assert set(card.rejection) == {"score", "threshold", "accepted", "energy"}
-    assert network.kind_space.means.shape == (3, 256)
+    assert network.kind_space.means.shape == (3, 512)
     other = checkpoint.with_kinds(checkpoint.shrink(network), network.kind_space)
     checkpoint.save(tmp_path / "copy.safetensors", other, card)
     again, _ = checkpoint.load(tmp_path / "copy.safetensors")

@@ -47,9 +47,7 @@ def about(card: Card, layers: list[Layer]) -> dict:
 def rejection(card: Card) -> dict | None:
     """The card's score and threshold below which a photo is none of the kinds; None when it has none we know."""
     rejection = card.rejection
-    if rejection.get("score") == "kinds":  # an export has the logits only
-        rejection = {"score": "energy", "threshold": rejection.get("energy"), "accepted": rejection.get("accepted")}
-    known = rejection.get("score") in ("probability", "margin", "energy")
+    known = rejection.get("score") in ("kinds", "energy")
     return rejection if known and _is_number(rejection.get("threshold")) else None
 
 

@@ -25,8 +25,9 @@ class Model:
             self.about = json.loads(file.metadata()["about"])
         self.weights = {name: tensor.float() for name, tensor in load_file(path).items()}
 
-    def logits(self, images: torch.Tensor) -> torch.Tensor:
-        """Normalised images (batch, 3, side, side) to logits (batch, classes)."""
+    def logits(self, images: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Normalised images (batch, 3, side, side) to logits (batch, classes), and to what each convolution sees, in
+        (batch, filters, places)."""
         x, maps = images, []
         for layer in self.about["layers"]:
             op = layer["op"]
@@ -49,7 +50,25 @@ class Model:
                 seen = maps[-layer["convolutions"] :]
                 summary = torch.cat([part for m in seen for part in (m.mean(2), m.std(2, correction=0))], 1)
                 x = x + functional.linear(summary.sqrt(), weight, bias)
-        return x
+        return x, maps
+
+    def knows(self, logits: torch.Tensor, maps: list[torch.Tensor]) -> bool:
+        """Whether a photo, by what `logits` gave for its views, shows one of the kinds at all; True where the model
+        can't tell."""
+        rejection = self.about["rejection"]
+        if rejection is None:
+            return True
+        if rejection["score"] == "energy":
+            temperature = self.about["temperature"]
+            score = temperature * (logits / temperature).logsumexp(1).mean()
+        else:  # is it nearer to one of the kinds than to flowers in general?
+            (layer,) = (layer for layer in self.about["layers"] if layer["op"] == "kinds")
+            parts = ("middle", "directions", "means", "spread")
+            middle, directions, means, spread = (self.weights[f"kinds.{part}"] for part in parts)
+            seen = torch.cat([m.mean(2) for m in maps[-layer["convolutions"] :]], 1).mean(0)
+            place = directions @ (seen.sqrt() - middle)
+            score = (place**2 / spread).sum() - ((place - means) ** 2).sum(1).min()
+        return bool(score >= rejection["threshold"])
 
     def views(self, photo: torch.Tensor) -> torch.Tensor:
         """An upright RGB photo (height, width, 3) uint8 to the network's inputs (views, 3, side, side)."""
@@ -70,11 +89,12 @@ class Model:
         return (torch.cat(views) - mean) / std
 
     @torch.inference_mode()
-    def answer(self, photo: torch.Tensor, top: int = 5) -> list[tuple[str, float]]:
-        """The most probable kinds in a photo (height, width, 3) uint8, best first."""
-        each_view = functional.softmax(self.logits(self.views(photo)) / self.about["temperature"], 1)
-        mean = each_view.mean(0)
-        return [(self.about["classes"][i], float(mean[i])) for i in mean.argsort(descending=True)[:top]]
+    def answer(self, photo: torch.Tensor, top: int = 5) -> tuple[list[tuple[str, float]], bool]:
+        """The most probable kinds in a photo (height, width, 3) uint8, best first, and whether it shows any of them."""
+        logits, maps = self.logits(self.views(photo))
+        mean = functional.softmax(logits / self.about["temperature"], 1).mean(0)
+        best = [(self.about["classes"][i], float(mean[i])) for i in mean.argsort(descending=True)[:top]]
+        return best, self.knows(logits, maps)
 
 
 def read_photo(path: str) -> torch.Tensor:
@@ -91,4 +111,5 @@ if __name__ == "__main__":
         sys.exit("Name one photo or several.")
     model = Model()
     for path in sys.argv[1:]:
-        print(path, ", ".join(f"{name} {p:.1%}" for name, p in model.answer(read_photo(path))))
+        guesses, known = model.answer(read_photo(path))
+        print(path, "" if known else "none of the kinds; nearest:", ", ".join(f"{name} {p:.1%}" for name, p in guesses))

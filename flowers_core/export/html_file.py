@@ -77,11 +77,8 @@ def _packed(layers: list[Layer], coded: dict[str, shrink.Coded]) -> tuple[list[d
             row |= {"steps": put(steps, "<f4"), "bias": put(layer.bias, "<f4")}
             if layer.op == "conv":
                 row["kernel"] = layer.weight.shape[2]
-        elif layer.op == "read":
-            row |= {
-                "columns": layer.weight.shape[1],
-                "weights": put(layer.weight, "<f4"),
-                "bias": put(layer.bias, "<f4"),
-            }
+        else:  # where its numbers begin, and how many there are
+            exact = {"weights": layer.weight, "bias": layer.bias, **layer.more}
+            row |= {name: [put(array, "<f4"), array.size] for name, array in exact.items() if array is not None}
         listed.append(row)
     return listed, bytes(content)

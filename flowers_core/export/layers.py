@@ -6,8 +6,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from flowers_core.alexnet import SUMMARISED, Reader, summarised
+from flowers_core import kind_space
+from flowers_core.alexnet import SUMMARISED, AlexNet, Reader, summarised
 from flowers_core.errors import CheckpointError
+from flowers_core.kind_space import KindSpace
 
 
 @dataclass(frozen=True)
@@ -15,15 +17,18 @@ class Layer:
     """One step of the network, in the order in which they follow each other.
 
     Args:
-        op: "conv", "relu", "lrn", "maxpool", "avgpool" or "linear"; or, the last one, "read": the second reader.
+        op: "conv", "relu", "lrn", "maxpool", "avgpool" or "linear"; after these may come "read", the second reader, and
+            "kinds", which tells whether a photo shows one of the kinds at all.
         name: its name in the network, such as "features.0"; weights are stored under it.
         settings: conv: stride, padding, groups; lrn: n, k, alpha, beta as in the 2012 paper (alpha multiplies the
             sum over the n channels); maxpool: kernel, stride; avgpool: side of the result, whatever comes in;
             read: how many convolutions it looks at, the last ones. Of each map after its ReLU it takes the mean and
             the standard deviation (all means of a convolution, then all deviations), the square roots of which are
-            its inputs; its outputs are added to those of the layer before.
+            its inputs; its outputs are added to those of the layer before. kinds: how many convolutions it looks at;
+            of each map it takes the mean only, over all views of a photo: see `KindSpace.scores`.
         weight: conv: (filters, channels per group, height, width); linear and read: (outputs, inputs); float32.
         bias: (outputs,) float32.
+        more: other float32 arrays, by name: those of a `KindSpace`.
     """
 
     op: str
@@ -31,13 +36,14 @@ class Layer:
     settings: dict[str, float] = field(default_factory=dict)
     weight: np.ndarray | None = None
     bias: np.ndarray | None = None
+    more: dict[str, np.ndarray] = field(default_factory=dict)
 
     def to_dict(self) -> dict:
         """As exported files list it: everything but the weights."""
         return {"op": self.op, "name": self.name, **self.settings}
 
 
-def read(network: nn.Module) -> list[Layer]:
+def read(network: AlexNet) -> list[Layer]:
     """The network's layers. Dropout does nothing in an answer and is left out.
 
     Relies on the modules following each other as they were registered, which `AlexNet` and `nn.Sequential` do;
@@ -47,7 +53,9 @@ def read(network: nn.Module) -> list[Layer]:
         CheckpointError: it holds a layer that no exported file can express.
     """
     leaves = [(name, module) for name, module in network.named_modules() if not any(module.children())]
-    return [layer for name, module in leaves if (layer := _layer(name, module)) is not None]
+    layers = [layer for name, module in leaves if (layer := _layer(name, module)) is not None]
+    space = getattr(network, "kind_space", None)
+    return [*layers, _kinds(space)] if space else layers
 
 
 def answer(layers: list[Layer], images: torch.Tensor) -> torch.Tensor:
@@ -68,12 +76,11 @@ def answer(layers: list[Layer], images: torch.Tensor) -> torch.Tensor:
             x = nn.functional.max_pool2d(x, s["kernel"], s["stride"])
         elif layer.op == "avgpool":
             x = nn.functional.adaptive_avg_pool2d(x, s["side"])
-        else:
-            weight, bias = torch.from_numpy(layer.weight), torch.from_numpy(layer.bias)
-            if layer.op == "read":
-                x = x + nn.functional.linear(summarised(maps[-s["convolutions"] :]).sqrt(), weight, bias)
-            else:
-                x = nn.functional.linear(x.flatten(1), weight, bias)
+        elif layer.op == "linear":
+            x = nn.functional.linear(x.flatten(1), torch.from_numpy(layer.weight), torch.from_numpy(layer.bias))
+        elif layer.op == "read":
+            roots = summarised(maps[-s["convolutions"] :]).sqrt()
+            x = x + nn.functional.linear(roots, torch.from_numpy(layer.weight), torch.from_numpy(layer.bias))
     return x
 
 
@@ -98,6 +105,10 @@ def _layer(name: str, module: nn.Module) -> Layer | None:
     if isinstance(weight, torch.Tensor) and weight.ndim == 2:
         return Layer("linear", name, {}, _array(weight), _bias(module))
     raise CheckpointError(f"A layer of the kind {kind} can't be exported", name, "Export another checkpoint.")
+
+
+def _kinds(space: KindSpace) -> Layer:
+    return Layer("kinds", "kinds", {"convolutions": kind_space.LAYERS}, more=space.to_dict())
 
 
 def _one(value: int | tuple[int, int]) -> int:

@@ -47,8 +47,9 @@ def write(path: Path, layers: list[Layer], about: dict) -> None:
     """Writes the model whole.
 
     Inputs: `photos` (n, 256, 256, 3) uint8, RGB, each squeezed to a square; `aspects` (n,) float32, width over height
-    before that. Output: `probabilities` (n, classes) float32, each row summing to 1: the mean over the views that the
-    app takes. Cutting out the views, normalisation, temperature and softmax are inside. The properties hold `about`.
+    before that. Outputs: `probabilities` (n, classes) float32, each row summing to 1: the mean over the views that the
+    app takes; and, of a model that can tell, `known` (n,) bool: does the photo show one of the kinds at all? Cutting
+    out the views, normalisation, temperature and softmax are inside. The properties hold `about`.
 
     Raises:
         StorageError: the disk is full, read-only or closed to us.
@@ -56,12 +57,19 @@ def write(path: Path, layers: list[Layer], about: dict) -> None:
     graph = _Graph()
     size, views, classes = about["transform"]["size"], about["views"], len(about["classes"])
     images = _views(graph, size, views, about)
-    logits = _network(graph, layers, images, size)
+    logits, maps = _network(graph, layers, images, size)
     scaled = graph.node("Div", [logits, graph.floats("temperature", about["temperature"])], "logits_over_temperature")
     each = graph.node("Softmax", [scaled], "each_view", axis=1)
     shape = graph.constant("by_photo", np.array([-1, len(views), classes]))
     each = graph.node("Reshape", [each, shape], "each_photo")
     graph.node("ReduceMean", [each], "probabilities", axes=[1], keepdims=0)
+    outputs = [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", classes])]
+    if about["rejection"]:
+        kinds = [layer for layer in layers if layer.op == "kinds"]
+        found = _kind_score(graph, kinds[0], maps, len(views)) if kinds else _energy(graph, scaled, len(views), about)
+        limit = graph.floats("threshold", about["rejection"]["threshold"])
+        graph.node("GreaterOrEqual", [found, limit], "known")
+        outputs.append(helper.make_tensor_value_info("known", TensorProto.BOOL, ["n"]))
 
     side = about["square"]
     model = helper.make_model(
@@ -72,7 +80,7 @@ def write(path: Path, layers: list[Layer], about: dict) -> None:
                 helper.make_tensor_value_info("photos", TensorProto.UINT8, ["n", side, side, 3]),
                 helper.make_tensor_value_info("aspects", TensorProto.FLOAT, ["n"]),
             ],
-            [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", classes])],
+            outputs,
             graph.constants,
             doc_string=about["input"],
         ),
@@ -141,8 +149,8 @@ def _views(graph: _Graph, size: int, views: list, about: dict) -> str:
     return graph.node("GridSample", [tile, grid], "views", mode="bilinear", padding_mode="reflection", align_corners=0)
 
 
-def _network(graph: _Graph, layers: list[Layer], images: str, side: int) -> str:
-    """Normalised images to logits."""
+def _network(graph: _Graph, layers: list[Layer], images: str, side: int) -> tuple[str, list[str]]:
+    """Normalised images to logits, and to each convolution's maps."""
     x, flat, maps = images, False, []
     for layer in layers:
         name, s = layer.name, layer.settings
@@ -168,12 +176,12 @@ def _network(graph: _Graph, layers: list[Layer], images: str, side: int) -> str:
             side = s["side"]
         elif layer.op == "read":
             x = _read(graph, layer, x, maps[-s["convolutions"] :])
-        else:
+        elif layer.op == "linear":
             if not flat:
                 x, flat = graph.node("Flatten", [x], "flat", axis=1), True
             weight, bias = graph.weights(f"{name}.weight", layer.weight), graph.floats(f"{name}.bias", layer.bias)
             x = graph.node("Gemm", [x, weight, bias], name, transB=1)
-    return x
+    return x, maps
 
 
 def _read(graph: _Graph, layer: Layer, logits: str, maps: list[str]) -> str:
@@ -193,6 +201,41 @@ def _read(graph: _Graph, layer: Layer, logits: str, maps: list[str]) -> str:
     weight = graph.floats(f"{layer.name}.weight", layer.weight)
     second = graph.node("Gemm", [roots, weight, graph.floats(f"{layer.name}.bias", layer.bias)], layer.name, transB=1)
     return graph.node("Add", [logits, second], "both_readers")
+
+
+def _kind_score(graph: _Graph, layer: Layer, maps: list[str], views: int) -> str:
+    """(n,): `KindSpace.scores`."""
+    name, directions, means = layer.name, layer.more["directions"], layer.more["means"]
+    seen = maps[-layer.settings["convolutions"] :]
+    each = [
+        graph.node("ReduceMean", [x], f"{name}.{place}.mean", axes=[2, 3], keepdims=0) for place, x in enumerate(seen)
+    ]
+    shape = graph.constant(f"{name}.by_photo", np.array([-1, views, len(directions)]))
+    each = graph.node("Reshape", [graph.node("Concat", each, f"{name}.means_of_view", axis=1), shape], f"{name}.views")
+    mean = graph.node("ReduceMean", [each], f"{name}.means_of_photo", axes=[1], keepdims=0)
+    roots = graph.node("Sqrt", [mean], f"{name}.roots")
+    roots = graph.node("Sub", [roots, graph.floats(f"{name}.middle", layer.more["middle"])], f"{name}.from_middle")
+    place = graph.node("MatMul", [roots, graph.weights(f"{name}.directions", directions.T)], f"{name}.place")
+    square = graph.node("Mul", [place, place], f"{name}.place_squared")
+    across = graph.constant(f"{name}.columns", np.array([1]))
+    usual = graph.node("Div", [square, graph.floats(f"{name}.spread", layer.more["spread"])], f"{name}.share")
+    usual = graph.node("ReduceSum", [usual, across], f"{name}.from_all", keepdims=0)
+    along = graph.node("MatMul", [place, graph.floats(f"{name}.twice_means", 2 * means.T)], f"{name}.along")
+    lengths = graph.floats(f"{name}.lengths", (means.astype(np.float64) ** 2).sum(1))
+    apart = graph.node("Sub", [graph.node("ReduceSum", [square, across], f"{name}.length", keepdims=1), along],
+                       f"{name}.less_along")  # fmt: skip
+    apart = graph.node("Add", [apart, lengths], f"{name}.from_each")
+    nearest = graph.node("ReduceMin", [apart], f"{name}.from_nearest", axes=[1], keepdims=0)
+    return graph.node("Sub", [usual, nearest], "score")
+
+
+def _energy(graph: _Graph, scaled: str, views: int, about: dict) -> str:
+    """(n,) the negative energy of logits over temperature, (n * views, classes): `calibrate.scores`."""
+    each = graph.node("ReduceLogSumExp", [scaled], "energy_of_view", axes=[1], keepdims=0)
+    by_photo = graph.constant("energies_by_photo", np.array([-1, views]))
+    mean = graph.node("ReduceMean", [graph.node("Reshape", [each, by_photo], "energies")], "energy", axes=[1],
+                      keepdims=0)  # fmt: skip
+    return graph.node("Mul", [mean, graph.floats("energy_scale", about["temperature"])], "score")
 
 
 def _averaged(graph: _Graph, x: str, name: str, side: int, target: int) -> str:

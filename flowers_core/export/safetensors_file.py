@@ -47,6 +47,7 @@ def _save(path: Path, layers: list[Layer], about: dict) -> None:
         if layer.weight is not None:
             tensors[f"{layer.name}.weight"] = layer.weight.astype(np.float16)
             tensors[f"{layer.name}.bias"] = layer.bias.astype(np.float16)
+        tensors |= {f"{layer.name}.{name}": array.astype(np.float16) for name, array in layer.more.items()}
     metadata = {"format": str(checkpoint.FORMAT), "about": json.dumps(about), "card": json.dumps(about["card"])}
     try:
         save_file(tensors, path, metadata)

@@ -44,8 +44,8 @@ def fit(layers: Sequence[Layer], budget: int) -> tuple[list[Layer], dict[str, Co
     """The finest network of whole numbers whose codes take at most `budget` bytes when packed.
 
     Weights of convolutions and of the output keep 127 steps to either side; the large fully connected layers get
-    coarser until they fit. Random errors of many weights cancel out in a sum over thousands of inputs. The second
-    reader, small and exact, stays as it is.
+    coarser until they fit. Random errors of many weights cancel out in a sum over thousands of inputs. What comes after
+    them is small and stays as it is.
 
     Returns:
         The layers, with weights as they are after rounding; the codes by layer name.
@@ -53,8 +53,11 @@ def fit(layers: Sequence[Layer], budget: int) -> tuple[list[Layer], dict[str, Co
     thin = [part for layer in layers for part in _thinned(layer)]
     full = [layer.name for layer in thin if layer.op == "linear"]
     large = set(full[:-1])
-    weighty = [layer for layer in thin if layer.weight is not None and layer.op != "read"]
-    budget -= sum(layer.weight.nbytes for layer in thin if layer.op == "read")
+    weighty = [layer for layer in thin if layer.op in ("conv", "linear")]
+    after = [layer for layer in thin if layer.op in ("read", "kinds")]
+    budget -= sum(
+        array.nbytes for layer in after for array in (layer.weight, *layer.more.values()) if array is not None
+    )
     for coarseness in COARSENESS:
         steps = {layer.name: coarseness if layer.name in large else 0.0 for layer in weighty}
         if sum(_estimated_bytes(layer, steps[layer.name]) for layer in weighty) <= budget:

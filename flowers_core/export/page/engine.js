@@ -15,12 +15,13 @@ class Network {
     this.bytes = new Int8Array(this.memory.buffer);
     this.place = plan;
     this.fill(packed);
-    this.reader = layers.find((layer) => layer.op === "read");
-    if (this.reader) {
-      const numbers = (at, count) => new Float32Array(packed.slice(at, at + 4 * count).buffer);
-      const { columns, weights, bias } = this.reader, kinds = layers.findLast((layer) => layer.op === "linear").rows;
-      this.reader = { ...this.reader, weights: numbers(weights, kinds * columns), bias: numbers(bias, kinds) };
-    }
+    const numbers = ([at, count]) => new Float32Array(packed.slice(at, at + 4 * count).buffer);
+    const exact = (op, names) => {
+      const layer = layers.find((layer) => layer.op === op);
+      return layer && { ...layer, ...Object.fromEntries(names.map((name) => [name, numbers(layer[name])])) };
+    };
+    this.reader = exact("read", ["weights", "bias"]);
+    this.kinds = exact("kinds", ["middle", "directions", "means", "spread"]);
   }
 
   // Weights go to memory in blocks of four rows; rows that don't exist stay zero.
@@ -40,11 +41,12 @@ class Network {
     }
   }
 
-  // Normalised views, each (3, side, side) as Float32Array, to their logits; tells `progress` a share from 0 to 1.
-  logits(views, progress = () => {}) {
+  // Normalised views, each (3, side, side) as Float32Array, to their logits, and to the score by which a model that
+  // knows where its kinds lie says whether they show one; tells `progress` a share from 0 to 1.
+  answer(views, progress = () => {}) {
     const split = this.layers.findIndex((layer) => layer.op === "linear");
-    const convolutional = this.layers.slice(0, split), full = this.layers.slice(split).filter((layer) => layer.op !== "read");
-    const summaries = [];
+    const convolutional = this.layers.slice(0, split), full = this.layers.slice(split).filter(({ op }) => op !== "read" && op !== "kinds");
+    const seen = views.map(() => []); // of each view, the means and deviations of each convolution's maps
     const steps = views.length * (convolutional.length + 1) + full.length;
     let done = 0, length = 0;
     const panels = Math.ceil(views.length / COLUMNS);
@@ -52,14 +54,12 @@ class Network {
     views.forEach((view, number) => {
       let maps = { at: this.place.maps[0], channels: 3, side: this.side, stride: this.side ** 2 };
       this.floats.set(view, maps.at >> 2);
-      const seen = [];
       convolutional.forEach((layer, index) => {
         const relu = convolutional[index + 1]?.op === "relu";
         maps = this[layer.op](layer, maps, this.other(maps.at), relu);
-        if (layer.op === "relu" && this.reader) seen.push(this.summary(maps));
+        if (layer.op === "relu" && (this.reader || this.kinds)) seen[number].push(this.summary(maps));
         progress(++done / steps);
       });
-      if (this.reader) summaries.push(seen.slice(-this.reader.convolutions).flat());
       length = this.flatten(maps, number, panels);
       progress(++done / steps);
     });
@@ -69,14 +69,14 @@ class Network {
       progress(++done / steps);
     });
     const classes = full[full.length - 1].rows, padded = 4 * Math.ceil(classes / 4);
-    return views.map((_, number) => {
+    const logits = views.map((_, number) => {
       const first = (at >> 2) + Math.floor(number / COLUMNS) * padded * COLUMNS + (number % COLUMNS);
-      const second = this.reader ? this.read(summaries[number], classes) : new Float64Array(classes);
+      const second = this.reader ? this.read(seen[number]) : new Float64Array(classes);
       return second.map((value, kind) => value + this.floats[first + kind * COLUMNS]);
     });
+    return { logits, nearness: this.kinds && this.nearness(seen) };
   }
 
-  // The mean of each map, then the standard deviation of each.
   summary({ at, channels, side, stride }) {
     const means = [], deviations = [], area = side ** 2;
     for (let channel = 0; channel < channels; channel++) {
@@ -85,14 +85,26 @@ class Network {
       means.push(mean);
       deviations.push(Math.sqrt(map.reduce((sum, value) => sum + (value - mean) ** 2, 0) / area));
     }
-    return [...means, ...deviations];
+    return { means, deviations };
   }
 
   // The second reader's logits: how much of each thing there is, wherever in the picture it is.
-  read(summary, classes) {
-    const { columns, weights, bias } = this.reader, roots = summary.map(Math.sqrt);
-    return Float64Array.from({ length: classes }, (_, kind) =>
-      roots.reduce((sum, root, column) => sum + root * weights[kind * columns + column], bias[kind]));
+  read(seen) {
+    const { convolutions, weights, bias } = this.reader;
+    return product(weights, seen.slice(-convolutions).flatMap(({ means, deviations }) => [...means, ...deviations]).map(Math.sqrt), bias);
+  }
+
+  // How much nearer a photo is to one of the kinds than to flowers in general.
+  nearness(seen) {
+    const { convolutions, middle, directions, means, spread } = this.kinds, zeros = new Float64Array(middle.length);
+    const views = seen.map((each) => each.slice(-convolutions).flatMap((summary) => summary.means));
+    const mean = (column) => views.reduce((sum, view) => sum + view[column], 0) / views.length;
+    const place = product(directions, views[0].map((_, column) => Math.sqrt(mean(column)) - middle[column]), zeros);
+    const columns = place.length;
+    let nearest = Infinity;
+    for (let kind = 0; kind < means.length; kind += columns)
+      nearest = Math.min(nearest, place.reduce((sum, value, column) => sum + (value - means[kind + column]) ** 2, 0));
+    return place.reduce((sum, value, column) => sum + value ** 2 / spread[column], 0) - nearest;
   }
 
   other(at) {
@@ -201,6 +213,12 @@ class Network {
       );
     return out;
   }
+}
+
+// A matrix, row by row, times a vector, plus a bias.
+function product(matrix, vector, bias) {
+  const columns = vector.length;
+  return Float64Array.from(bias, (start, row) => vector.reduce((sum, value, column) => sum + value * matrix[row * columns + column], start));
 }
 
 // Where everything lies in memory, in bytes. Maps and fully connected outputs each need two places, used in turn.

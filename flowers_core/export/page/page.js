@@ -94,10 +94,9 @@ function pixels(bitmap, side, isJpeg) {
   return more.reduce((photo, again) => reduced(photo, again), out);
 }
 
-function answer({ probabilities, energy, seconds }) {
+function answer({ probabilities, energy, nearness, seconds }) {
   const order = probabilities.map((_, kind) => kind).sort((a, b) => probabilities[b] - probabilities[a]);
-  const [best, second] = order, margin = probabilities[best] - (probabilities[second] ?? 0);
-  const score = { probability: probabilities[best], margin, energy }[about.rejection?.score];
+  const best = order[0], score = { kinds: nearness, energy }[about.rejection?.score];
   const unknown = score !== undefined && score < about.rejection.threshold;
   const kinds = about.classes.length;
   $("name").textContent = unknown ? `Not one of the ${kinds} kinds` : capital(about.classes[best]);

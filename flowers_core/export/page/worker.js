@@ -13,8 +13,9 @@ onmessage = async ({ data }) => {
       const start = performance.now();
       const square = toSquare(data.photo, about.square);
       const views = about.views.map((view) => cutView(square, about.square, view, about.transform));
-      const logits = network.logits(views, (share) => postMessage({ id: data.id, progress: share }));
-      postMessage({ id: data.id, ...probabilities(logits, about.temperature), seconds: (performance.now() - start) / 1000 });
+      const { logits, nearness } = network.answer(views, (share) => postMessage({ id: data.id, progress: share }));
+      const answer = probabilities(logits, about.temperature);
+      postMessage({ id: data.id, ...answer, nearness, seconds: (performance.now() - start) / 1000 });
     }
   } catch (error) {
     postMessage({ id: data.id, error: String(error?.message ?? error) });

@@ -14,7 +14,7 @@ from flowers_core.errors import ImageError
 SIDE = 256
 """Width and height in pixels that every photo is brought to."""
 
-DECODER_VERSION = 3
+DECODER_VERSION = 4
 """Goes up when the pixels that `to_square` gives for the same file change; caches of other versions are rebuilt."""
 
 MAX_PIXELS = 200_000_000
@@ -74,8 +74,8 @@ def decode_sized(source: Path | bytes, want: int | None = None) -> tuple[Image.I
             if width * height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             if want is not None and image.format in ("JPEG", "MPO"):
-                # Half as much again is enough to shrink from; twice as much would be decoded at twice the size.
-                image.draft("RGB", (3 * want // 2, 3 * want // 2))
+                # Any size from there on will do: what JPEG leaves out is what shrinking would average away.
+                image.draft("RGB", (want, want))
             image.load()
             turn = _TURNS.get(_orientation(image))
             photo = _reduced(image, want) if want is not None else image

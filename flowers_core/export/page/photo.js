@@ -24,7 +24,7 @@ function reduced({ width, height, data }, fx, fy = fx) {
 function reductions(width, height, side, isJpeg) {
   const factors = [];
   let shorter = Math.min(width, height);
-  const jpeg = [8, 4, 2].find((scale) => isJpeg && Math.floor(width / scale) >= 2 * side && Math.floor(height / scale) >= 2 * side);
+  const jpeg = [8, 4, 2].find((scale) => isJpeg && Math.floor(width / scale) >= side && Math.floor(height / scale) >= side);
   if (jpeg) {
     factors.push(jpeg);
     shorter = Math.ceil(shorter / jpeg);

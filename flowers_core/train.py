@@ -126,8 +126,8 @@ class _Fit:
         self.status_at = 0.0
         self.recent: list[tuple[float, int]] = []
         if self.is_first:
-            sweep(self.run.resume_path)
-            sweep(self.run.checkpoint_path)
+            for path in (self.run.resume_path, self.run.checkpoint_path, self.run.folder / "run.json"):
+                sweep(path)
         self.state = begin(config, decoded, self.train, self.base, self.run, self.device)
         self.keeper = Keeper(config, classes, self.run, self.state, self.train, self.valid, self.base, self.device)
         self.events = Events(run) if config.tensorboard == "yes" and self.is_first else None

@@ -12,7 +12,7 @@ from flowers_core.storage import REPOSITORY
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forks of one process, which Windows has not")
 
-KILLS = 15
+KILLS = 60
 SEED = 2012
 
 

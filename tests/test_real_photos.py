@@ -12,8 +12,8 @@ def test_five_photos_a_kind_are_learned_well_enough_to_name_unseen_ones(real_pho
     trained = answer("train", real_photos / "thirty_by_five", "--init", "imagenet", "--seed", 1)
     found = answer("evaluate", trained["checkpoint"], real_photos / "flowers30", "--split", "test")
     assert found["n"] == 1640
-    assert found["top1"] >= 0.71
-    assert found["top5"] >= 0.88
+    assert found["top1"] >= 0.75
+    assert found["top5"] >= 0.9
 
 
 def test_flowers102s_official_splits_and_kinds(real_photos: Path) -> None:

@@ -31,10 +31,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Goes up when an older program could no longer read the file rightly."""
 
-IMAGENET_FEATURES = "alexnet-imagenet-features.safetensors"
 HIDDEN_LAYERS = (1, 4)
 """Places of the hidden fully connected layers in `AlexNet.classifier`."""
-OUTPUT_LAYER = "classifier.6."
 KINDS, READER = "kinds.", "reader."
 """Before the names of the kind space's tensors, and of the second reader's."""
 MAX_HEADER_BYTES = 10_000_000
@@ -184,10 +182,10 @@ def load(path: Path, number_format: str = "float32") -> tuple["AlexNet", Card]:
     from flowers_core.alexnet import AlexNet
 
     card = read_card(path)
-    weights = _read_tensors(path)
+    weights = read_tensors(path)
     space = {name.removeprefix(KINDS): weights.pop(name) for name in list(weights) if name.startswith(KINDS)}
     with torch.device("meta"):  # no time spent on weights that are replaced at once
-        network = AlexNet(card.variant, len(card.classes), ranks=_ranks(weights))
+        network = AlexNet(card.variant, len(card.classes), ranks=ranks(weights))
         if any(name.startswith(READER) for name in weights):
             network.add_reader()
     shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
@@ -195,7 +193,7 @@ def load(path: Path, number_format: str = "float32") -> tuple["AlexNet", Card]:
     if odd:
         what = f"The weights don't fit the network ({', '.join(odd[:3])})"
         raise CheckpointError(what, path, "Use another checkpoint.")
-    _require_finite(weights, path)
+    require_finite(weights, path)
     wanted = getattr(torch, number_format)  # one after another: both formats at once would not fit into small hosts
     formats = {name: torch.float32 if name.startswith(READER) else wanted for name in weights}
     network.load_state_dict({name: weights.pop(name).to(formats[name]) for name in list(weights)}, assign=True)
@@ -209,7 +207,7 @@ def _kind_space(arrays: Mapping[str, "Tensor"], network: "AlexNet", path: Path) 
               "spread": (columns,)}  # fmt: skip
     if {name: tuple(array.shape) for name, array in arrays.items()} != wanted:
         raise CheckpointError("What it knows of its kinds doesn't fit the network", path, "Use another checkpoint.")
-    _require_finite(arrays, path)
+    require_finite(arrays, path)
     return KindSpace(**{name: array.float().numpy() for name, array in arrays.items()})
 
 
@@ -235,65 +233,10 @@ def load_into(network: "AlexNet", path: Path) -> None:
         raise CheckpointError("The checkpoint is cut off or damaged", path, "Copy it again, or use another.") from error
 
 
-def start_weights(network: "AlexNet", init: str, classes: tuple[str, ...] = ()) -> bool:
-    """Fills in what a run starts from: ImageNet's convolutions, all of ImageNet's but the output, or a checkpoint's.
-
-    From a checkpoint of other classes everything but the output layer is taken.
-
-    Args:
-        network: freshly built; changed in place.
-        init: "scratch", "imagenet", "imagenet-full" or a checkpoint's path.
-        classes: what the network is to learn.
-
-    Returns:
-        Whether every layer was filled, the output layer too: true for a checkpoint of the same classes.
-
-    Raises:
-        CheckpointError: the file is missing, damaged, or of another variant; the download failed.
-    """
-    if init == "scratch":
-        return False
-    learned: tuple[str, ...] | None = None
-    if init == "imagenet":
-        weights = _read_tensors(shipped_dir() / IMAGENET_FEATURES)
-    elif init == "imagenet-full":
-        weights = _downloaded_imagenet()
-    else:
-        card = read_card(Path(init))
-        if card.variant != network.variant:
-            hint = f"Choose variant {card.variant}, or another start."
-            raise CheckpointError(f"A {card.variant} checkpoint can't start a {network.variant}", init, hint)
-        weights, learned = _with_products(_read_tensors(Path(init))), card.classes
-    shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
-    fitting = {name: tensor.float() for name, tensor in weights.items() if tensor.shape == shapes.get(name)}
-    if learned != classes:  # as many outputs may still mean other kinds
-        fitting = {name: tensor for name, tensor in fitting.items() if not name.startswith(OUTPUT_LAYER)}
-    needed = "features." if init == "imagenet" else ("features.", "classifier.")
-    lacking = [n for n in shapes if n.startswith(needed) and not n.startswith(OUTPUT_LAYER) and n not in fitting]
-    if lacking:
-        what = f"The file lacks weights that AlexNet {network.variant} needs ({', '.join(lacking[:3])})"
-        raise CheckpointError(what, init, "Choose another start.")
-    _require_finite(fitting, init)
-    network.load_state_dict(fitting, strict=False)
-    return len(fitting) == len(shapes)
-
-
-def _ranks(weights: Mapping[str, "Tensor"]) -> dict[int, int]:
+def ranks(weights: Mapping[str, "Tensor"]) -> dict[int, int]:
     """Place and rank of the hidden layers that are stored as products."""
     stored = {place: weights.get(f"classifier.{place}.down.weight") for place in HIDDEN_LAYERS}
     return {place: len(down) for place, down in stored.items() if down is not None and down.ndim == 2 and len(down)}
-
-
-def _with_products(weights: Mapping[str, "Tensor"]) -> dict[str, "Tensor"]:
-    """The weights with each product multiplied out, as a network in training has them."""
-    full = dict(weights)
-    for place in _ranks(weights):
-        name = f"classifier.{place}"
-        down = full.pop(f"{name}.down.weight").float()
-        up, bias = full.pop(f"{name}.up.weight", None), full.pop(f"{name}.up.bias", None)
-        if up is not None and bias is not None and up.ndim == 2 and up.shape[1] == len(down):
-            full |= {f"{name}.weight": up.float() @ down, f"{name}.bias": bias}
-    return full
 
 
 def save_state(path: Path, state: dict) -> None:
@@ -389,7 +332,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _require_finite(weights: Mapping[str, "Tensor"], where: object) -> None:
+def require_finite(weights: Mapping[str, "Tensor"], where: object) -> None:
     import torch
 
     if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
@@ -422,7 +365,12 @@ def _read_header(path: Path) -> dict:
         raise CheckpointError("This file is not a checkpoint, or it is damaged", path, hint) from error
 
 
-def _read_tensors(path: Path) -> dict[str, "Tensor"]:
+def read_tensors(path: Path) -> dict[str, "Tensor"]:
+    """All tensors of a file, as they are stored.
+
+    Raises:
+        CheckpointError: missing, damaged, or no safetensors file.
+    """
     from safetensors.torch import load_file
 
     _read_header(path)
@@ -430,13 +378,3 @@ def _read_tensors(path: Path) -> dict[str, "Tensor"]:
         return load_file(path)
     except Exception as error:  # damaged files make safetensors and torch raise nearly anything
         raise CheckpointError("The checkpoint is cut off or damaged", path, "Copy it again, or use another.") from error
-
-
-def _downloaded_imagenet() -> dict[str, "Tensor"]:
-    from flowers_core.torchvision_import import torchvision
-
-    try:
-        return torchvision().models.AlexNet_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
-    except (OSError, RuntimeError) as error:
-        hint = "Check the internet connection, or choose init imagenet, which needs none."
-        raise CheckpointError(f"Could not download the ImageNet weights ({error})", None, hint) from error

@@ -104,11 +104,11 @@ def compute(decoded: DecodedSource, progress: Callable[[str, int, int], None] | 
 def _compute_into(folder: Path, rows: int, decoded: DecodedSource, todo: list[int], progress) -> None:
     import torch
 
-    from flowers_core import alexnet, checkpoint, precision
+    from flowers_core import alexnet, precision, starts
     from flowers_core.augment import EvalTransform, eval_views
 
     network = alexnet.build("2014", 1).eval()
-    checkpoint.start_weights(network, "imagenet")
+    starts.start_weights(network, "imagenet")
     place = precision.device()
     convolutions, number_format = network.features.to(place), precision.choose("auto", place)
     whole = EvalTransform(views="centre", window=1.0)

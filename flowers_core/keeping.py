@@ -141,7 +141,7 @@ class Keeper:
         """
         lean = {"rows": LEAN_SUMMARIES, "batch": LEAN_BATCH} if self.is_lean else {}
         draws = chance.generator(self.config.seed, "reader", 0)
-        summaries, labels, photos = varied.summaries(
+        summaries, labels, plain, photos = varied.summaries(
             network, self.train, self.base, STRENGTHS[self.config.augmentation], draws, self.device,
             self.state.precision, **lean,
         )  # fmt: skip
@@ -149,7 +149,8 @@ class Keeper:
         weight, bias = reader.fit(summaries, labels, classes, photos)
         truth, weigh = self.valid.labels.numpy(), reader.WEIGHT
         if len(truth) >= calibrate.LEAST_PHOTOS_FOR_REJECTION and not self.is_lean:
-            self.kind_space = kind_space.fit(kind_space.columns(summaries.numpy(), filters), labels.numpy(), classes)
+            columns = kind_space.columns(summaries[plain].numpy(), filters)  # what varies more takes in more strangers
+            self.kind_space = kind_space.fit(columns, labels[plain].numpy(), classes)
         del summaries
         network.add_reader(weight, bias)
         if not len(truth):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from flowers_core import balanced_start, chance, checkpoint, distributed, head_start, precision
+from flowers_core import balanced_start, chance, checkpoint, distributed, head_start, precision, starts
 from flowers_core.alexnet import VARIANTS, AlexNet, build
 from flowers_core.augment import STRENGTHS, EvalTransform
 from flowers_core.cache import DecodedSource
@@ -104,7 +104,7 @@ def begin(
     if is_first and run.resume_path.exists():
         saved = checkpoint.load_state(run.resume_path, mapped=is_lean)
     saved = distributed.agree(saved)
-    is_complete = saved is not None or checkpoint.start_weights(network, config.init, classes)
+    is_complete = saved is not None or starts.start_weights(network, config.init, classes)
     if config.init == "scratch" and VARIANTS[config.variant].weight_sd is None and saved is None:
         varied, draws = STRENGTHS[config.augmentation], chance.generator(config.seed, "start", 0)
         balanced_start.apply(network, train, varied, base, draws, 4 if is_lean else balanced_start.PHOTOS)

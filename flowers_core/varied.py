@@ -64,19 +64,21 @@ def summaries(
     number_format: str,
     rows: int = SUMMARIES,
     batch: int = 32,
-) -> tuple[Tensor, Tensor, int]:
+) -> tuple[Tensor, Tensor, Tensor, int]:
     """What the convolutions see of the kinds: see `AlexNet.look`; the first arguments as for `views`.
 
     Returns:
-        (n, columns) float32, (n,) labels, and how many photos these are views of, some of every kind.
+        (n, columns) float32, (n,) labels, (n,) which views are plain, and how many photos these are views of, some of
+        every kind.
     """
     some = split.thinned(rows // 2)
     rows = max(rows, 2 * len(some))  # of kinds with few photos none is left out
     network.eval()
-    seen, labels = [], []
+    seen, labels, plain = [], [], []
     for indices, batches in views(some, base, transform, generator, rows, SUMMARIES_EACH, batch):
-        for images in batches:
+        for place, images in enumerate(batches):
             with precision.autocast(device, number_format):
                 seen.append(network.look(images.to(device))[1].cpu())
             labels.append(some.labels[indices])
-    return torch.cat(seen), torch.cat(labels), len(some)
+            plain.append(torch.full((len(indices),), place < (len(batches) + 1) // 2))
+    return torch.cat(seen), torch.cat(labels), torch.cat(plain), len(some)

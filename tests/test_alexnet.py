@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from flowers_core import checkpoint, config
+from flowers_core import config, starts
 from flowers_core.alexnet import HIDDEN, VARIANTS, AlexNet, LocalResponseNorm, LowRank, build
 from flowers_core.errors import ConfigError
 from flowers_core.torchvision_import import torchvision
@@ -103,7 +103,7 @@ def test_imagenet_start_fills_all_five_convolutions() -> None:
     torch.manual_seed(4)
     network = build("2014", 3)
     fresh = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    checkpoint.start_weights(network, "imagenet")
+    starts.start_weights(network, "imagenet")
     changed = {name for name, tensor in network.state_dict().items() if not torch.equal(tensor, fresh[name])}
     assert changed == {name for name in fresh if name.startswith("features.")}
 

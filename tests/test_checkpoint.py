@@ -18,11 +18,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from flowers_core import alexnet, checkpoint
+from flowers_core import alexnet, checkpoint, starts
 from flowers_core.alexnet import build
 from flowers_core.augment import EvalTransform
-from flowers_core.checkpoint import Card, find_checkpoints, load, load_state, read_card, save, save_state, start_weights
+from flowers_core.checkpoint import Card, find_checkpoints, load, load_state, read_card, save, save_state
 from flowers_core.errors import CheckpointError, StorageError
+from flowers_core.starts import start_weights
 
 ROOT = Path(__file__).parent.parent
 KINDS = ("anthurium", "rose", "Ü 🌹")
@@ -221,7 +222,7 @@ def test_what_is_no_checkpoint_is_refused_with_its_reason(tmp_path):
 
 def test_imagenets_features_say_that_they_have_no_card():
     with pytest.raises(CheckpointError, match="without a card"):
-        load(checkpoint.shipped_dir() / checkpoint.IMAGENET_FEATURES)
+        load(checkpoint.shipped_dir() / starts.IMAGENET_FEATURES)
     assert start_weights(build("2014", 3), "imagenet") is False
 
 
@@ -417,7 +418,7 @@ def test_headers_with_bytes_changed_give_a_checkpoint_error_and_nothing_else(tmp
 
 
 def trunk(weights: dict) -> dict:
-    return {name: tensor for name, tensor in weights.items() if not name.startswith(checkpoint.OUTPUT_LAYER)}
+    return {name: tensor for name, tensor in weights.items() if not name.startswith(starts.OUTPUT_LAYER)}
 
 
 @pytest.mark.parametrize(
@@ -431,7 +432,7 @@ def test_a_checkpoint_starts_a_run_of_its_own_and_of_other_kinds(classes, everyt
     before = {name: tensor.clone() for name, tensor in start.state_dict().items()}
     assert start_weights(start, str(path), classes) is everything
     assert all(torch.equal(start.state_dict()[name], tensor) for name, tensor in trunk(source).items())
-    output = f"{checkpoint.OUTPUT_LAYER}weight"
+    output = f"{starts.OUTPUT_LAYER}weight"
     assert torch.equal(start.state_dict()[output], source[output] if everything else before[output])
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from flowers_core import alexnet, checkpoint
+from flowers_core import alexnet, checkpoint, starts
 from flowers_core.alexnet import build
 from flowers_core.checkpoint import Card
 from flowers_core.compress import compress
@@ -68,7 +68,7 @@ def test_a_training_can_start_from_it_with_full_layers(network, features, tmp_pa
     small = compress(network, features, 8)
     checkpoint.save(path, checkpoint.shrink(small), Card("2014", CLASSES, TRANSFORM))
     fresh = build("2014", 3).eval()
-    assert checkpoint.start_weights(fresh, str(path), CLASSES)
+    assert starts.start_weights(fresh, str(path), CLASSES)
     with torch.inference_mode():
         assert torch.allclose(fresh.classifier(features), small.classifier(features), atol=5e-3)
 
@@ -80,4 +80,4 @@ def test_a_product_whose_parts_do_not_fit_is_refused(network, features, tmp_path
     with pytest.raises(checkpoint.CheckpointError, match="don't fit"):
         checkpoint.load(tmp_path / "odd.safetensors")
     with pytest.raises(checkpoint.CheckpointError, match="lacks weights"):
-        checkpoint.start_weights(build("2014", 3), str(tmp_path / "odd.safetensors"), CLASSES)
+        starts.start_weights(build("2014", 3), str(tmp_path / "odd.safetensors"), CLASSES)

@@ -11,7 +11,7 @@ import torch
 from conftest import KINDS, draw_set
 from PIL import Image, ImageFilter
 
-from flowers_core import alexnet, checkpoint, explain, garden, head_start, similar
+from flowers_core import alexnet, checkpoint, explain, garden, head_start, similar, starts
 from flowers_core.augment import STRENGTHS, EvalTransform
 from flowers_core.cache import decode_source
 from flowers_core.dataset import select
@@ -39,7 +39,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classifier]:
         patch.setenv("FLOWERS_HOME", str(folder / "home"))
         decoded = decode_source(open_source(draw_set(folder / "set", {"Train": 6, "Valid": 1}, size=128)))
         network = alexnet.build("2014", len(KINDS))
-        checkpoint.start_weights(network, "imagenet")
+        starts.start_weights(network, "imagenet")
         head_start.apply(
             network, select(decoded, "train"), EvalTransform(), STRENGTHS["light"], torch.Generator().manual_seed(0),
             torch.device("cpu"), "float32",

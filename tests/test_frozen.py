@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from flowers_core import alexnet, checkpoint, config, frozen, runs, train
+from flowers_core import alexnet, checkpoint, config, frozen, runs, starts, train
 from flowers_core.cache import DecodedSource, decode_source
 from flowers_core.sources import open_source
 
@@ -48,7 +48,7 @@ def test_every_view_is_computed_once(decoded, tmp_path: Path, monkeypatch) -> No
     epochs = [record for record in run.metrics()[0] if record["kind"] == "epoch"]
     assert epochs[-1]["train_loss"] < epochs[0]["train_loss"]
     start = alexnet.build("2014", 3)
-    checkpoint.start_weights(start, "imagenet")
+    starts.start_weights(start, "imagenet")
     kept = checkpoint.load(run.checkpoint_path)[0].features.state_dict()
     assert all(torch.equal(kept[name], weight.half().float()) for name, weight in start.features.state_dict().items())
 

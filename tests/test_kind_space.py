@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from flowers_core import alexnet, calibrate, checkpoint, config, kind_space, runs, train
+from flowers_core import alexnet, calibrate, checkpoint, config, kind_space, runs, starts, train
 from flowers_core.cache import decode_source
 from flowers_core.errors import CheckpointError
 from flowers_core.predict import Classifier
@@ -61,7 +61,7 @@ def test_a_training_with_enough_photos_leaves_a_model_that_knows_its_kinds(train
     again, _ = checkpoint.load(tmp_path / "copy.safetensors")
     assert np.array_equal(again.kind_space.means, network.kind_space.means)
     started = alexnet.build("2014", 3)
-    assert checkpoint.start_weights(started, str(trained), card.classes), "it can start another training"
+    assert starts.start_weights(started, str(trained), card.classes), "it can start another training"
 
 
 def test_a_kind_space_of_another_shape_is_refused(trained: Path, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ LAYERS = [
         "likeness",
         "dataset",
         "checkpoint",
+        "starts",
         "runs",
         "turns",
         "trash",

@@ -90,14 +90,6 @@ def model(rose_sayer: Path, home: Path) -> str:
 
 
 @pytest.fixture
-def convolutions(tmp_path: Path) -> None:
-    """The shipped weights that features come from."""
-    (tmp_path / "shipped").mkdir()
-    name = checkpoint.IMAGENET_FEATURES
-    (tmp_path / "shipped" / name).symlink_to(ROOT / "checkpoints" / name)
-
-
-@pytest.fixture
 def known(three_kinds: Path) -> library.KnownSet:
     """The small set, as if somebody had added it."""
     return library.remember(three_kinds, "three kinds")
@@ -331,7 +323,7 @@ def test_a_kind_opens_with_its_photos_and_closes_again() -> None:
     assert len(app.main.get("image")) == 3
 
 
-@pytest.mark.usefixtures("known", "convolutions")
+@pytest.mark.usefixtures("known")
 @pytest.mark.parametrize(
     ("view", "charts", "pictures"),
     [("Charts", 5, 3), ("What the network sees", 0, 12), ("Map", 1, 0), ("Problems", 0, 0)],
@@ -363,7 +355,7 @@ def photo(three_kinds: Path) -> Photo:
     return next(each for each in open_source(three_kinds).photos if each.name == "Train/rose/2.jpg")
 
 
-@pytest.mark.usefixtures("known", "convolutions")
+@pytest.mark.usefixtures("known")
 @pytest.mark.parametrize(
     ("part", "shown"),
     [("What the network sees", 1 + 4), ("Varying the photos", 1 + 12), ("Neighbours", 1 + 8), ("Colours", 1)],

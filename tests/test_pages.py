@@ -225,6 +225,17 @@ def test_a_link_on_the_same_page_and_back_change_the_choice(known: library.Known
     assert app.run().selectbox(key="data").value == known.id
 
 
+def test_back_leads_to_the_set_that_stood_there_before_one_was_chosen(known: library.KnownSet, tmp_path: Path) -> None:
+    app = opened("photos")
+    assert app.selectbox(key="data").value == known.id
+    library.remember(draw_set(tmp_path / "newer", {"Train": 1, "Valid": 1}, size=24), "somebody else's")
+    app.selectbox(key="data").set_value("garden").run()
+    app.query_params.clear()
+    assert app.run().selectbox(key="data").value == known.id, "not the newest, which was not there then"
+    app.switch_page("pages/train.py").run()
+    assert app.selectbox(key="data").value == known.id
+
+
 @pytest.mark.usefixtures("known")
 def test_a_run_stays_chosen_when_its_text_in_the_list_changes() -> None:
     older, run = (runs.create(TrainConfig(), runs.runs_dir() / f"run-{n}") for n in range(2))

@@ -230,7 +230,7 @@ def test_a_sample_shows_whether_the_answer_is_right(home: Path) -> None:
     relearned(with_model(home, {right: 0.9, other: 0.1}), config={"data": "flowers102"})
     app = opened("classify")
     app.get("segmented_control")[0].set_value("A sample").run()
-    assert any("Drawings, not photos." in text for text in texts(app, "caption"))
+    assert any("Drawings, not photos:" in text for text in texts(app, "caption"))
     for kind, said in ((other, f"It is: {other}"), (right, "That is right")):
         next(each for each in app.button if each.key == f"drawn-{kind}").click().run()
         assert not app.exception

@@ -197,7 +197,8 @@ def show_error(error: FlowersError) -> None:
     with st.container(border=True):
         st.error(plain(error.what) + ".", icon=":material/error:")
         if error.where is not None:
-            st.text(str(error.where))
+            here = is_local() or not Path(str(error.where)).is_absolute()
+            st.text(str(error.where) if here else Path(str(error.where)).name)
         if error.hint:
             st.text(error.hint)
 

@@ -119,7 +119,8 @@ def compared(curves: dict[str, list[tuple[int, float]]], what: str, percent: boo
         alt.Chart(rows)
         .mark_line(strokeWidth=2.5, point=alt.OverlayMarkDef(size=25, filled=True))
         .encode(
-            alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, format="d", grid=False)),
+            alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, format="d", grid=False),
+                  scale=alt.Scale(nice=False, zero=False, padding=8)),
             alt.Y("value:Q", title=what, axis=alt.Axis(format=form, tickCount=6), scale=scale),
             alt.Color("run:N", title=None, scale=alt.Scale(domain=list(curves)),
                       legend=alt.Legend(orient="bottom", direction="vertical", labelLimit=600, symbolOpacity=1)),

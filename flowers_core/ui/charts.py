@@ -46,7 +46,7 @@ def curves(records: list[dict], what: str, epochs: int, parted: int | None = Non
         title=what.capitalize(),
         axis=alt.Axis(format=".0%", values=[0, 0.2, 0.4, 0.6, 0.8, 1])
         if percent
-        else alt.Axis(format=".2~f", tickCount=6),
+        else alt.Axis(format=".3~g", tickCount=6),
         scale=alt.Scale(domain=[0, 1.03], nice=False) if percent else alt.Scale(zero=False, padding=6),
     )
     color = alt.Color(

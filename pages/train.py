@@ -17,17 +17,20 @@ shown_first = next(iter(runs.active_runs()), None) or live.news(every_run)
 asked, chosen = st.query_params.get("run", settings.NEW), settings.NEW
 if asked not in names:
     st.warning("The training that this link leads to is not there (any more).", icon=":material/link_off:")
+head = st.container(horizontal=True)
 if every_run:
-    chosen = linked.choose(
-        "Training", names, "run", take=st.session_state.pop("started-run", None),
-        first=shown_first.id if shown_first else settings.NEW,
-        remember=False,  # who comes back, comes back to what is going on or has just ended
-    )  # fmt: skip
+    with head:
+        chosen = linked.choose(
+            "Training", names, "run", take=st.session_state.pop("started-run", None),
+            first=shown_first.id if shown_first else settings.NEW,
+            remember=False,  # who comes back, comes back to what is going on or has just ended
+        )  # fmt: skip
 
 if chosen != settings.NEW:
     live.watch(runs.find_run(chosen))
 else:
-    known = choose_set()
+    with head:
+        known = choose_set()
     decoded = open_set(known)
     folds.from_link()
     settings.form(known, decoded)

@@ -170,6 +170,18 @@ def test_a_training_changes_who_answers_for_nobody_who_has_not_chosen_it(built_i
     assert opened("classify", model=model.parent.name).selectbox(key="model").value == model.parent.name
 
 
+def test_others_trainings_do_not_change_which_model_is_judged_while_one_looks_around(home: Path, model: Path) -> None:
+    app = opened("evaluate")
+    newer = with_model(home, PROBABILITIES, "20250601-130000-newer-2014").parent.name
+    app.switch_page("pages/photos.py").run()
+    app.switch_page("pages/evaluate.py").run()
+    assert app.selectbox(key="model").value == model.parent.name
+    app.session_state["watched-runs"] = {newer: False}
+    app.switch_page("pages/photos.py").run()
+    app.switch_page("pages/evaluate.py").run()
+    assert app.selectbox(key="model").value == newer, "one's own newest"
+
+
 def test_a_model_that_still_learns_is_marked_and_answers_only_when_it_is_chosen(home: Path, model: Path) -> None:
     folder = with_model(home, PROBABILITIES, "20250601-130000-newer-2014").parent
     run = runs.Run(folder)
@@ -218,7 +230,7 @@ def test_a_sample_shows_whether_the_answer_is_right(home: Path) -> None:
     relearned(with_model(home, {right: 0.9, other: 0.1}), config={"data": "flowers102"})
     app = opened("classify")
     app.get("segmented_control")[0].set_value("A sample").run()
-    assert any("Drawings, not photos." in text for text in texts(app, "caption"))
+    assert any("Drawings, not photos:" in text for text in texts(app, "caption"))
     for kind, said in ((other, f"It is: {other}"), (right, "That is right")):
         next(each for each in app.button if each.key == f"drawn-{kind}").click().run()
         assert not app.exception

@@ -43,7 +43,8 @@ def test_its_figure_is_told_apart_from_the_curves(finished: runs.Run) -> None:
     app = opened("train", run=finished.id)
     (said,) = [text for text in texts(app, "caption") if "The curve says" in text]
     assert "The curve says 67% there" in said
-    assert "the 63.0% are of several looks" in said
+    assert "the network alone, with one look" in said
+    assert "the 63.0% are what several looks reach together with a second reader" in said
     assert set(metrics(app)) == {"Training accuracy", "Validation accuracy", "Training loss", "Validation loss"}
     finished.write_status(replace(finished.status(), best_accuracy=0.67))
     assert not [text for text in texts(app.run(), "caption") if "The curve says" in text]
@@ -58,6 +59,26 @@ def test_only_a_viewer_at_the_machine_sees_where_the_model_lies(
     assert [str(finished.checkpoint_path)] * local == [code for code in texts(app, "code") if "best" in code]
     homes = [link for link in app.main.get("page_link") if link.value.startswith("Take it home")]
     assert len(homes) == (not local)
+
+
+def test_no_viewer_learns_where_photos_and_models_lie(finished: runs.Run, known: library.KnownSet, home: Path) -> None:
+    start = home / "checkpoints" / "runs" / "20250601-130000-older-2014" / "best.safetensors"
+    runs.write_json(finished.folder / "config.json", to_dict(TrainConfig(data=known.data, init=str(start))))
+    finished.log_path.write_text(f"Run {finished.folder}\nOpening {known.data}\nError: {known.data}/Train/a.jpg\n")
+    app = opened("train", run=finished.id)
+    (log,) = [code for code in texts(app, "code") if "Opening" in code]
+    name = Path(known.data).name
+    assert log.splitlines() == [
+        f"Run …/checkpoints/runs/{finished.id}",
+        f"Opening {name}",
+        f"Error: {name}/Train/a.jpg",
+    ]
+    settings_shown = app.dataframe[0].value.set_index("Setting")["Value"]
+    assert (settings_shown["Set"], settings_shown["Start from"]) == (name, "20250601-130000-older-2014")
+
+
+def test_a_log_that_went_to_a_terminal_is_not_yet_to_come(finished: runs.Run) -> None:
+    assert any("started in a terminal" in code for code in texts(opened("train", run=finished.id), "code"))
 
 
 def test_who_comes_back_sees_what_has_just_ended_once(finished: runs.Run, known: library.KnownSet) -> None:

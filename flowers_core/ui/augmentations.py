@@ -41,10 +41,10 @@ def preview(decoded: DecodedSource) -> None:
         "Before each step every photo is varied anew: cut, turned, mirrored, its colours shifted. "
         "So a network that sees few photos sees each of them differently every time."
     )
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        strength = st.segmented_control(
-            words.name_of("augmentation"), AUGMENTATIONS, format_func=_say, default="standard", required=True
-        )
+    strength = st.segmented_control(
+        words.name_of("augmentation"), AUGMENTATIONS, format_func=_say, default="standard", required=True
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
         same = st.toggle("One photo, many times")
         st.button("Shuffle", icon=":material/shuffle:", on_click=_next_seed)
     seed = st.session_state.get("preview_seed", 0)
@@ -64,11 +64,10 @@ def of_photo(decoded: DecodedSource, index: int) -> None:
     """Variations of one photo, with a slider for every transform."""
     from flowers_core.augment import STRENGTHS
 
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        strength = st.segmented_control(
-            "Begin with", AUGMENTATIONS, format_func=_say, default="standard", required=True, key="begin"
-        )
-        st.button("Shuffle", icon=":material/shuffle:", on_click=_next_seed)
+    strength = st.segmented_control(
+        "Begin with", AUGMENTATIONS, format_func=_say, default="standard", required=True, key="begin"
+    )
+    st.button("Shuffle", icon=":material/shuffle:", on_click=_next_seed)
     left, right = st.columns([2, 3], gap="large")
     with left:
         transform = _chosen(STRENGTHS[strength], strength)

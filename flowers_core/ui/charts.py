@@ -46,7 +46,7 @@ def curves(records: list[dict], what: str, epochs: int, parted: int | None = Non
         title=what.capitalize(),
         axis=alt.Axis(format=".0%", values=[0, 0.2, 0.4, 0.6, 0.8, 1])
         if percent
-        else alt.Axis(format=".2~f", tickCount=6),
+        else alt.Axis(format=".3~g", tickCount=6),
         scale=alt.Scale(domain=[0, 1.03], nice=False) if percent else alt.Scale(zero=False, padding=6),
     )
     color = alt.Color(
@@ -119,7 +119,8 @@ def compared(curves: dict[str, list[tuple[int, float]]], what: str, percent: boo
         alt.Chart(rows)
         .mark_line(strokeWidth=2.5, point=alt.OverlayMarkDef(size=25, filled=True))
         .encode(
-            alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, format="d", grid=False)),
+            alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, format="d", grid=False),
+                  scale=alt.Scale(nice=False, zero=False, padding=8)),
             alt.Y("value:Q", title=what, axis=alt.Axis(format=form, tickCount=6), scale=scale),
             alt.Color("run:N", title=None, scale=alt.Scale(domain=list(curves)),
                       legend=alt.Legend(orient="bottom", direction="vertical", labelLimit=600, symbolOpacity=1)),

@@ -145,7 +145,7 @@ def choose_checkpoint(label: str = "Model", *, built_in: bool = False) -> tuple[
         st.page_link("pages/train.py", label="Train a model", icon=":material/model_training:")
         return None
     names = {key: describe(path) for key, path in found.items()}
-    first = checkpoint_id(usual_checkpoint(list(found.values()), built_in))
+    first = _first_checkpoint(found, built_in)
     path = found[linked.choose(label, names, "model", first=first)]
     return path, checkpoint.read_card(path)
 
@@ -157,6 +157,16 @@ def usual_checkpoint(paths: Sequence[Path], built_in: bool) -> Path:
     """
     ended = [path for path in paths if not is_learning(path)] or paths
     return next((path for path in ended if checkpoint.is_shipped(path) == built_in), ended[0])
+
+
+def _first_checkpoint(found: dict[str, Path], built_in: bool) -> str:
+    """The id of the usual checkpoint. Shown once it stays, whatever others train, until this viewer's next one."""
+    watched = () if built_in else st.session_state.get("watched-runs", ())
+    own = [path for key, path in found.items() if key in watched and not is_learning(path)]
+    kept = st.session_state.setdefault("usual-models", {})
+    if own or kept.get(built_in) not in found:
+        kept[built_in] = checkpoint_id(usual_checkpoint(own or list(found.values()), built_in))
+    return kept[built_in]
 
 
 def is_learning(path: Path) -> bool:
@@ -187,7 +197,8 @@ def show_error(error: FlowersError) -> None:
     with st.container(border=True):
         st.error(plain(error.what) + ".", icon=":material/error:")
         if error.where is not None:
-            st.text(str(error.where))
+            here = is_local() or not Path(str(error.where)).is_absolute()
+            st.text(str(error.where) if here else Path(str(error.where)).name)
         if error.hint:
             st.text(error.hint)
 

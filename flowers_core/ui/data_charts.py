@@ -23,6 +23,9 @@ SHADES = 6
 WHITE = 0.15
 """Saturation below which a colour's hue says nothing."""
 
+KINDS_AXIS = alt.Axis(labelLimit=220, labelOverlap=False, labelFlush=False)
+"""Not flush: Streamlit moves the first and the last label inward, which suits numbers and not rows."""
+
 _SPLIT = alt.Color("split:N", title=None, scale=alt.Scale(domain=["train", "valid", "test"]))
 _GREY = np.array([0.299, 0.587, 0.114])
 
@@ -76,7 +79,7 @@ def balance(decoded: DecodedSource) -> alt.Chart:
         alt.Chart(pd.DataFrame(rows, columns=["kind", "split", "size"]))
         .mark_bar()
         .encode(
-            alt.Y("kind:N", title=None, sort=None, axis=alt.Axis(labelLimit=220, labelOverlap=False)),
+            alt.Y("kind:N", title=None, sort=None, axis=KINDS_AXIS),
             alt.X("size:Q", title="Photos", axis=alt.Axis(tickMinStep=1, format="d")),
             _SPLIT.legend(orient="top"),
             tooltip=["kind", "split", alt.Tooltip("size", title="photos")],
@@ -118,7 +121,7 @@ def colours(decoded: DecodedSource) -> alt.Chart:
         alt.Chart(pd.DataFrame(rows, columns=["kind", "from", "to", "colour"]))
         .mark_bar(height=16)
         .encode(
-            alt.Y("kind:N", title=None, sort=None, axis=alt.Axis(labelLimit=220, labelOverlap=False)),
+            alt.Y("kind:N", title=None, sort=None, axis=KINDS_AXIS),
             alt.X("from:Q", title=None, axis=None, scale=alt.Scale(domain=[0, SHADES], nice=False)),
             alt.X2("to:Q"),
             alt.Color("colour:N", scale=None),

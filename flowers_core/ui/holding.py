@@ -65,7 +65,7 @@ def _show(result: robustness.Robustness) -> None:
         f"Right at first guess, of {result.n} photos of {result.of}; the thin lines are 95 % intervals. "
         "The dashed line is the photos as they are."
     )
-    y = alt.Y("what:N", sort=None, title=None, axis=alt.Axis(labelLimit=180))
+    y = alt.Y("what:N", sort=None, title=None, axis=alt.Axis(labelLimit=180, labelFlush=False))
     x = alt.X("right:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%", tickCount=5))
     tooltip = [
         alt.Tooltip("what:N", title="Photos"), alt.Tooltip("right:Q", title="Right", format=".1%"),

@@ -37,14 +37,15 @@ def choose(
     """
     state, visit = st.session_state, st.session_state.get("visit")
     address = st.query_params.get(key)
-    last_visit, address_before, chosen, by_hand = state.get(f"{key}-choice", (None, None, None, False))
+    nothing = None, None, None, False, (None, False)
+    last_visit, address_before, chosen, by_hand, unnamed = state.get(f"{key}-choice", nothing)
     picked = False
     if take in names:
         chosen, picked = take, True
     elif visit != last_visit:
         chosen = address if address in names else chosen if remember and (by_hand or first is None) else None
     elif address != address_before:  # a link, or Back and Forward
-        chosen = address
+        chosen, by_hand = (address, by_hand) if address else unnamed
     elif state.get(key) in names:
         picked = state[key] != chosen
         chosen = state[key]
@@ -56,13 +57,15 @@ def choose(
     widget(label, list(names), format_func=shown.__getitem__, key=key, **look)
     if picked:
         st.query_params[key] = chosen
-    state[f"{key}-choice"] = (visit, st.query_params.get(key), chosen, by_hand)
+    elif not address:
+        unnamed = chosen, by_hand  # what Back leads to, should another be chosen now
+    state[f"{key}-choice"] = (visit, st.query_params.get(key), chosen, by_hand, unnamed)
     return chosen
 
 
 def by_hand(key: str) -> str | None:
     """The id that was chosen in this session, by a click or by a link; None while nobody has chosen."""
-    *_, chosen, by_hand = st.session_state.get(f"{key}-choice", (None, False))
+    *_, chosen, by_hand, _ = st.session_state.get(f"{key}-choice", (None, False, None))
     return chosen if by_hand else None
 
 

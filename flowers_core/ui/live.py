@@ -1,17 +1,19 @@
 """A run on the page: its progress, its curves, its controls, and how it ended."""
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
 
 from flowers_core import compare, runs, turns, worker
+from flowers_core.config import TrainConfig
 from flowers_core.errors import FlowersError
 from flowers_core.overfitting import Parting
 from flowers_core.runs import Run, Status
 from flowers_core.sources import library
-from flowers_core.storage import free_megabytes
+from flowers_core.storage import free_megabytes, home
 from flowers_core.ui import charts, folds, frame, keep, settings, words
 from flowers_core.ui.choices import checkpoint_id, is_local, show_error
 from flowers_core.ui.plain import plain
@@ -105,7 +107,10 @@ def _panel(run: Run, was_alive: bool) -> None:
         with st.expander("Learning rate"):
             st.altair_chart(charts.learning_rate(records, total), alt="Learning rate over epochs", key=f"lr-{run.id}")
     with st.expander("Log"):
-        st.code(run.log_tail() or "Nothing yet.", language=None, wrap_lines=True)
+        empty = (
+            "Nothing yet." if state in runs.ACTIVE else "Nothing: it was started in a terminal, and told its log there."
+        )
+        st.code(without_folders(run.log_tail(), run.config) or empty, language=None, wrap_lines=True)
     with st.expander("Settings of this run"):
         _settings(run)
 
@@ -249,10 +254,7 @@ def _result(run: Run, state: str, status: Status, epochs: list[dict]) -> None:
                 "Kept is the latest epoch that is as good as the best one, give or take what chance does to so few "
                 f"validation photos. {_why_curves_differ(run, status, epochs)}"
             )
-        if is_local():
-            st.caption("The model lies here:")
-            st.code(str(run.checkpoint_path), language=None)
-        else:
+        if not is_local():
             frame.link("classify", "Take it home, at the end of “Name a flower”", "download", **_query(run))
 
 
@@ -262,8 +264,9 @@ def _why_curves_differ(run: Run, status: Status, epochs: list[dict]) -> str:
     if None in (curve, status.best_accuracy) or f"{curve:.0%}" == f"{status.best_accuracy:.0%}":
         return ""
     return (
-        f"The curve says {curve:.0%} there, because it is drawn from one look at each photo; the {_reached(status)} "
-        "are of several looks, as when it names a flower."
+        f"The curve says {curve:.0%} there, because it shows the network alone, with one look at each photo; the "
+        f"{_reached(status)} are what several looks reach together with a second reader, which joins the network at "
+        "the end."
     )
 
 
@@ -309,6 +312,17 @@ def _settings(run: Run) -> None:
     shown = [words.say(name, value) for name, value in values.items()]
     shown += [", ".join(f"{n} {split}" for split, n in counts.items()) or "–", facts.get("precision", "–")]
     st.dataframe({"Setting": names, "Value": shown}, hide_index=True)
+    if is_local() and run.checkpoint_path.exists():
+        st.caption("The model lies here:")
+        st.code(str(run.checkpoint_path), language=None)
+
+
+def without_folders(log: str, config: Callable[[], TrainConfig]) -> str:
+    """A log as any viewer may read it: the set by its name, and not in which folders of this machine things lie."""
+    with suppress(FlowersError):
+        data = config().data
+        log = log.replace(data, Path(data).name)
+    return log.replace(str(home().resolve()), "…")
 
 
 def _reached(status: Status) -> str:

@@ -53,6 +53,7 @@ def _figure(decoded: DecodedSource, chosen: np.ndarray, places: np.ndarray, brig
     figure = go.Figure()
     classes, labels = decoded.source.classes, decoded.labels[chosen]
     photos = decoded.source.photos
+    dark = 60 if st.context.theme.type == "dark" else 45  # per cent of light in a point
     for label in np.unique(labels).tolist():
         at = labels == label
         name = escape(classes[label], quote=False)  # Plotly makes links of what looks like one
@@ -64,7 +65,7 @@ def _figure(decoded: DecodedSource, chosen: np.ndarray, places: np.ndarray, brig
                 text=[photos[i].split for i in chosen[at]], hovertemplate=f"<b>{name}</b><br>%{{text}}<extra></extra>",
                 marker={
                     "size": 5 if faint else 9, "opacity": 0.15 if faint else 0.85,
-                    "color": f"hsl({hue % 360:.0f}, 65%, {45 + 8 * (label // HUES % 3)}%)",
+                    "color": f"hsl({hue % 360:.0f}, 65%, {dark + 8 * (label // HUES % 3)}%)",
                     "symbol": SYMBOLS[label // HUES % len(SYMBOLS)],
                 },
             )

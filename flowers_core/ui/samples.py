@@ -26,7 +26,6 @@ DRAWN = (
     ("lotus", 1_000_008),
     ("oxeye daisy", 1_000_012),
     ("cyclamen", 1_000_022),
-    ("common dandelion", 1_000_020),
 )
 """Kind and seed of the drawn samples, which the built-in model names rightly. After it was trained anew:
 `python -m checkpoints.choose_samples`."""
@@ -36,8 +35,9 @@ SEEDS_FROM = 1_000_000
 
 GARDEN = "Drawn flowers"
 PARTS = {"test": "Test", "valid": "Validation"}
-SHOWN = 9
-TILE = 96
+SHOWN = 8
+TILE = 72
+"""Pixels across at least: a phone shows four beside each other, and the answer still on the first screen."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,7 @@ def choose(card: Card) -> Picture | None:
         st.caption(
             "Drawn by this program, and not among the pictures that the model learned from."
             if from_drawings
-            else "Drawings, not photos. The built-in model names most of these rightly; still, a model that learned "
-            "from photos may take a drawing for another flower."
+            else "Drawings, not photos: a model that learned from photos may take one for another flower."
         )
         drawn = [(kind, _drawn(kind, seed)) for kind, seed in DRAWN]
         return _clicked([_Tile(f"drawn-{kind}", file, lambda file=file: file, kind) for kind, file in drawn])
@@ -125,9 +124,9 @@ def _told(held: _Held) -> str:
 
 
 def _clicked(tiles: list[_Tile]) -> Picture | None:
-    grid = st.grid("auto", min_column_width=TILE)
+    grid = st.grid(4, min_column_width=TILE, gap="xsmall")
     for number, tile in enumerate(tiles):
-        with grid.cell():
+        with grid.cell(), st.container(gap="xsmall"):
             st.image(tile.look, width="stretch", alt=f"Sample {number + 1}")
             st.button("Try it", key=tile.key, width="stretch", on_click=_take, args=(tile.key,))
     for tile in tiles:

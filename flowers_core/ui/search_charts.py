@@ -45,7 +45,7 @@ def importance(summary: Summary) -> alt.Chart:
         .mark_bar()
         .encode(
             alt.X("share:Q", title="Share of the differences", axis=alt.Axis(format=".0%", grid=False)),
-            alt.Y("setting:N", title=None, sort="-x", axis=alt.Axis(labelLimit=200)),
+            alt.Y("setting:N", title=None, sort="-x", axis=alt.Axis(labelLimit=200, labelFlush=False)),
             tooltip=[alt.Tooltip("setting:N", title="Setting"), alt.Tooltip("share:Q", title="Share", format=".0%")],
         )
         .properties(height=260)

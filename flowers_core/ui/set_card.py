@@ -1,6 +1,7 @@
 """A set's card: where its photos come from, its name, its end, and what lies in the trash."""
 
 from datetime import datetime
+from pathlib import Path
 
 import streamlit as st
 
@@ -9,7 +10,7 @@ from flowers_core.errors import FlowersError
 from flowers_core.sources import SPLITS, flowers102, library
 from flowers_core.sources.library import DeletedSet, KnownSet
 from flowers_core.ui import split_form
-from flowers_core.ui.choices import look_again, show_error
+from flowers_core.ui.choices import is_local, look_again, show_error
 from flowers_core.ui.plain import plain
 
 
@@ -29,8 +30,9 @@ def about(known: KnownSet, decoded: DecodedSource) -> None:
 def _in_one_line(decoded: DecodedSource) -> str:
     train, valid, test = decoded.counts.sum(0).tolist()
     kinds, left_out = len(decoded.source.classes), len(decoded.source.problems)
-    parts = [f"{kinds} kind{'s' * (kinds != 1)}", f"{train:,} to learn from", f"{valid:,} to check", f"{test:,} test",
-             f"{left_out:,} left out"]  # fmt: skip
+    parts = [f"{kinds} kind{'s' * (kinds != 1)}", f"{train:,} to learn from", f"{valid:,} to check", f"{test:,} test"]
+    if left_out:
+        parts.append(f"{left_out:,} left out")
     if decoded.edits:
         parts.append(f"{len(decoded.edits):,} changed here")
     return " · ".join(parts) + (" (see Problems)" if left_out or decoded.edits else "")
@@ -56,7 +58,7 @@ def _card(known: KnownSet, decoded: DecodedSource) -> None:
     _say_what_failed()
     counts = decoded.source.counts()
     rows = {
-        "From": known.origin or "built in",
+        "From": _origin(known) or "built in",
         "Added": f"{datetime.fromtimestamp(known.added):%d %b %Y %H:%M}" if known.added else "",
         "Licence": known.licence or ("drawn by this app" if known.id == "garden" else "none stated"),
         "Photos": ", ".join(f"{counts[split]:,} {split}" for split in SPLITS if counts[split]),
@@ -93,6 +95,11 @@ def _card(known: KnownSet, decoded: DecodedSource) -> None:
         "Delete the set", key="delete-set", icon=":material/delete:", disabled=not sure,
         on_click=_delete, args=(known,),
     )  # fmt: skip
+
+
+def _origin(known: KnownSet) -> str:
+    """Where it comes from; only a viewer at the machine sees in which of its folders."""
+    return known.origin if known.is_copy or is_local() else Path(known.origin).name
 
 
 def _change(known: KnownSet, **values: str) -> None:

@@ -13,8 +13,8 @@ MOST = 6
 FIRST = 3
 """Runs that are shown before anybody has chosen."""
 
-WIDTH = 640
-"""Pixels that the columns of a table share, beside the one with the figures' names."""
+WIDTH = 118
+"""Pixels of a table's column at least: a phone shows two, and a wider screen stretches them."""
 
 CURVES = {
     "Validation accuracy": "valid_accuracy",
@@ -115,8 +115,8 @@ def _reached(compared: list[Run], names: list[str]) -> None:
         )
     st.caption(
         "The ranges are 95 % intervals. Where two of them overlap widely, chance may well have decided which is "
-        "better. “Right” is asked with several looks at each photo once a training has ended, the curves with one: so "
-        "the two may differ a little."
+        "better. Once a training has ended, “Right” is of several looks at each photo and of a second reader that "
+        "joins the network; the curves show the network alone, with one look, and mostly lie lower."
     )
 
 
@@ -142,6 +142,6 @@ def _differences(compared: list[Run], names: list[str]) -> None:
 
 def _upright(rows: list[dict]) -> None:
     """A table with one column per training: so it fits a narrow screen, and reads as the legend does."""
-    column = st.column_config.TextColumn(width=max(110, WIDTH // len(rows)))
+    column = st.column_config.TextColumn(width=WIDTH)
     table = pd.DataFrame(rows).set_index("Training").T
     st.dataframe(table, column_config=dict.fromkeys(table.columns, column))

@@ -32,8 +32,10 @@ def offer(path: Path, card: Card) -> None:
         wanted = (str(path), path.stat().st_mtime_ns, format)
         kept = st.session_state.get("taken-home")
         if kept is None or kept["wanted"] != wanted:
-            if not st.button("Make the file", icon=":material/inventory_2:"):
+            place = st.empty()
+            if not place.button("Make the file", icon=":material/inventory_2:"):
                 return
+            place.empty()
             try:
                 kept = {"wanted": wanted} | _made(path, format)
             except FlowersError as error:

@@ -87,7 +87,7 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
         "Settings to search", list(space), default=list(space), format_func=words.name_of, key=f"tune-space-{init}",
         help="The fewer there are, the sooner a search says something about each.",
     )  # fmt: skip
-    with st.grid(4, min_column_width=180):
+    with st.grid(4, min_column_width=150):
         trials = st.number_input("Trials", 1, 10_000, 20, key="tune-trials", **look, help="Trainings to compare.")
         epochs = st.number_input(
             "Epochs", 1, 10_000, base.epochs, key=f"tune-epochs-{preset}-{init}", help="Of each trial, at most."
@@ -160,7 +160,8 @@ def _panel(study: Study, was_alive: bool) -> None:
         with st.expander("All trials"):
             st.dataframe(_table(plan, summary), hide_index=True)
     with st.expander("Log"):
-        st.code(_tail(study.log_path) or "Nothing yet.", language=None, wrap_lines=True)
+        log = live.without_folders(_tail(study.log_path), lambda: plan.config)
+        st.code(log or "Nothing yet.", language=None, wrap_lines=True)
 
 
 def _say_how_it_goes(study: Study, state: str, plan: Plan, summary: Summary) -> None:

@@ -1,5 +1,7 @@
 """Plain names of settings, their choices, and times: what a class reads in place of a field's name or a number."""
 
+from pathlib import Path
+
 NAMES = {
     "data": "Set",
     "photos": "Training photos",
@@ -31,6 +33,7 @@ NAMES = {
 }
 
 CHOICES = {
+    "init": {"scratch": "Random weights", "imagenet": "ImageNet", "imagenet-full": "ImageNet, with all its layers"},
     "head": {"least-squares": "Fitted to the photos at once", "random": "Random"},
     "optimizer": {"sgd": "SGD, the fastest way", "sgd-2012": "SGD as in 2012", "adamw": "AdamW",
                   "sgd-lean": "SGD in little memory, without momentum"},
@@ -54,6 +57,8 @@ def say(setting: str, value: object) -> str:
         return "–"
     if isinstance(value, float):
         return f"{value:g}"
+    if setting == "init" and (path := Path(str(value))).suffix:  # a checkpoint: its run's name, not where it lies
+        return path.parent.name if path.stem == "best" else path.stem
     return CHOICES.get(setting, {}).get(value, str(value))
 
 

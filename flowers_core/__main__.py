@@ -8,7 +8,7 @@ import warnings
 from typing import NoReturn
 
 from flowers_core import __version__
-from flowers_core.cli import models, sets, training
+from flowers_core.cli import models, photos, sets, training
 from flowers_core.cli.common import end_progress
 from flowers_core.errors import FlowersError
 from flowers_core.sources.records import printable
@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
         sub.add_argument("--json", action="store_true", help="print one JSON object on standard output")
         return sub
 
-    for module in (sets, training, models):
+    for module in (sets, photos, training, models):
         module.add_commands(command)
     return parser
 

@@ -27,6 +27,12 @@ def answer(*arguments: object) -> dict | list:
     return json.loads(result.stdout)
 
 
+def told(capsys: pytest.CaptureFixture, *arguments: object) -> dict | list:
+    """Like `answer`, in this process."""
+    assert main([*map(str, arguments), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
 def commands() -> list[str]:
     (subparsers,) = [action for action in build_parser()._actions if action.dest == "command"]
     return list(subparsers.choices)

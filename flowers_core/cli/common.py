@@ -13,6 +13,24 @@ DATA_HELP = (
 )
 
 
+def add_data(parser: argparse.ArgumentParser, **rules: str) -> None:
+    """The argument DATA."""
+    parser.add_argument("data", metavar="DATA", help=DATA_HELP, **rules)
+
+
+def add_actions(parser: argparse.ArgumentParser) -> Callable[[str, str], argparse.ArgumentParser]:
+    """Lets a command have actions; gives the function that adds one by its name and its help."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+
+    def add_action(name: str, help: str) -> argparse.ArgumentParser:
+        action = actions.add_parser(name, help=help, description=help)
+        # The flag may stand before or after the action; a default here would undo the one before.
+        action.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object")
+        return action
+
+    return add_action
+
+
 def say(line: str) -> None:
     """One line on standard error, where it doesn't disturb what a script reads."""
     print(line, file=sys.stderr, flush=True)

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from flowers_core.cli.common import DATA_HELP, Command, end_progress, progress
+from flowers_core.cli.common import Command, add_data, end_progress, progress
 from flowers_core.errors import ConfigError, ImageError
 from flowers_core.sources import SPLITS
 
@@ -13,7 +13,7 @@ def add_commands(command: Command) -> None:
     """Adds the commands to the parser."""
     evaluate = command("evaluate", _evaluate, "Score a checkpoint on the photos of a split.")
     evaluate.add_argument("checkpoint", metavar="CHECKPOINT", type=Path)
-    evaluate.add_argument("data", metavar="DATA", help=DATA_HELP)
+    add_data(evaluate)
     evaluate.add_argument("--split", default="valid", choices=[*SPLITS, "all"], help="default: valid")
     evaluate.add_argument("--out", type=Path, metavar="DIR", help="also write the report, with every answer, here")
     evaluate.add_argument(

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowers_core.cli.common import DATA_HELP, Command, end_progress, progress
+from flowers_core.cli.common import Command, add_data, end_progress, progress
 from flowers_core.errors import ConfigError
 from flowers_core.sources import SPLITS
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def add_commands(command: Command) -> None:
     """Adds the commands to the parser."""
     data = command("data", _data, "List what a data source holds and which files can't be read.")
-    data.add_argument("data", metavar="DATA", help=DATA_HELP)
+    add_data(data)
     data.add_argument(
         "--problems", action="store_true",
         help="also list copies, tiny, blurred, dark and odd photos, and doubtful labels (looks at each photo once)",
@@ -28,7 +28,7 @@ def add_commands(command: Command) -> None:
     )  # fmt: skip
 
     bring = command("import", _import, "Bring photos in for good: a zip, a Google Drive link, flowers102, or a folder.")
-    bring.add_argument("data", metavar="DATA", nargs="?", help=DATA_HELP)
+    add_data(bring, nargs="?")
     bring.add_argument("--name", default="", help="what to call the set (default: as its folder or file)")
     bring.add_argument("--kinds", default="30", choices=["30", "all"], help="of Flowers-102 (default: 30)")
     bring.add_argument("--job", type=Path, help=argparse.SUPPRESS)  # how a page starts an import

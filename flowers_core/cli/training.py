@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from flowers_core import checkpoint, compare, config, cross_validate, memory, presets, recipes, runs, studies, trash
-from flowers_core.cli.common import DATA_HELP, Command, progress, say
+from flowers_core.cli.common import Command, add_actions, add_data, progress, say
 from flowers_core.errors import ConfigError, RunError
 
 
@@ -43,7 +43,7 @@ def _add_run_folder(parser: argparse.ArgumentParser) -> None:
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     """What trainings take: photos, a preset, and a flag for every setting."""
-    parser.add_argument("data", metavar="DATA", nargs="?", help=DATA_HELP)
+    add_data(parser, nargs="?")
     parser.add_argument(
         "--preset",
         default=memory.usual_preset(),
@@ -60,22 +60,19 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_run_actions(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", metavar="ACTION")
-
-    def action(name: str, help: str, **text: str) -> None:
-        sub = actions.add_parser(name, help=help, description=help)
-        # The flag may stand before or after the action; a default here would undo the one before.
-        sub.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object")
-        if name != "empty-trash":
-            sub.add_argument("run", metavar="RUN", help="the run's id, as the list has it")
-        for key, what in text.items():
-            sub.add_argument(key, metavar=key.upper(), help=what)
-
-    action("rename", "Give a run a name.", text="the name; an empty one takes it away")
-    action("note", "Write a note on a run.", text="the note; an empty one takes it away")
-    action("delete", "Move a run that has ended into the trash.")
-    action("restore", "Bring a deleted run back.")
-    action("empty-trash", "Remove deleted runs for good.")
+    add_action = add_actions(parser)
+    run = {"metavar": "RUN", "help": "the run's id, as the list has it"}
+    for name, help, text in (
+        ("rename", "Give a run a name.", "the name; an empty one takes it away"),
+        ("note", "Write a note on a run.", "the note; an empty one takes it away"),
+        ("delete", "Move a run that has ended into the trash.", ""),
+        ("restore", "Bring a deleted run back.", ""),
+    ):
+        action = add_action(name, help)
+        action.add_argument("run", **run)
+        if text:
+            action.add_argument("text", metavar="TEXT", help=text)
+    add_action("empty-trash", "Remove deleted runs for good.")
 
 
 def _train(options: argparse.Namespace) -> dict | None:

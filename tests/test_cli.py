@@ -2,12 +2,17 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
+import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from conftest import draw_set
 
 from flowers_core import alexnet, lr_finder, runs
 from flowers_core.__main__ import build_parser, main
@@ -136,6 +141,38 @@ def test_runs_lists_what_was_trained_and_names_deletes_and_restores_it(three_kin
     assert [run.id for run in runs.list_runs()] == [row["run"]]
     assert main(["runs", "delete", "no-such-run"]) == 2
     assert main(["runs", "empty-trash"]) == 0
+
+
+def test_sets_shows_each_card_and_neither_draws_nor_downloads_for_it(
+    tmp_path: Path, home: Path, capsys: pytest.CaptureFixture
+) -> None:
+    meadow, gone = (draw_set(tmp_path / name, {"": 6}, size=96) for name in ("meadow", "gone"))
+    (meadow / "LICENSE").write_text("CC BY 4.0\n")
+    for folder in (meadow, gone):
+        assert main(["import", str(folder)]) == 0
+    shutil.rmtree(gone)
+    capsys.readouterr()
+    rows = {row["name"]: row for row in told(capsys, "sets")}
+    card = rows["meadow"]
+    assert (card["licence"], card["origin"], card["problem"]) == ("CC BY 4.0", str(meadow), None)
+    assert (card["kinds"], card["images"]) == (3, {"train": 12, "valid": 3, "test": 3})
+    assert card["fingerprint"] == told(capsys, "data", meadow)["fingerprint"]
+    assert time.time() - 60 < card["added"] <= time.time()
+    problems = {row["id"]: row["problem"] for row in rows.values() if row["fingerprint"] is None}
+    assert problems == {
+        rows["gone"]["id"]: "There is no such folder or file",
+        "garden": "drawn at first use",
+        "flowers102": "not downloaded yet",
+    }
+    assert not (home / "data" / "garden").exists()
+    assert main(["sets"]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == ["ID", "NAME", "TRAIN", "VALID", "TEST", "ADDED", "FINGERPRINT", "LICENCE", "FROM"]
+    (line,) = [line for line in lines if "meadow" in line]
+    date = f"{datetime.fromtimestamp(card['added']):%Y-%m-%d %H:%M}"
+    assert re.split(" {2,}", line) == [
+        card["id"], "meadow", "12", "3", "3", date, card["fingerprint"], "CC BY 4.0", str(meadow),
+    ]  # fmt: skip
 
 
 def test_find_lr_prints_what_it_found_and_leaves_no_run(three_kinds: Path, monkeypatch, capsys) -> None:

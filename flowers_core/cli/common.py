@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 Command = Callable[[str, Callable, str], argparse.ArgumentParser]
 """Adds a command: its name, the function that does it, and its help."""
@@ -34,6 +34,14 @@ def add_actions(parser: argparse.ArgumentParser) -> Callable[[str, str], argpars
 def say(line: str) -> None:
     """One line on standard error, where it doesn't disturb what a script reads."""
     print(line, file=sys.stderr, flush=True)
+
+
+def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Rows of cells below a head, in columns."""
+    lines = [head, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def progress(what: str, done: int, total: int) -> None:

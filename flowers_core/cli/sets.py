@@ -3,15 +3,17 @@
 import argparse
 import sys
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowers_core.cli.common import Command, add_data, end_progress, progress
-from flowers_core.errors import ConfigError
+from flowers_core.cli.common import Command, add_data, end_progress, print_table, progress
+from flowers_core.errors import ConfigError, FlowersError
 from flowers_core.sources import SPLITS
 
 if TYPE_CHECKING:
     from flowers_core.cache import DecodedSource
+    from flowers_core.sources.library import KnownSet
 
 
 def add_commands(command: Command) -> None:
@@ -153,11 +155,12 @@ def _sets(options: argparse.Namespace) -> list[dict]:
         _change_set(options)
     elif options.rename is not None or options.delete or options.restore:
         raise ConfigError("sets needs SET for that", None, "Name the set, by its id or its name.")
-    rows = [_card(known) for known in library.known_sets()]
+    sets = library.known_sets()
+    rows = [_card(known) | _content(known) for known in sets]
+    end_progress()
     if not options.json:
-        for row in rows:
-            about = ", ".join(filter(None, (row["origin"], row["licence"])))
-            print(f"{row['id']}  {row['name']}" + (f"  ({about})" if about else ""))
+        head = ["ID", "NAME", *map(str.upper, SPLITS), "ADDED", "FINGERPRINT", "LICENCE", "FROM"]
+        print_table(head, map(_cells, sets, rows))
         for deleted in library.deleted_sets():
             print(f"in the trash: {deleted.name}")
     return rows
@@ -182,6 +185,39 @@ def _change_set(options: argparse.Namespace) -> None:
         library.delete(known.id)
 
 
-def _card(known) -> dict:
+def _card(known: "KnownSet") -> dict:
     keys = ("id", "name", "data", "origin", "licence", "added")
     return {key: getattr(known, key) for key in keys}
+
+
+def _content(known: "KnownSet") -> dict:
+    """What a set holds; a list must not draw or download what is not there yet."""
+    from flowers_core.cache import decode_source
+    from flowers_core.garden import plot
+    from flowers_core.sources import library, open_source
+
+    nothing = {"kinds": None, "images": None, "split_origin": None, "fingerprint": None}
+    if known.id == library.FLOWERS102 and not known.added:
+        return nothing | {"problem": "not downloaded yet"}
+    if known.id == "garden" and not plot.is_planted():
+        return nothing | {"problem": "drawn at first use"}
+    try:
+        decoded = decode_source(open_source(known.data, least_classes=1, progress=progress), progress)
+    except FlowersError as error:
+        return nothing | {"problem": error.what}
+    source = decoded.source
+    return {
+        "kinds": len(source.classes),
+        "images": source.counts(),
+        "split_origin": source.split_origin,
+        "fingerprint": decoded.fingerprint,
+        "problem": None,
+    }
+
+
+def _cells(known: "KnownSet", row: dict) -> list[str]:
+    """A set's line in the table."""
+    counts = [str(row["images"][split]) if row["images"] else "-" for split in SPLITS]
+    added = f"{datetime.fromtimestamp(known.added):%Y-%m-%d %H:%M}" if known.added else "built in"
+    fingerprint = row["fingerprint"] or f"({row['problem']})"
+    return [known.id, known.name, *counts, added, fingerprint, known.licence_in_words, known.origin or "-"]

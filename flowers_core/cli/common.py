@@ -4,6 +4,10 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
+from flowers_core.errors import ConfigError
+from flowers_core.sources import Source, flowers102, library, splits
+from flowers_core.sources.library import FLOWERS102
+
 Command = Callable[[str, Callable, str], argparse.ArgumentParser]
 """Adds a command: its name, the function that does it, and its help."""
 
@@ -14,8 +18,11 @@ DATA_HELP = (
 
 
 def add_data(parser: argparse.ArgumentParser, **rules: str) -> None:
-    """The argument DATA."""
+    """The argument DATA, and consent to what it may ask for."""
     parser.add_argument("data", metavar="DATA", help=DATA_HELP, **rules)
+    parser.add_argument(
+        "--accept-terms", action="store_true", help="agree to the terms that are shown before flowers102 is downloaded"
+    )
 
 
 def add_actions(parser: argparse.ArgumentParser) -> Callable[[str, str], argparse.ArgumentParser]:
@@ -34,6 +41,30 @@ def add_actions(parser: argparse.ArgumentParser) -> Callable[[str, str], argpars
 def say(line: str) -> None:
     """One line on standard error, where it doesn't disturb what a script reads."""
     print(line, file=sys.stderr, flush=True)
+
+
+def ask_consent(options: argparse.Namespace) -> None:
+    """Before Flowers-102 is downloaded, shows its terms, and asks whoever sits at the terminal to agree.
+
+    Raises:
+        ConfigError: nobody agreed.
+    """
+    if (getattr(options, "data", None) or "").strip() != FLOWERS102 or library.find(FLOWERS102).added:
+        return
+    say(flowers102.TERMS)
+    if options.accept_terms:
+        return
+    if sys.stdin and sys.stdin.isatty():
+        print("Download it? [y/N] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().casefold() in ("y", "yes"):
+            return
+    raise ConfigError("Nobody agreed to these terms", FLOWERS102, "Add --accept-terms if you do.")
+
+
+def folds_hint(source: Source) -> str:
+    """The flag that judges a training better than these photos' validation split does; "" where that one will do."""
+    why = splits.advice(source)
+    return f"{why} Add --folds {splits.FOLDS} to train for a cross-validation." if why else ""
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -1,13 +1,12 @@
 """Commands about sets of photos: what they hold, bringing them in, their cards."""
 
 import argparse
-import sys
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowers_core.cli.common import Command, add_data, end_progress, print_table, progress
+from flowers_core.cli.common import Command, add_data, end_progress, folds_hint, print_table, progress
 from flowers_core.errors import ConfigError, FlowersError
 from flowers_core.sources import SPLITS
 
@@ -64,6 +63,8 @@ def _data(options: argparse.Namespace) -> dict:
         print(", ".join(source.classes))
         for problem in source.problems:
             print(f"left out: {problem.path}: {problem.reason}")
+        if hint := folds_hint(source):
+            print(hint)
         if decoded.edits:
             print(f"{len(decoded.edits)} changes made in the app apply")
         for finding in findings:
@@ -110,15 +111,13 @@ def _findings(decoded: "DecodedSource") -> list[dict]:
 
 def _import(options: argparse.Namespace) -> dict:
     from flowers_core import importer
-    from flowers_core.sources import flowers102, imports
+    from flowers_core.sources import imports
 
     if options.job:
         known = importer.work(importer.Job(options.job))
     elif options.data is None:
         raise ConfigError("import needs DATA", None, "Name a zip, a Google Drive link, flowers102 or a folder.")
     else:
-        if options.data.strip() == "flowers102":
-            print(flowers102.TERMS, file=sys.stderr)
         importer.sweep()
         wish = imports.wish_for(options.data, options.name, "all" if options.kinds == "all" else "")
         known = importer.bring(wish, progress)

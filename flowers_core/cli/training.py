@@ -6,8 +6,20 @@ import os
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from flowers_core import checkpoint, compare, config, cross_validate, memory, presets, recipes, runs, studies, trash
-from flowers_core.cli.common import Command, add_actions, add_data, progress, say
+from flowers_core import (
+    checkpoint,
+    compare,
+    config,
+    cross_validate,
+    distributed,
+    memory,
+    presets,
+    recipes,
+    runs,
+    studies,
+    trash,
+)
+from flowers_core.cli.common import Command, add_actions, add_data, folds_hint, progress, say
 from flowers_core.errors import ConfigError, RunError
 
 
@@ -76,7 +88,7 @@ def _add_run_actions(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(options: argparse.Namespace) -> dict | None:
-    from flowers_core import distributed, worker
+    from flowers_core import worker
 
     with distributed.joined():
         if not distributed.is_first():
@@ -185,8 +197,12 @@ def _settings(options: argparse.Namespace) -> tuple[config.TrainConfig, set[str]
         init = str(Path(init).resolve())
     have = source.counts()["train"], len(source.classes)
     chosen = presets.take(options.preset, init, have, **{**changes, "data": data})
-    if presets.every()[options.preset].by_photos and not chosen.problems():
-        say(recipes.choose(init, *have).why)
+    if not chosen.problems():
+        if presets.every()[options.preset].by_photos:
+            say(recipes.choose(init, *have).why)
+        alone = distributed.world() == 1  # several processes that train as one take no folds
+        if options.command == "train" and alone and not chosen.folds and (hint := folds_hint(source)):
+            say(hint)
     return chosen, given
 
 

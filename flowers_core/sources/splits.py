@@ -11,7 +11,11 @@ from flowers_core.sources.records import SPLITS, Photo, Plan, Source
 from flowers_core.storage import data_dir, read_json, write_json
 
 FEW = 8
-"""With at most this many photos per kind a validation photo or two says little, and cross-validation is offered."""
+"""With at most this many photos per kind, on average, cross-validation is offered: a validation photo or two says
+little."""
+
+FOLDS = 5
+"""Parts that it is offered with."""
 
 
 MOST = 10**6
@@ -124,9 +128,12 @@ def change(source: Source, plan: Plan, group_of: dict[str, int]) -> None:
     saved.write(plan, saved.photos | preview(source, plan, group_of), True)
 
 
-def is_small(source: Source) -> bool:
-    """Is cross-validation the better way to learn how good a model is? (At most FEW photos per kind, on average.)"""
-    return 0 < len(source.photos) <= FEW * len(source.classes)
+def advice(source: Source) -> str:
+    """Why cross-validation is the better way to judge a training on these photos; "" where it isn't."""
+    each = len(source.photos) / len(source.classes)
+    if each > FEW or not source.counts()["train"] or len(source.classes) < 2:
+        return ""
+    return f"With {each:.0f} photos per kind, a validation photo or two says little."
 
 
 def saved_path(key: str) -> Path:

@@ -17,21 +17,15 @@ from flowers_core.ui.plain import plain
 SHARES, COUNTS = "Shares", "Photos per kind"
 
 
-FOLDS = 5
-"""Parts that a cross-validation is offered with."""
-
-
 def advice(known: KnownSet, source: Source) -> None:
     """A word on cross-validation where single validation photos decide too much."""
-    if splits.is_small(source) and source.counts()["train"] and len(source.classes) > 1:
+    if why := splits.advice(source):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(
-                f"With {len(source.photos) / len(source.classes):.0f} photos per kind, a validation photo or two says "
-                "little."
-            )
+            st.caption(why)
             frame.link(
-                "train", "Cross-validate on the page Train", "cycle", data=known.id, run=settings.NEW, folds=str(FOLDS)
-            )
+                "train", "Cross-validate on the page Train", "cycle",
+                data=known.id, run=settings.NEW, folds=str(splits.FOLDS),
+            )  # fmt: skip
 
 
 def form(known: KnownSet, decoded: DecodedSource) -> None:

@@ -77,7 +77,10 @@ def log(decoded: DecodedSource) -> None:
         return
     key = decoded.source.key
     with st.expander(f"All changes to these photos ({len(changes):,})", icon=":material/history:"):
-        st.button("Undo all", icon=":material/undo:", on_click=_undo_all, args=(key,))
+        if len(changes) > 1:
+            with st.popover("Undo all", icon=":material/undo:"):
+                st.text("This can't be taken back.")
+                st.button(f"Undo all {len(changes):,} changes", type="primary", on_click=_undo_all, args=(key,))
         pages = -(-len(changes) // LISTED)
         place = st.container()
         page = st.pagination(pages, key="changes-page") if pages > 1 else 1

@@ -1,16 +1,25 @@
 """The command line as scripts use it: fields, exit codes, one line per error."""
 
+import io
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
+import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from conftest import draw_set
+from test_flowers102 import flowers102 as flowers102_folder
 
-from flowers_core import alexnet, lr_finder, runs
+from flowers_core import alexnet, checkpoint, lr_finder, runs, worker
 from flowers_core.__main__ import build_parser, main
+from flowers_core.errors import DataError
+from flowers_core.sources import flowers102, imports
 from flowers_core.storage import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
@@ -25,6 +34,12 @@ def answer(*arguments: object) -> dict | list:
     result = flowers(*arguments, "--json")
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)
+
+
+def told(capsys: pytest.CaptureFixture, *arguments: object) -> dict | list:
+    """Like `answer`, in this process."""
+    assert main([*map(str, arguments), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
 
 
 def commands() -> list[str]:
@@ -130,6 +145,110 @@ def test_runs_lists_what_was_trained_and_names_deletes_and_restores_it(three_kin
     assert [run.id for run in runs.list_runs()] == [row["run"]]
     assert main(["runs", "delete", "no-such-run"]) == 2
     assert main(["runs", "empty-trash"]) == 0
+
+
+def test_sets_shows_each_card_and_neither_draws_nor_downloads_for_it(
+    tmp_path: Path, home: Path, capsys: pytest.CaptureFixture
+) -> None:
+    meadow, gone = (draw_set(tmp_path / name, {"": 6}, size=96) for name in ("meadow", "gone"))
+    (meadow / "LICENSE").write_text("CC BY 4.0\n")
+    for folder in (meadow, gone):
+        assert main(["import", str(folder)]) == 0
+    shutil.rmtree(gone)
+    capsys.readouterr()
+    rows = {row["name"]: row for row in told(capsys, "sets")}
+    card = rows["meadow"]
+    assert (card["licence"], card["origin"], card["problem"]) == ("CC BY 4.0", str(meadow), None)
+    assert (card["kinds"], card["images"]) == (3, {"train": 12, "valid": 3, "test": 3})
+    assert card["fingerprint"] == told(capsys, "data", meadow)["fingerprint"]
+    assert time.time() - 60 < card["added"] <= time.time()
+    problems = {row["id"]: row["problem"] for row in rows.values() if row["fingerprint"] is None}
+    assert problems == {
+        rows["gone"]["id"]: "There is no such folder or file",
+        "garden": "drawn at first use",
+        "flowers102": "not downloaded yet",
+    }
+    assert not (home / "data" / "garden").exists()
+    assert main(["sets"]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == ["ID", "NAME", "TRAIN", "VALID", "TEST", "ADDED", "FINGERPRINT", "LICENCE", "FROM"]
+    (line,) = [line for line in lines if "meadow" in line]
+    date = f"{datetime.fromtimestamp(card['added']):%Y-%m-%d %H:%M}"
+    assert re.split(" {2,}", line) == [
+        card["id"], "meadow", "12", "3", "3", date, card["fingerprint"], "CC BY 4.0", str(meadow),
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def no_download(monkeypatch: pytest.MonkeyPatch) -> list:
+    """Nothing is downloaded: a list of what would have been."""
+    wishes = []
+
+    def bring(wish, progress=None):
+        wishes.append(wish.way)
+        raise DataError("The site can't be reached")
+
+    monkeypatch.setattr(imports, "bring", bring)
+    return wishes
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["data"], ["import"], ["photos"], ["split"], ["train"], ["find-lr"], ["tune"], ["evaluate", "no.safetensors"]],
+    ids=lambda command: command[0],
+)
+def test_flowers_102_is_downloaded_only_after_somebody_agreed_to_its_terms(command, no_download, monkeypatch, capsys):
+    def asked(typed: str | None, *flags: str) -> str:
+        terminal = io.StringIO(typed or "")
+        terminal.isatty = lambda: typed is not None
+        monkeypatch.setattr(sys, "stdin", terminal)
+        assert main([*command, "flowers102", *flags]) == 2
+        printed = capsys.readouterr()
+        assert flowers102.TERMS in printed.err
+        assert printed.out == "", "there is only what scripts read"
+        return printed.err
+
+    for typed in (None, "\n", "n\n", ""):
+        assert "Nobody agreed to these terms: flowers102. Add --accept-terms if you do." in asked(typed)
+    assert no_download == []
+    assert "The site can't be reached" in asked(None, "--accept-terms")
+    assert "Download it? [y/N]" in asked("y\n")
+    assert no_download == ["flowers102"] * 2
+
+
+def test_terms_are_not_shown_again_when_flowers_102_is_there(home: Path, capsys: pytest.CaptureFixture) -> None:
+    place = home / "data" / "sets" / "flowers102"
+    flowers102_folder(place / "photos")
+    card = {"name": "Oxford", "origin": flowers102.URL, "licence": "", "kinds": "", "added": 1.0, "folder": "photos"}
+    (place / "card.json").write_text(json.dumps(card))
+    main(["data", "flowers102"])
+    assert flowers102.TERMS not in capsys.readouterr().err
+
+
+def test_few_photos_per_kind_are_a_reason_to_cross_validate(
+    three_kinds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    hint = (
+        "With 8 photos per kind, a validation photo or two says little. Add --folds 5 to train for a cross-validation."
+    )
+    assert main(["data", str(three_kinds)]) == 0
+    assert hint in capsys.readouterr().out.splitlines()
+    monkeypatch.setattr(worker, "train_here", lambda run, say: None)
+    train = ["train", str(three_kinds), "--preset", "quick"]
+    assert main(train) == 0
+    assert hint in capsys.readouterr().err.splitlines()
+    assert main([*train, "--folds", "4"]) == 0
+    assert "--folds" not in capsys.readouterr().err
+    plenty = draw_set(tmp_path / "plenty", {"Train": 7, "Valid": 2}, size=24)
+    assert main(["data", str(plenty)]) == main(["train", str(plenty), "--preset", "quick"]) == 0
+    assert "--folds" not in "".join(capsys.readouterr())
+
+
+def test_a_models_fingerprint_is_that_of_the_photos_it_learned_from(
+    trained: dict, three_kinds: Path, capsys: pytest.CaptureFixture
+) -> None:
+    card = checkpoint.read_card(Path(trained["checkpoint"]))
+    assert card.data["fingerprint"] == told(capsys, "data", three_kinds)["fingerprint"]
 
 
 def test_find_lr_prints_what_it_found_and_leaves_no_run(three_kinds: Path, monkeypatch, capsys) -> None:

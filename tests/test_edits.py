@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from source_trees import kinds_of, splits_of
 from test_cache import decode_folder, make_set, paint
-from test_cli import answer
+from test_cli import answer, told
 
 from flowers_core import problems
+from flowers_core.__main__ import main
 from flowers_core.cache import DecodedSource
 from flowers_core.errors import DataError
 from flowers_core.sources import edits, open_source
@@ -123,8 +124,8 @@ def test_excluding_every_photo_is_an_error_that_says_what_to_do(root):
 
 def test_an_edit_that_does_not_exist_is_refused(root):
     first = decode_folder(root)
-    for action, value in (("paint", ""), (MOVE, "holiday")):
-        with pytest.raises(DataError, match="no such edit"):
+    for action, value, says in (("paint", "", "no such edit"), (MOVE, "holiday", "no such split")):
+        with pytest.raises(DataError, match=says):
             change(first, "Train/rose/0.jpg", action, value)
     assert edits.load(first.source.key) == ()
 
@@ -141,3 +142,76 @@ def test_a_damaged_list_of_changes_is_none(damage, root, home):
     assert len(decode_folder(root).source.photos) == 10
     change(decode_folder(root), "Train/rose/0.jpg", EXCLUDE)
     assert len(decode_folder(root).source.photos) == 9
+
+
+def test_the_command_line_makes_the_same_changes_and_takes_them_back(root, capsys):
+    before, first = content(root), decode_folder(root)
+    assert told(capsys, "photos", root)["changes"] == []
+    told(capsys, "photos", root, "exclude", "Train/rose/0.jpg", root / "Train/rose/1.jpg", "Train/rose/0.jpg")
+    told(capsys, "photos", root, "move", "test", "Train/rose/2.jpg")
+    told(capsys, "photos", root, "relabel", "LILY", "Train/rose/3.jpg")
+    found = told(capsys, "photos", root, "accept", "dark", "Train/lily/0.jpg")
+    changes = [(row["action"], row["photo"], row["value"]) for row in found["changes"]]
+    assert changes == [
+        (ACCEPT, "Train/lily/0.jpg", "dark"),
+        (RELABEL, "Train/rose/3.jpg", "lily"),
+        (MOVE, "Train/rose/2.jpg", "test"),
+        (EXCLUDE, "Train/rose/1.jpg", ""),
+        (EXCLUDE, "Train/rose/0.jpg", ""),
+    ], "newest first, each photo once"
+    now = decode_folder(root)
+    assert found["fingerprint"] == now.fingerprint != first.fingerprint
+    assert splits_of(now.source)["Train/rose/2.jpg"] == "test"
+    assert kinds_of(now.source)["Train/rose/3.jpg"] == "lily"
+    assert len(now.source.photos) == 8
+    undone = told(capsys, "photos", root, "undo")
+    assert [row["action"] for row in undone["done"]] == [ACCEPT]
+    told(capsys, "photos", root, "undo", found["changes"][3]["id"])
+    assert {row["photo"] for row in told(capsys, "photos", root)["changes"]} == {
+        "Train/rose/0.jpg", "Train/rose/2.jpg", "Train/rose/3.jpg",
+    }  # fmt: skip
+    assert told(capsys, "photos", root, "undo", "--all")["fingerprint"] == first.fingerprint
+    assert edits.load(first.source.key) == ()
+    assert content(root) == before
+
+
+def test_the_command_line_lists_changes_in_words_and_says_when_a_photo_is_gone(root, capsys):
+    assert main(["photos", str(root), "move", "valid", "Train/rose/0.jpg"]) == 0
+    (root / "Train/rose/0.jpg").unlink()
+    capsys.readouterr()
+    assert main(["photos", str(root)]) == 0
+    change, summary = capsys.readouterr().out.splitlines()
+    assert change.endswith("Train/rose/0.jpg: moved to valid (the file is gone or has changed)")
+    assert summary == f"set: 7 train, 2 valid, 0 test, fingerprint {decode_folder(root).fingerprint}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["exclude", "Train/rose/no.jpg"], "The set has no such photo: Train/rose/no.jpg. Give its path below"),
+        (["exclude", "Train/rose/0.jpg"], "photos DATA lists what is excluded"),
+        (["move", "holiday", "Train/rose/1.jpg"], "There is no such split: holiday. Choose one of train, valid, test."),
+        (["relabel", "triffid", "Train/rose/1.jpg"], "The set has no such kind: triffid. Choose one of lily, rose."),
+        (["accept", "ugly", "Train/rose/1.jpg"], "There is no such problem: ugly. Choose one of copies,"),
+        (["undo", "0123"], "There is no such change: 0123. List them"),
+    ],
+)
+def test_what_the_command_line_cannot_change_is_one_line_and_changes_nothing(arguments, says, root, capsys):
+    assert main(["photos", str(root), "exclude", "Train/rose/0.jpg"]) == 0
+    before = edits.load(open_source(root).key)
+    capsys.readouterr()
+    assert main(["photos", str(root), *arguments]) == 2
+    printed = capsys.readouterr()
+    assert says in printed.err
+    assert (printed.err.count("\n"), printed.out) == (1, "")
+    assert edits.load(open_source(root).key) == before
+
+
+def test_the_command_line_undoes_what_excluded_every_photo(root, capsys):
+    assert main(["photos", str(root), "undo"]) == 2
+    assert "There is nothing to undo" in capsys.readouterr().err
+    paths = [str(path) for path in root.rglob("*.jpg")]
+    assert main(["photos", str(root), "exclude", *paths]) == 2
+    assert "Every photo of this set has been excluded" in capsys.readouterr().err
+    assert main(["photos", str(root), "undo", "--all"]) == 0
+    assert len(decode_folder(root).source.photos) == 10

@@ -71,7 +71,7 @@ LAYERS = [
         "explain",
         "similar",
     },
-    {"__main__", "ui"},
+    {"__main__", "cli", "ui"},
 ]
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 

@@ -4,11 +4,14 @@ import json
 from collections import Counter
 
 import pytest
+from conftest import draw_set
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from source_trees import PAIR, splits_of, tree, zipped
+from test_cli import told
 
-from flowers_core.errors import StorageError
+from flowers_core.__main__ import main
+from flowers_core.errors import ConfigError, StorageError
 from flowers_core.sources import Photo, Plan, library, open_source, splits
 
 
@@ -94,6 +97,62 @@ def test_a_home_that_cannot_be_written_does_not_keep_a_folder_from_being_read(tm
     for data in ("garden", zipped(tmp_path / "set.zip", *PAIR)):
         with pytest.raises(StorageError):
             open_source(data)
+
+
+@pytest.mark.parametrize(
+    ("plan", "says"),
+    [
+        (Plan(valid=0.5, test=0.5), "Nothing would be left to train on: valid 0.5, test 0.5"),
+        (Plan(valid=-0.1), "must lie between 0 and"),
+        (Plan(valid=float("nan")), "must lie between 0 and"),
+        (Plan(valid=1.5, test=1, per_kind=True), "must be whole numbers: valid 1.5, test 1"),
+        (Plan(valid=1, make_test=False), "Nothing would be left to train on: valid 1. "),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused_and_nothing_saved(plan, says, tmp_path, home):
+    source = open_source(tree(tmp_path / "set", *(f"{kind}/{n}.jpg" for kind in ("rose", "lily") for n in range(5))))
+    (path,) = (home / "data/splits").iterdir()
+    before = path.read_text()
+    for function in (splits.preview, splits.change):
+        with pytest.raises(ConfigError, match=says):
+            function(source, plan, {})
+    assert path.read_text() == before
+
+
+def test_a_plan_in_another_unit_begins_with_the_usual_amounts():
+    mine = Plan(valid=0.3, test=0.0, seed=4)
+    assert mine.by(per_kind=False) == mine
+    assert mine.by(per_kind=True) == Plan(valid=1, test=1, per_kind=True, seed=4)
+    assert Plan(valid=3, test=2, per_kind=True).by(per_kind=False) == Plan()
+
+
+def test_the_command_line_shows_the_split_and_makes_another(tmp_path, capsys):
+    root = draw_set(tmp_path / "meadow", {"": 6}, size=96)
+    first = told(capsys, "split", root)
+    assert first["images"] == {"train": 12, "valid": 3, "test": 3}
+    assert first["plan"] == {"valid": 0.15, "test": 0.15, "per_kind": False, "seed": 0, "make_test": True}
+    shares = told(capsys, "split", root, "--valid", 0.33, "--seed", 7)
+    assert (shares["images"], shares["split_origin"]) == ({"train": 9, "valid": 6, "test": 3}, "this app (seed 7)")
+    counts = told(capsys, "split", root, "--per-kind", "--valid", 1, "--test", 2)
+    assert counts["images"] == {"train": 9, "valid": 3, "test": 6}
+    assert counts["plan"] == {"valid": 1, "test": 2, "per_kind": True, "seed": 7, "make_test": True}
+    assert told(capsys, "split", root, "--seed", 8)["plan"] == counts["plan"] | {"seed": 8}
+    again = told(capsys, "split", root, "--valid", 0.15, "--test", 0.15, "--seed", 7)
+    assert len({each["fingerprint"] for each in (first, shares, counts, again)}) == 4
+    assert again["fingerprint"] == told(capsys, "data", root)["fingerprint"]
+    assert main(["split", str(root)]) == 0
+    summary = f"meadow: 12 train, 3 valid, 3 test, fingerprint {again['fingerprint']}"
+    assert capsys.readouterr().out.splitlines() == ["Split by this app (seed 7).", summary]
+
+
+def test_the_command_line_keeps_to_a_split_that_came_with_the_photos(three_kinds, tmp_path, capsys):
+    assert told(capsys, "split", three_kinds)["plan"] is None
+    assert main(["split", str(three_kinds), "--seed", "1"]) == 2
+    assert "The split came with the photos" in capsys.readouterr().err
+    with_test = draw_set(tmp_path / "with test", {"Train": 4, "Test": 1}, size=96)
+    assert told(capsys, "split", with_test, "--valid", 0.5)["images"] == {"train": 6, "valid": 6, "test": 3}
+    assert main(["split", str(with_test), "--test", "0.2"]) == 2
+    assert "The folders say which photos are for the test" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

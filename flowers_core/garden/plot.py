@@ -30,13 +30,18 @@ def counts() -> dict[str, int]:
     return {split: saved[split] for split in DEFAULT} if sound else dict(DEFAULT)
 
 
+def is_planted() -> bool:
+    """Is the garden drawn already?"""
+    return (root() / "complete").exists()
+
+
 def planted(progress: Progress | None = None) -> Path:
     """The garden's folder; planted at first use."""
     with explain_disk_errors(root()):
         root().parent.mkdir(parents=True, exist_ok=True)
-        if not (root() / "complete").exists():
+        if not is_planted():
             with FileLock(root().with_suffix(".lock")):
-                if not (root() / "complete").exists():
+                if not is_planted():
                     garden.grow(root(), progress=progress)
                     (root() / "complete").touch()
     return root()

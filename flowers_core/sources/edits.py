@@ -41,6 +41,16 @@ class Edit:
     copies: tuple[str, ...] = ()
     id: str = ""
 
+    @property
+    def in_words(self) -> str:
+        """What it did to its photo."""
+        return {
+            EXCLUDE: "excluded",
+            MOVE: f"moved to {self.value}",
+            RELABEL: f"relabelled as {self.value}",
+            ACCEPT: "said to be fine",
+        }[self.action]
+
     def is_sound(self) -> bool:
         """Can this be an edit? A file on disk may be damaged."""
         texts = (self.digest, self.name, self.action, self.value, self.id, *self.copies)
@@ -69,8 +79,10 @@ def add(source_key: str, new: Sequence[Edit]) -> tuple[str, ...]:
         StorageError: the disk is full or read-only.
     """
     for edit in new:
-        if edit.action not in ACTIONS or (edit.action == MOVE and edit.value not in SPLITS):
-            raise DataError("There is no such edit", f"{edit.action} {edit.value}".strip(), "Choose another one.")
+        if edit.action not in ACTIONS:
+            raise DataError("There is no such edit", edit.action, f"Choose one of {', '.join(ACTIONS)}.")
+        if edit.action == MOVE and edit.value not in SPLITS:
+            raise DataError("There is no such split", edit.value, f"Choose one of {', '.join(SPLITS)}.")
     named = tuple(replace(edit, id=secrets.token_hex(4)) for edit in new)
     with _changing(source_key) as edits:
         edits += named

@@ -53,6 +53,11 @@ class KnownSet:
     added: float = 0.0
     is_copy: bool = False
 
+    @property
+    def licence_in_words(self) -> str:
+        """What a card says of the licence."""
+        return self.licence or ("drawn by this app" if self.id == "garden" else "none stated")
+
 
 @dataclass(frozen=True)
 class DeletedSet:

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flowers_core import species
@@ -72,6 +72,11 @@ class Plan:
     def wanted(self, n: int) -> dict[str, int]:
         """Photos of a kind with `n` that valid and test are to get; at least one stays for train."""
         return {"valid": self._part(self.valid, n, 2), "test": self._part(self.test, n, 3) if self.make_test else 0}
+
+    def by(self, per_kind: bool) -> "Plan":
+        """The plan in shares or in photos per kind; where that is not its unit, with the usual amounts."""
+        usual = 1.0 if per_kind else Plan.valid
+        return self if per_kind == self.per_kind else replace(self, valid=usual, test=usual, per_kind=per_kind)
 
     def _part(self, amount: float, n: int, least: int) -> int:
         if amount <= 0 or n < least:

@@ -6,12 +6,20 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from flowers_core.errors import StorageError
+from flowers_core.errors import ConfigError, StorageError
 from flowers_core.sources.records import SPLITS, Photo, Plan, Source
 from flowers_core.storage import data_dir, read_json, write_json
 
 FEW = 8
-"""With at most this many photos per kind a validation photo or two says little, and cross-validation is offered."""
+"""With at most this many photos per kind, on average, cross-validation is offered: a validation photo or two says
+little."""
+
+FOLDS = 5
+"""Parts that it is offered with."""
+
+
+MOST = 10**6
+"""Photos per kind that a plan can ask for."""
 
 
 def assign(source: Source, given: set[str]) -> Source:
@@ -96,7 +104,12 @@ def keep_together(source: Source, group_of: dict[str, int]) -> Source:
 
 
 def preview(source: Source, plan: Plan, group_of: dict[str, int]) -> dict[str, str]:
-    """The split that `change` would give to each photo's name. Photos of a given test folder keep theirs."""
+    """The split that `change` would give to each photo's name. Photos of a given test folder keep theirs.
+
+    Raises:
+        ConfigError: amounts that can't be, or that leave nothing to train on.
+    """
+    _check(plan)
     undecided = [photo for photo in source.photos if photo.split != "test" or plan.make_test]
     split_of = divide(undecided, {}, plan, group_of)
     for names in _torn(split_of, group_of).values():  # one file under two kinds: train, where it does least harm
@@ -108,15 +121,19 @@ def change(source: Source, plan: Plan, group_of: dict[str, int]) -> None:
     """Divides anew by another plan and saves it; the next opening of the source finds it.
 
     Raises:
+        ConfigError: as `preview`.
         StorageError: the disk is full or read-only.
     """
     saved = _Saved(source)
     saved.write(plan, saved.photos | preview(source, plan, group_of), True)
 
 
-def is_small(source: Source) -> bool:
-    """Is cross-validation the better way to learn how good a model is? (At most FEW photos per kind, on average.)"""
-    return 0 < len(source.photos) <= FEW * len(source.classes)
+def advice(source: Source) -> str:
+    """Why cross-validation is the better way to judge a training on these photos; "" where it isn't."""
+    each = len(source.photos) / len(source.classes)
+    if each > FEW or not source.counts()["train"] or len(source.classes) < 2:
+        return ""
+    return f"With {each:.0f} photos per kind, a validation photo or two says little."
 
 
 def saved_path(key: str) -> Path:
@@ -143,10 +160,22 @@ class _Saved:
         write_json(self.path, {"plan": asdict(plan), "copies_checked": checked, "photos": photos})
 
 
+def _check(plan: Plan) -> None:
+    parts = (plan.valid, plan.test) if plan.make_test else (plan.valid,)
+    said = ", ".join(f"{name} {part:g}" for name, part in zip(("valid", "test"), parts, strict=False))
+    if not all(0 <= part <= MOST for part in parts):
+        raise ConfigError(f"A part of the photos must lie between 0 and {MOST:,}", said)
+    if plan.per_kind and any(part % 1 for part in parts):
+        raise ConfigError("Photos per kind must be whole numbers", said, "Give whole numbers, or shares instead.")
+    if not plan.per_kind and sum(parts) >= 1:
+        hint = "Give shares that are less than 1 together, or numbers of photos per kind."
+        raise ConfigError("Nothing would be left to train on", said, hint)
+
+
 def _sound(plan: Plan) -> Plan:
     if type(plan.seed) is not int or type(plan.per_kind) is not bool or type(plan.make_test) is not bool:
         raise ValueError
-    if not all(isinstance(part, int | float) and 0 <= part <= 10**6 for part in (plan.valid, plan.test)):
+    if not all(isinstance(part, int | float) and 0 <= part <= MOST for part in (plan.valid, plan.test)):
         raise ValueError
     return plan
 

@@ -65,8 +65,8 @@ def last(decoded: DecodedSource) -> None:
     if not mine:
         return
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        what = describe(mine[0]) if len(mine) == 1 else f"{len(mine):,} photos: {_done(mine[0])}"
-        st.text(f"{what}. The files themselves stay as they are.", width="stretch")
+        who = mine[0].name if len(mine) == 1 else f"{len(mine):,} photos"
+        st.text(f"{who}: {mine[0].in_words}. The files themselves stay as they are.", width="stretch")
         st.button("Undo", key="undo-last", icon=":material/undo:", on_click=_undo, args=(key, ids))
 
 
@@ -77,7 +77,10 @@ def log(decoded: DecodedSource) -> None:
         return
     key = decoded.source.key
     with st.expander(f"All changes to these photos ({len(changes):,})", icon=":material/history:"):
-        st.button("Undo all", icon=":material/undo:", on_click=_undo_all, args=(key,))
+        if len(changes) > 1:
+            with st.popover("Undo all", icon=":material/undo:"):
+                st.text("This can't be taken back.")
+                st.button(f"Undo all {len(changes):,} changes", type="primary", on_click=_undo_all, args=(key,))
         pages = -(-len(changes) // LISTED)
         place = st.container()
         page = st.pagination(pages, key="changes-page") if pages > 1 else 1
@@ -89,22 +92,8 @@ def log(decoded: DecodedSource) -> None:
                 if index is not None:
                     st.image(thumbnails(original, [index])[0], width=56, alt="The photo")
                 gone = "" if index is not None else " (the file is gone or has changed)"
-                st.text(describe(edit) + gone, width="stretch")
+                st.text(f"{edit.name}: {edit.in_words}{gone}", width="stretch")
                 st.button("Undo", key=f"undo-{edit.id}", icon=":material/undo:", on_click=_undo, args=(key, (edit.id,)))
-
-
-def describe(edit: edits.Edit) -> str:
-    """One change in words."""
-    return f"{edit.name}: {_done(edit)}"
-
-
-def _done(edit: edits.Edit) -> str:
-    return {
-        edits.EXCLUDE: "excluded",
-        edits.MOVE: f"moved to {edit.value}",
-        edits.RELABEL: f"relabelled as {edit.value}",
-        edits.ACCEPT: "said to be fine",
-    }[edit.action]
 
 
 def _save(decoded: DecodedSource, new: list[edits.Edit]) -> None:

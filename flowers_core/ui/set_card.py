@@ -60,7 +60,7 @@ def _card(known: KnownSet, decoded: DecodedSource) -> None:
     rows = {
         "From": _origin(known) or "built in",
         "Added": f"{datetime.fromtimestamp(known.added):%d %b %Y %H:%M}" if known.added else "",
-        "Licence": known.licence or ("drawn by this app" if known.id == "garden" else "none stated"),
+        "Licence": known.licence_in_words,
         "Photos": ", ".join(f"{counts[split]:,} {split}" for split in SPLITS if counts[split]),
         "Kinds": str(len(decoded.source.classes)),
         "Split by": decoded.source.split_origin,

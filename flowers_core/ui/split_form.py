@@ -1,5 +1,7 @@
 """How a set is split: who decided it, and a form with a preview where the app does."""
 
+from dataclasses import replace
+
 import pandas as pd
 import streamlit as st
 
@@ -15,21 +17,15 @@ from flowers_core.ui.plain import plain
 SHARES, COUNTS = "Shares", "Photos per kind"
 
 
-FOLDS = 5
-"""Parts that a cross-validation is offered with."""
-
-
 def advice(known: KnownSet, source: Source) -> None:
     """A word on cross-validation where single validation photos decide too much."""
-    if splits.is_small(source) and source.counts()["train"] and len(source.classes) > 1:
+    if why := splits.advice(source):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(
-                f"With {len(source.photos) / len(source.classes):.0f} photos per kind, a validation photo or two says "
-                "little."
-            )
+            st.caption(why)
             frame.link(
-                "train", "Cross-validate on the page Train", "cycle", data=known.id, run=settings.NEW, folds=str(FOLDS)
-            )
+                "train", "Cross-validate on the page Train", "cycle",
+                data=known.id, run=settings.NEW, folds=str(splits.FOLDS),
+            )  # fmt: skip
 
 
 def form(known: KnownSet, decoded: DecodedSource) -> None:
@@ -44,14 +40,11 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
         return
     try:
         group_of = likeness.groups(decoded)
+        plan = _chosen_plan(known, source)
+        then = pd.Series(splits.preview(source, plan, group_of)).value_counts()
     except FlowersError as error:
         show_error(error)
         return
-    plan = _chosen_plan(known, source)
-    if plan.valid + plan.test >= 1 and not plan.per_kind:
-        st.error("Nothing would be left to train on.", icon=":material/error:")
-        return
-    then = pd.Series(splits.preview(source, plan, group_of)).value_counts()
     kept = now["test"] if not plan.make_test else 0
     rows = [(split, now[split], int(then.get(split, 0)) + (kept if split == "test" else 0)) for split in SPLITS]
     st.dataframe(pd.DataFrame(rows, columns=["Split", "Photos now", "Photos then"]), hide_index=True, width="stretch")
@@ -71,17 +64,17 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
 
 
 def _chosen_plan(known: KnownSet, source: Source) -> Plan:
-    plan, key = source.plan, f"plan-{known.id}"
+    key = f"plan-{known.id}"
     how = st.segmented_control(
-        "By", [SHARES, COUNTS], default=COUNTS if plan.per_kind else SHARES, required=True, key=f"{key}-how"
+        "By", [SHARES, COUNTS], default=COUNTS if source.plan.per_kind else SHARES, required=True, key=f"{key}-how"
     )
-    amounts = {}
+    plan, amounts = source.plan.by(how == COUNTS), {}
     parts = ("valid", "test") if plan.make_test else ("valid",)
     for column, part in zip(st.columns(len(parts)), parts, strict=True):
         label = f"{part.capitalize()}, photos per kind" if how == COUNTS else f"{part.capitalize()}, percent"
-        before = getattr(plan, part) if plan.per_kind == (how == COUNTS) else 1 if how == COUNTS else 0.15
+        before = getattr(plan, part)
         shown = int(before) if how == COUNTS else round(100 * before)
         amount = column.number_input(label, 0, 1000 if how == COUNTS else 80, shown, key=f"{key}-{how}-{part}")
         amounts[part] = float(amount) if how == COUNTS else amount / 100
     seed = st.number_input("Seed", 0, 10**6, plan.seed, key=f"{key}-seed")
-    return Plan(**{"test": plan.test, **amounts}, per_kind=how == COUNTS, seed=seed, make_test=plan.make_test)
+    return replace(plan, **amounts, seed=seed)

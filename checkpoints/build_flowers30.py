@@ -147,13 +147,13 @@ def build(folder: Path, others: list[Path]) -> None:
     place, transform = precision.device(), replace(card.eval_transform(), views=CONFIG.views)
     small = compress(full, features(full, select(decoded, "train"), transform), RANK)
     learned, number_format = select(decoded, "train"), precision.choose("auto", place)
-    seen, seen_labels, photos = varied.summaries(
+    seen, seen_labels, plain, photos = varied.summaries(
         small, learned, transform, STRENGTHS[CONFIG.augmentation], torch.Generator().manual_seed(0), place,
         number_format, SUMMARIES,
     )  # fmt: skip
     weight, bias = reader.fit(seen, seen_labels, small.classes, photos)
     columns = functools.partial(kind_space.columns, filters=small.summary_filters)
-    space = kind_space.fit(columns(seen.numpy()), seen_labels.numpy(), small.classes)
+    space = kind_space.fit(columns(seen[plain].numpy()), seen_labels[plain].numpy(), small.classes)
     small.add_reader(weight, bias)
     alone, second, summary = view_looks(small, valid, transform, place, "float32")
     weigh = reader.weigh(alone.numpy(), second.numpy(), labels)

@@ -568,7 +568,7 @@ def test_a_set_is_renamed_deleted_and_brought_back_on_the_page(tmp_path: Path) -
 
 
 def test_a_split_that_the_app_made_is_changed_after_a_preview(tmp_path: Path) -> None:
-    library.remember(draw_set(tmp_path / "meadow", {"": 6}, size=96), "meadow")
+    known = library.remember(draw_set(tmp_path / "meadow", {"": 6}, size=96), "meadow")
     app = opened("photos")
     assert (counted(app)["Train"], counted(app)["Valid"], counted(app)["Test"]) == ("12", "3", "3")
     assert any("validation photo or two" in caption.value for caption in app.caption)
@@ -580,6 +580,14 @@ def test_a_split_that_the_app_made_is_changed_after_a_preview(tmp_path: Path) ->
     button(app, "Use this split").click().run()
     assert not app.exception
     assert (counted(app)["Train"], counted(app)["Valid"], counted(app)["Test"]) == ("9", "6", "3")
+    app.session_state["set-split"] = True
+    app.session_state[f"plan-{known.id}-how"] = "Photos per kind"
+    app.run()
+    {each.label: each for each in app.number_input}["Valid, photos per kind"].set_value(1).run()
+    {each.label: each for each in app.number_input}["Test, photos per kind"].set_value(2).run()
+    assert app.dataframe[0].value["Photos then"].tolist() == [9, 3, 6]
+    button(app, "Use this split").click().run()
+    assert (counted(app)["Train"], counted(app)["Valid"], counted(app)["Test"]) == ("9", "3", "6")
 
 
 @pytest.mark.parametrize(

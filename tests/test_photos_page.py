@@ -12,7 +12,7 @@ from test_pages import _nothing_kept, button, counted, known, opened, photo, tex
 
 from flowers_core.cache import decode_source
 from flowers_core.sources import Photo, library, open_source
-from flowers_core.ui import data_charts, photo_page, words
+from flowers_core.ui import data_charts, photo_map, photo_page, words
 
 
 @pytest.mark.usefixtures("known")
@@ -85,3 +85,17 @@ def test_kinds_are_named_beside_their_colours(known: library.KnownSet) -> None:
     assert {row["kind"] for row in rows} == {"daffodil", "rose", "sunflower"}
     assert spec["encoding"]["y"]["field"] == "kind"
     assert spec["encoding"]["y"]["axis"]["labelOverlap"] is False
+
+
+def test_a_click_on_the_map_opens_the_photo_below_it(known: library.KnownSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = decode_source(open_source(known.data))
+    chosen = np.array([2, 5, 7])
+    figure = photo_map._figure(decoded, chosen, np.zeros((3, 2)), [])
+    clicked = {"customdata": figure.data[-1].customdata[-1].tolist()}
+    opens = []
+    monkeypatch.setattr(photo_map.opened, "open_photo", lambda _, index: opens.append(index))
+    for points in ([], [clicked]):
+        state = {"map-photos": (decoded, chosen), "map": {"selection": {"points": points}}}
+        monkeypatch.setattr(photo_map.st, "session_state", state)
+        photo_map._open_clicked()
+    assert opens == [chosen[decoded.labels[chosen] == decoded.labels[chosen].max()][-1]]

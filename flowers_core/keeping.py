@@ -23,7 +23,7 @@ SAVE_SHARE = 0.04
 SAVE_EVERY_S = 10.0
 """Seconds between two saves at least."""
 
-LEAN_SUMMARIES = 1500
+LEAN_SUMMARIES = 480
 """Views that the second reader learns from when memory is short."""
 
 LEAN_BATCH = 2

@@ -40,7 +40,7 @@ def fit(summaries: Tensor, labels: Tensor, classes: int, photos: int) -> tuple[T
         classes: how many.
         photos: that the views are of.
     """
-    roots = summaries.double().sqrt()
+    roots = summaries.sqrt()
     means = torch.stack([roots[labels == label].mean(0) for label in range(classes)])
     middle = roots.mean(0)
     usual = roots.var(0, correction=0).mean()

@@ -518,6 +518,7 @@ def test_an_uploaded_photo_gets_five_names_at_most(page: Page, server: Server, t
 def test_the_camera_sees_a_flower(page: Page, server: Server) -> None:
     visit(page, f"{server.url}/classify?model={ROSE}")
     page.get_by_text("The camera", exact=True).click()
+    page.wait_for_function("() => document.querySelector('video')?.currentTime > 0.5")  # its first frames are black
     page.get_by_role("button", name="Take Photo").click()
     expect(page.get_by_role("heading", name="rose")).to_be_visible()
     expect(page.get_by_test_id("stProgress")).to_have_count(3)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import draw_set
 
-from flowers_core import alexnet, chance, checkpoint, config, evaluate, keeping, precision, runs, train
+from flowers_core import alexnet, chance, checkpoint, config, evaluate, keeping, precision, runs, starts, train
 from flowers_core.cache import decode_source
 from flowers_core.config import TrainConfig
 from flowers_core.errors import CheckpointError, DataError, DivergedError, RunError, StorageError
@@ -111,7 +111,7 @@ def test_a_start_that_brings_hidden_layers_keeps_them(decoded, tmp_path: Path) -
     settings = replace(QUICK, head="least-squares", init=str(tmp_path / "others.safetensors"))
     begun = train._Fit(settings, decoded, new_run(settings, tmp_path / "run"), lambda: "").state.network.state_dict()
     for name, weight in begun.items():
-        assert torch.equal(weight, known[name]) == (not name.startswith(checkpoint.OUTPUT_LAYER)), name
+        assert torch.equal(weight, known[name]) == (not name.startswith(starts.OUTPUT_LAYER)), name
 
 
 def test_the_number_format_is_timed_once_so_that_a_busy_machine_changes_nothing(monkeypatch) -> None:

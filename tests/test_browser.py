@@ -484,6 +484,18 @@ def test_a_click_on_a_cell_shows_its_photos(page: Page, server: Server) -> None:
 # Photos
 
 
+def test_a_click_on_the_map_opens_the_photo_below_it(page: Page, server: Server) -> None:
+    visit(page, f"{server.url}/photos?view=Map")
+    point = page.locator(".scatterlayer .trace").nth(KINDS.index("rose")).locator(".points path").first
+    point.scroll_into_view_if_needed()
+    around = at_rest(point.bounding_box)
+    page.mouse.move(around["x"] + around["width"] / 2, around["y"] + around["height"] / 2, steps=3)
+    expect(page.locator(".hoverlayer .hovertext")).to_contain_text("rose")
+    click(page)
+    address_says(page, kind="rose")
+    expect(page.get_by_text(re.compile(r"^(Train|Valid|Test)/rose/\d\.jpg$"))).to_be_visible()
+
+
 def test_a_copy_is_found_excluded_and_brought_back(page: Page, server: Server, tmp_path: Path) -> None:
     folder = draw_set(tmp_path / "copied", {"Train": 2, "Valid": 1})
     shutil.copy(folder / "Train/rose/1.jpg", folder / "Valid/rose/again.jpg")

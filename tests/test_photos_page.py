@@ -2,17 +2,20 @@
 
 # ruff: noqa: F401, F811 - fixtures are found by their names
 
+import base64
 import io
 import json
 
 import numpy as np
 import pytest
 from PIL import Image
+from streamlit.proto.WidgetStates_pb2 import WidgetState
+from streamlit.testing.v1 import AppTest
 from test_pages import _nothing_kept, button, counted, known, opened, photo, texts
 
 from flowers_core.cache import decode_source
 from flowers_core.sources import Photo, library, open_source
-from flowers_core.ui import data_charts, photo_map, photo_page, words
+from flowers_core.ui import data_charts, photo_page, words
 
 
 @pytest.mark.usefixtures("known")
@@ -87,15 +90,22 @@ def test_kinds_are_named_beside_their_colours(known: library.KnownSet) -> None:
     assert spec["encoding"]["y"]["axis"]["labelOverlap"] is False
 
 
-def test_a_click_on_the_map_opens_the_photo_below_it(known: library.KnownSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    decoded = decode_source(open_source(known.data))
-    chosen = np.array([2, 5, 7])
-    figure = photo_map._figure(decoded, chosen, np.zeros((3, 2)), [])
-    clicked = {"customdata": figure.data[-1].customdata[-1].tolist()}
-    opens = []
-    monkeypatch.setattr(photo_map.opened, "open_photo", lambda _, index: opens.append(index))
-    for points in ([], [clicked]):
-        state = {"map-photos": (decoded, chosen), "map": {"selection": {"points": points}}}
-        monkeypatch.setattr(photo_map.st, "session_state", state)
-        photo_map._open_clicked()
-    assert opens == [chosen[decoded.labels[chosen] == decoded.labels[chosen].max()][-1]]
+def test_a_click_on_the_map_opens_the_photo_below_it(known: library.KnownSet) -> None:
+    photos = decode_source(open_source(known.data)).source.photos
+    for trace, place in ((0, 1), (2, 3)):
+        app = opened("photos", view="Map")
+        (chart,) = app.main.get("plotly_chart")
+        packed = json.loads(chart.proto.spec)["data"][trace]["customdata"]
+        index = int(np.frombuffer(base64.b64decode(packed["bdata"]), packed["dtype"])[place])
+        click(app, chart.proto.id, {"curve_number": trace, "point_index": place, "customdata": index})
+        assert not app.exception
+        assert app.query_params["photo"] == photos[index].id
+        assert photos[index].name in texts(app, "text")
+
+
+def click(app: AppTest, chart: str, point: dict) -> None:
+    """What a browser sends when a point of a chart is clicked; AppTest knows no such click."""
+    states = app._tree.get_widget_states()
+    selection = {"points": [point], "point_indices": [point["point_index"]], "box": [], "lasso": []}
+    states.widgets.append(WidgetState(id=chart, string_value=json.dumps({"selection": selection})))
+    app._run(states)

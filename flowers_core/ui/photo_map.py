@@ -46,7 +46,7 @@ def _open_clicked() -> None:
     decoded, _ = st.session_state["map-photos"]
     points = st.session_state["map"]["selection"]["points"]
     if points:
-        opened.open_photo(decoded, int(points[0]["customdata"][0]))
+        opened.open_photo(decoded, int(points[0]["customdata"]))
 
 
 def _figure(decoded: DecodedSource, chosen: np.ndarray, places: np.ndarray, bright: list[str]) -> go.Figure:
@@ -58,10 +58,11 @@ def _figure(decoded: DecodedSource, chosen: np.ndarray, places: np.ndarray, brig
         at = labels == label
         name = escape(classes[label], quote=False)  # Plotly makes links of what looks like one
         hue = 360 * (label % HUES) / HUES + 20 * (label // HUES)
+        # A photo's index is one number per point: of a row, a browser makes an object with the key "0".
         faint = bool(bright) and classes[label] not in bright
         figure.add_trace(
             go.Scatter(
-                x=places[at, 0], y=places[at, 1], mode="markers", name=name, customdata=chosen[at][:, None],
+                x=places[at, 0], y=places[at, 1], mode="markers", name=name, customdata=chosen[at],
                 text=[photos[i].split for i in chosen[at]], hovertemplate=f"<b>{name}</b><br>%{{text}}<extra></extra>",
                 marker={
                     "size": 5 if faint else 9, "opacity": 0.15 if faint else 0.85,

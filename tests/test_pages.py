@@ -433,7 +433,7 @@ def test_a_photo_is_excluded_moved_and_relabelled_and_each_is_undone(photo: Phot
     assert texts(app, "header") == ["daffodil"]
     app = opened("photos", view="Problems")
     assert [each.label for each in app.button].count("Undo") == 2
-    button(app, "Undo all 2 changes").click().run()
+    button(app, "Undo 2 changes").click().run()
     assert counted(app)["Valid"] == "6"
 
 

@@ -13,8 +13,9 @@ from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.testing.v1 import AppTest
 from test_pages import _nothing_kept, button, counted, known, opened, photo, texts
 
+from flowers_core import problems
 from flowers_core.cache import decode_source
-from flowers_core.sources import Photo, library, open_source
+from flowers_core.sources import Photo, edits, library, open_source
 from flowers_core.ui import data_charts, photo_page, words
 
 
@@ -88,6 +89,33 @@ def test_kinds_are_named_beside_their_colours(known: library.KnownSet) -> None:
     assert {row["kind"] for row in rows} == {"daffodil", "rose", "sunflower"}
     assert spec["encoding"]["y"]["field"] == "kind"
     assert spec["encoding"]["y"]["axis"]["labelOverlap"] is False
+
+
+def exclude(known: library.KnownSet, count: int) -> str:
+    """Excludes the first photos of a set; the key of its edits."""
+    decoded = decode_source(open_source(known.data))
+    edits.add(decoded.source.key, problems.edits_for(decoded, range(count), edits.EXCLUDE))
+    return decoded.source.key
+
+
+def test_all_changes_are_undone_after_a_question_and_none_that_was_made_meanwhile(known: library.KnownSet) -> None:
+    key = exclude(known, 3)
+    app = opened("photos", view="Problems")
+    (asks,) = [each for each in app.main.get("popover") if each.proto.popover.label == "Undo all"]
+    (sure,) = asks.get("button")
+    assert sure.label == "Undo 3 changes"
+    exclude(known, 1)
+    sure.click().run()
+    assert not app.exception
+    assert len(edits.load(key)) == 1
+
+
+def test_one_change_has_its_own_undo_and_no_undo_all(known: library.KnownSet) -> None:
+    key = exclude(known, 1)
+    app = opened("photos", view="Problems")
+    assert not [each for each in app.main.get("popover") if each.proto.popover.label == "Undo all"]
+    button(app, "Undo").click().run()
+    assert edits.load(key) == ()
 
 
 def test_a_click_on_the_map_opens_the_photo_below_it(known: library.KnownSet) -> None:

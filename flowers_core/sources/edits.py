@@ -91,8 +91,9 @@ def add(source_key: str, new: Sequence[Edit]) -> tuple[str, ...]:
 
 def undo(source_key: str, ids: Sequence[str]) -> None:
     """Takes edits back, as if they had never been made."""
+    gone = set(ids)
     with _changing(source_key) as edits:
-        edits[:] = [edit for edit in edits if edit.id not in ids]
+        edits[:] = [edit for edit in edits if edit.id not in gone]
 
 
 def undo_all(source_key: str) -> None:

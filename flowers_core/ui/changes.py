@@ -71,7 +71,7 @@ def last(decoded: DecodedSource) -> None:
 
 
 def log(decoded: DecodedSource) -> None:
-    """All changes, newest first, each with Undo; and Undo for all of them."""
+    """All changes, newest first, each with Undo; and Undo for all of them, which asks first."""
     changes = decoded.edits[::-1]
     if not changes:
         return
@@ -80,7 +80,8 @@ def log(decoded: DecodedSource) -> None:
         if len(changes) > 1:
             with st.popover("Undo all", icon=":material/undo:"):
                 st.text("This can't be taken back.")
-                st.button(f"Undo all {len(changes):,} changes", type="primary", on_click=_undo_all, args=(key,))
+                ids = [edit.id for edit in changes]  # these and no others: somebody else may make one meanwhile
+                st.button(f"Undo {len(ids):,} changes", type="primary", on_click=_undo, args=(key, ids))
         pages = -(-len(changes) // LISTED)
         place = st.container()
         page = st.pagination(pages, key="changes-page") if pages > 1 else 1
@@ -106,12 +107,5 @@ def _save(decoded: DecodedSource, new: list[edits.Edit]) -> None:
 def _undo(key: str, ids: Sequence[str]) -> None:
     try:
         edits.undo(key, ids)
-    except FlowersError as error:
-        st.session_state["change-error"] = error
-
-
-def _undo_all(key: str) -> None:
-    try:
-        edits.undo_all(key)
     except FlowersError as error:
         st.session_state["change-error"] = error

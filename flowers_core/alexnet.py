@@ -1,6 +1,6 @@
 """AlexNet as tables of layers, and the network that is built from a table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +11,9 @@ from flowers_core.kind_space import KindSpace
 
 INPUT_SIZE = 224
 HIDDEN = 4096
+
+NARROW = 128
+"""Rank of the hidden fully connected layers where memory is short: 3 million weights in place of 55 million."""
 
 SUMMARISED = 3
 """Convolutions, the last ones, whose maps a reader looks at."""
@@ -133,6 +136,7 @@ class LowRank(nn.Sequential):
 
     def __init__(self, inputs: int, outputs: int, rank: int):
         super().__init__()
+        self.in_features, self.out_features, self.rank = inputs, outputs, rank
         self.add_module("down", nn.Linear(inputs, rank, bias=False))
         self.add_module("up", nn.Linear(rank, outputs))
 
@@ -164,7 +168,7 @@ class AlexNet(nn.Module):
         super().__init__()
         if variant not in VARIANTS:
             raise ConfigError("There is no such AlexNet", variant, f"Choose one of {', '.join(VARIANTS)}.")
-        self.variant, self.classes = variant, classes
+        self.variant, self.classes, self.ranks = variant, classes, dict(ranks or {})
         self.reader: Reader | None = None
         """Adds its logits to those of the fully connected layers, where training has ended with one."""
         self.kind_space: KindSpace | None = None
@@ -174,16 +178,23 @@ class AlexNet(nn.Module):
         flat = VARIANTS[variant].convolutions[-1].filters * 6 * 6
         self.classifier = nn.Sequential(
             nn.Dropout(dropout),
-            nn.Linear(flat, HIDDEN),
+            self._hidden(1, flat),
             nn.ReLU(inplace=True),
             nn.Dropout(dropout),
-            nn.Linear(HIDDEN, HIDDEN),
+            self._hidden(4, HIDDEN),
             nn.ReLU(inplace=True),
             nn.Linear(HIDDEN, classes),
         )
-        for place, rank in (ranks or {}).items():
-            layer = self.classifier[place]
-            self.classifier[place] = LowRank(layer.in_features, layer.out_features, rank)
+
+    def _hidden(self, place: int, inputs: int) -> nn.Module:
+        rank = self.ranks.get(place)
+        return LowRank(inputs, HIDDEN, rank) if rank else nn.Linear(inputs, HIDDEN)
+
+    def twin(self, weights: Mapping[str, torch.Tensor]) -> "AlexNet":
+        """Another network of the same shape, without a reader, on the CPU, with these weights."""
+        twin = AlexNet(self.variant, self.classes, ranks=self.ranks)
+        twin.load_state_dict(weights)
+        return twin
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Normalised images (batch, 3, 224, 224), or what `embed` made of them, to logits (batch, classes).
@@ -245,17 +256,27 @@ def summarised(maps: list[torch.Tensor]) -> torch.Tensor:
     return torch.cat(columns, 1)
 
 
-def build(variant: str, classes: int, dropout: float = 0.5) -> AlexNet:
-    """A network with fresh weights, drawn from torch's random generator as the variant's paper says."""
-    network = AlexNet(variant, classes, dropout)
+def build(variant: str, classes: int, dropout: float = 0.5, narrow: bool = False) -> AlexNet:
+    """A network with fresh weights, drawn from torch's random generator as the variant's paper says.
+
+    Args:
+        variant, classes, dropout: as for `AlexNet`.
+        narrow: both hidden fully connected layers are products, of rank NARROW or of one direction per class.
+    """
+    rank = min(max(NARROW, classes), HIDDEN)
+    network = AlexNet(variant, classes, dropout, {1: rank, 4: rank} if narrow else None)
     table = VARIANTS[variant]
     if table.weight_sd is not None:
         _draw_weights(network, lambda weight: nn.init.normal_(weight, 0.0, table.weight_sd))
         convolutions = [layer for layer in network.features if isinstance(layer, nn.Conv2d)]
         for layer, row in zip(convolutions, table.convolutions, strict=True):
             nn.init.constant_(layer.bias, row.bias)
-        *hidden, output = [layer for layer in network.classifier if isinstance(layer, nn.Linear)]
+        *hidden, output = [layer for layer in network.classifier if isinstance(layer, nn.Linear | LowRank)]
         for layer in hidden:
+            if isinstance(layer, LowRank):  # a product's deviation is sqrt(rank) times its factors' one squared
+                sd = (table.weight_sd / layer.rank**0.5) ** 0.5
+                _draw_weights(layer, lambda weight, sd=sd: nn.init.normal_(weight, 0.0, sd))
+                layer = layer.up
             nn.init.constant_(layer.bias, table.hidden_bias)
         nn.init.zeros_(output.bias)
     return network
@@ -277,7 +298,7 @@ def _feature_layers(variant: Variant) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def _draw_weights(network: AlexNet, draw: Callable[[torch.Tensor], object]) -> None:
+def _draw_weights(network: nn.Module, draw: Callable[[torch.Tensor], object]) -> None:
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             draw(layer.weight)

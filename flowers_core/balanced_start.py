@@ -8,7 +8,7 @@ training photos really do to each layer (Mishkin and Matas 2015, "All you need i
 import torch
 from torch import nn
 
-from flowers_core.alexnet import AlexNet
+from flowers_core.alexnet import AlexNet, LowRank
 from flowers_core.augment import EvalTransform, TrainTransform, train_batch
 from flowers_core.dataset import Split
 
@@ -41,13 +41,16 @@ def apply(
     chosen = torch.randperm(len(split), generator=generator)[:photos]
     squares, aspects, _ = split.load(chosen)
     shown = train_batch(squares, aspects, transform, base, generator)
-    layers = [*network.features, network.avgpool, nn.Flatten(), *network.classifier]
+    layers = [*network.features, network.avgpool, nn.Flatten()]
+    for layer in network.classifier:
+        layers += layer if isinstance(layer, LowRank) else [layer]
     for layer in layers:
         if isinstance(layer, nn.Dropout):
             continue
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
-            nn.init.zeros_(layer.bias)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
             layer.weight /= layer(shown).std().clamp(min=1e-6)
             if layer is layers[-1]:
                 layer.weight *= LOGITS_SD

@@ -124,30 +124,6 @@ def save(path: Path, weights: Mapping[str, "Tensor"], card: Card) -> None:
             raise OSError(errno.ENOSPC, str(error)) from error
 
 
-def save_in_pieces(path: Path, network: "AlexNet", card: Card) -> None:
-    """Writes the same file as `save` from float32 weights, with a few megabytes of memory instead of 228.
-
-    safetensors' own writer wants all tensors as bytes at once.
-
-    Raises:
-        StorageError: the disk is full, read-only or closed to us.
-    """
-    import torch
-
-    weights, header, end = network.state_dict(), {}, 0
-    for name, tensor in weights.items():
-        start, end = end, end + 2 * tensor.numel()
-        header[name] = {"dtype": "F16", "shape": list(tensor.shape), "data_offsets": [start, end]}
-    header["__metadata__"] = {"format": str(FORMAT), "card": json.dumps(asdict(card))}
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with explain_disk_errors(path), replacing(path) as temporary, open(temporary, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        for tensor in weights.values():
-            for rows in tensor.detach().split(256):
-                file.write(rows.to("cpu", torch.float16).contiguous().numpy().tobytes())
-
-
 def read_card(path: Path) -> Card:
     """What the checkpoint says of itself; the weights are not read.
 
@@ -211,28 +187,6 @@ def _kind_space(arrays: Mapping[str, "Tensor"], network: "AlexNet", path: Path) 
     return KindSpace(**{name: array.float().numpy() for name, array in arrays.items()})
 
 
-def load_into(network: "AlexNet", path: Path) -> None:
-    """Fills a network of the same shape with a checkpoint's weights, one layer in memory at a time.
-
-    Raises:
-        CheckpointError: they can't be read or don't fit.
-    """
-    import numpy
-    import torch
-
-    header = _read_header(path)
-    try:
-        with open(path, "rb") as file, torch.no_grad():  # a mapped file would count as memory in use
-            first = 8 + struct.unpack("<Q", file.read(8))[0]
-            for name, parameter in network.named_parameters():
-                file.seek(first + header[name]["data_offsets"][0])
-                for rows in parameter.split(256):
-                    piece = numpy.fromfile(file, numpy.float16, rows.numel())
-                    rows.copy_(torch.from_numpy(piece).reshape(rows.shape))
-    except (OSError, ValueError, RuntimeError, LookupError, TypeError) as error:
-        raise CheckpointError("The checkpoint is cut off or damaged", path, "Copy it again, or use another.") from error
-
-
 def ranks(weights: Mapping[str, "Tensor"]) -> dict[int, int]:
     """Place and rank of the hidden layers that are stored as products."""
     stored = {place: weights.get(f"classifier.{place}.down.weight") for place in HIDDEN_LAYERS}
@@ -250,12 +204,8 @@ def save_state(path: Path, state: dict) -> None:
             raise OSError(28, "No space left on device") from error
 
 
-def load_state(path: Path, mapped: bool = False) -> dict:
+def load_state(path: Path) -> dict:
     """What `save_state` wrote. Only tensors and plain values are accepted: nothing is executed.
-
-    Args:
-        path: the file.
-        mapped: its tensors stay on disk until they are touched.
 
     Raises:
         CheckpointError: missing or damaged.
@@ -263,7 +213,7 @@ def load_state(path: Path, mapped: bool = False) -> dict:
     import torch
 
     try:
-        state = torch.load(path, weights_only=True, map_location="cpu", mmap=mapped)
+        state = torch.load(path, weights_only=True, map_location="cpu")
         if not isinstance(state, dict):
             raise TypeError("not a table")
         return state

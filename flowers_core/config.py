@@ -44,9 +44,8 @@ class TrainConfig:
     )
     optimizer: str = _setting(
         "sgd", "SGD with Nesterov momentum for the convolutions and equally strong steps without it for the fully "
-        "connected layers, which is fastest (sgd); momentum for all (sgd-2012); AdamW; or SGD without momentum in the "
-        "least memory (sgd-lean).",
-        choices=("sgd", "sgd-2012", "adamw", "sgd-lean"),
+        "connected layers, which is fastest (sgd); momentum for all (sgd-2012); or AdamW.",
+        choices=("sgd", "sgd-2012", "adamw"),
     )  # fmt: skip
     momentum: float = _setting(0.9, "Share of the last step that the next one keeps (SGD).", 0.0, 0.999)
     weight_decay: float = _setting(5e-4, "Pull of every weight towards zero, per unit of learning rate.", 0.0, 1.0)
@@ -67,6 +66,11 @@ class TrainConfig:
         "auto", "Number format of the arithmetic; auto takes bfloat16 where the processor is fast at it.",
         choices=("auto", "float32", "bfloat16"),
     )  # fmt: skip
+    memory: str = _setting(
+        "plenty", "With little, both hidden fully connected layers become products of two narrow ones, with a "
+        "twentieth of the weights, and fewer photos are looked at at once.",
+        choices=("plenty", "little"),
+    )  # fmt: skip
     folds: int = _setting(
         0, "Cross-validation: judges the recipe by this many trainings, each on all but one part of the training and "
         "validation photos, then trains on all of them; 0 is off.", 0, 20,
@@ -74,6 +78,11 @@ class TrainConfig:
     seed: int = _setting(1, "Start of the random numbers.", 0, 2**31 - 1)
     threads: int = _setting(0, "Processor cores used for training; 0 takes all.", 0, 1024)
     tensorboard: str = _setting("no", "Also write event files for TensorBoard.", choices=("no", "yes"))
+
+    @property
+    def is_lean(self) -> bool:
+        """Must the training do with little memory?"""
+        return self.memory == "little"
 
     def problems(self) -> list[str]:
         """Every reason why these settings can't be used, each naming its field; empty when they can."""
@@ -93,8 +102,6 @@ class TrainConfig:
             found.append(f"init {self.init} fits variant 2014 only, not {self.variant}; choose init scratch")
         if self.init == "scratch" and self.features_lr == 0:
             found.append("features_lr 0 freezes convolutions that have learned nothing; choose 1 with init scratch")
-        if self.optimizer == "sgd-lean" and (self.momentum or self.averaging):
-            found.append("optimizer sgd-lean has no memory for momentum and averaging; choose 0 for both")
         if self.folds == 1:
             found.append("folds must be 0 (off) or at least 2: one part alone leaves no photos to learn from")
         if self.folds and self.schedule == "plateau":
@@ -178,7 +185,7 @@ PRESETS: dict[str, Preset] = {
         "them, and the fully connected layers learn without momentum.",
         "imagenet",
         {
-            "epochs": 16, "batch_size": 8, "optimizer": "sgd-lean", "momentum": 0.0, "lr": 0.01, "features_lr": 0.0,
+            "epochs": 16, "batch_size": 8, "memory": "little", "momentum": 0.0, "lr": 0.01, "features_lr": 0.0,
             "precision": "float32",
         },
         {**SCRATCH, "epochs": 60},

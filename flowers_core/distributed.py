@@ -52,6 +52,7 @@ def joined() -> Iterator[None]:
     # A run may wait for days in the queue, or be paused; who has died is torchrun's to notice.
     torch.distributed.init_process_group(backend, timeout=timedelta(days=7))
     yield
+    torch.distributed.barrier()  # one that leaves while another still works can be aborted in its threads' midst
     torch.distributed.destroy_process_group()
 
 

@@ -46,7 +46,7 @@ class FrozenFeatures:
     ):
         self.seed, self.network, self.split, self.transform, self.base = config.seed, network, split, transform, base
         self.device, self.number_format = device, number_format
-        self.is_lean = config.optimizer == "sgd-lean"
+        self.is_lean = config.is_lean
         self.views: dict[int, Tensor] = {}
         columns = network.classifier[1].in_features
         a_view = len(split) * columns * (2 if number_format == "bfloat16" else 4)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from flowers_core import precision, varied
-from flowers_core.alexnet import AlexNet
+from flowers_core.alexnet import AlexNet, LowRank
 from flowers_core.augment import EvalTransform, TrainTransform
 from flowers_core.dataset import Split
 
@@ -90,13 +90,13 @@ def apply(
     if keep_hidden:
         _set(network.classifier[-1], classifier.weight.T, classifier.bias)
         return classifier
-    hidden, second, output = (layer for layer in network.classifier if isinstance(layer, nn.Linear))
+    hidden, second, output = (layer for layer in network.classifier if isinstance(layer, nn.Linear | LowRank))
 
     spread = (features @ classifier.weight).std(0).mean().clamp(min=1e-6)
     first, then = (torch.randn(layer.out_features, network.classes, generator=generator) for layer in (hidden, second))
-    inside = _carry(hidden, features, first, (classifier.weight / spread).T)
+    inside = _carry(hidden, features, first, (classifier.weight / spread).T, generator)
     # Through the pseudo-inverse all units vote on each score, so that dropout's noise averages out.
-    inside = _carry(second, inside, then, torch.linalg.pinv(first))
+    inside = _carry(second, inside, then, torch.linalg.pinv(first), generator)
     # The hidden layers are nearly linear, so a weak regularisation reads the logits back nearly exactly.
     mean = inside.mean(0)
     inside -= mean
@@ -173,16 +173,23 @@ def _ridge(products: Tensor, targets: Tensor, strength: float) -> tuple[Tensor, 
     return torch.cholesky_solve(targets - share, torch.linalg.cholesky(kernel)), share
 
 
-def _carry(layer: nn.Linear, rows: Tensor, left: Tensor, right: Tensor) -> Tensor:
+def _carry(layer: nn.Linear | LowRank, rows: Tensor, left: Tensor, right: Tensor, generator: torch.Generator) -> Tensor:
     """Sets a hidden layer to carry `rows @ (left @ right).T`, scaled to a spread of 1 and lifted; returns its outputs.
 
-    The product is computed where the weights lie: 151 MB that small machines have only once.
+    Directions that a product has beyond those of `right` look at random, and add nothing until they have learned to.
     """
-    on_cpu = layer.weight.device.type == "cpu"
-    weight = torch.mm(left, right, out=layer.weight.detach() if on_cpu else torch.empty(layer.weight.shape))
-    weight /= (rows @ weight.T).std().clamp(min=1e-6)
-    _set(layer, weight, LIFT - weight @ rows.mean(0))
-    return torch.relu(rows @ weight.T + layer.bias.cpu())
+    carried = rows @ right.T @ left.T
+    scale = carried.std().clamp(min=1e-6)
+    carried = carried.sub_(carried.mean(0)).div_(scale).add_(LIFT)
+    bias = LIFT - left @ (right @ rows.mean(0)) / scale
+    if isinstance(layer, LowRank):
+        spare = torch.randn(layer.rank - len(right), layer.in_features, generator=generator)
+        down, mix = torch.linalg.qr(torch.cat([right, spare]).T)
+        layer.down.weight.copy_(down.T)
+        _set(layer.up, (left / scale) @ mix[:, : len(right)].T, bias)
+    else:
+        _set(layer, (left / scale) @ right, bias)
+    return torch.relu(carried)
 
 
 def _set(layer: nn.Linear, weight: Tensor, bias: Tensor) -> None:

@@ -57,7 +57,7 @@ class Keeper:
     ):
         self.config, self.classes, self.run, self.state = config, classes, run, state
         self.train, self.valid, self.base, self.device = train, valid, base, device
-        self.is_first, self.is_lean = distributed.is_first(), config.optimizer == "sgd-lean"
+        self.is_first = distributed.is_first()
         self.saved_at, self.save_cost = time.monotonic(), 0.0
         self.answering_score: tuple[float, float] | None = None
         """Loss and accuracy on valid with all the views that answers average; None until training ends."""
@@ -70,8 +70,13 @@ class Keeper:
         """On valid, (n, views, classes), by the first of several processes, so that all of them choose alike."""
         if not self.is_first:
             return distributed.agree(None)
-        transform, batch = replace(self.base, views=views), LEAN_BATCH if self.is_lean else 128
-        return distributed.agree(view_logits(network, self.valid, transform, self.device, self.state.precision, batch))
+        transform, number_format = replace(self.base, views=views), self.state.precision
+        return distributed.agree(view_logits(network, self.valid, transform, self.device, number_format, self._batch))
+
+    @property
+    def _batch(self) -> int:
+        """Photos looked at at once."""
+        return LEAN_BATCH if self.config.is_lean else 128
 
     def keep(self, network: AlexNet, epoch: int, loss: float, accuracy: float) -> None:
         """Takes an epoch's weights as the best so far, unless float16 can't hold them."""
@@ -79,10 +84,7 @@ class Keeper:
         if not checkpoint.fits_float16(network):
             return
         state.best_accuracy, state.best_loss, state.best_epoch = accuracy, loss, epoch
-        if not self.is_lean:
-            state.best_weights = checkpoint.shrink(network)
-        else:  # the disk keeps them
-            checkpoint.save_in_pieces(self.run.checkpoint_path, network, self._card())
+        state.best_weights = checkpoint.shrink(network)
 
     def save_if_due(self) -> None:
         """Saves as often as the allowed share of time permits."""
@@ -106,27 +108,18 @@ class Keeper:
         state = self.state
         if not self.is_first:
             return
-        if not self.is_lean:
-            weights = state.best_weights or checkpoint.shrink(state.network)
-            weights = checkpoint.with_kinds(weights | self.readers, self.kind_space)
-            checkpoint.save(self.run.checkpoint_path, weights, self._card())
-        elif not state.best_epoch or self.answering_score:  # otherwise `keep` has written it
-            checkpoint.save_in_pieces(self.run.checkpoint_path, state.network, self._card())
+        weights = state.best_weights or checkpoint.shrink(state.network)
+        weights = checkpoint.with_kinds(weights | self.readers, self.kind_space)
+        checkpoint.save(self.run.checkpoint_path, weights, self._card())
 
     def finish(self) -> None:
         """Writes the best epoch's checkpoint with all that is known of it at the end of training.
 
-        It is scored and calibrated with all the views that answers average; one view had to do so far. Of a lean
-        training the network itself then has those weights.
+        It is scored and calibrated with all the views that answers average; one view had to do so far.
         """
         if self.state.best_epoch:
-            if self.is_lean:
-                network = self.state.network
-                checkpoint.load_into(network, self.run.checkpoint_path)
-            else:
-                network = AlexNet(self.config.variant, len(self.classes))
-                network.load_state_dict(self.state.best_weights)
-                network.to(self.device, memory_format=torch.channels_last)
+            network = self.state.network.twin(self.state.best_weights)
+            network.to(self.device, memory_format=torch.channels_last)
             logits = distributed.agree(self._read(network) if self.is_first else None)
             if len(self.valid):
                 losses, accuracy = score(logits, self.valid.labels, self.calibration.temperature)
@@ -139,7 +132,7 @@ class Keeper:
         Returns:
             (n, views, classes) on valid, both readers together.
         """
-        lean = {"rows": LEAN_SUMMARIES, "batch": LEAN_BATCH} if self.is_lean else {}
+        lean = {"rows": LEAN_SUMMARIES, "batch": LEAN_BATCH} if self.config.is_lean else {}
         draws = chance.generator(self.config.seed, "reader", 0)
         summaries, labels, plain, photos = varied.summaries(
             network, self.train, self.base, STRENGTHS[self.config.augmentation], draws, self.device,
@@ -148,7 +141,7 @@ class Keeper:
         classes, filters = len(self.classes), network.summary_filters
         weight, bias = reader.fit(summaries, labels, classes, photos)
         truth, weigh = self.valid.labels.numpy(), reader.WEIGHT
-        if len(truth) >= calibrate.LEAST_PHOTOS_FOR_REJECTION and not self.is_lean:
+        if len(truth) >= calibrate.LEAST_PHOTOS_FOR_REJECTION:
             columns = kind_space.columns(summaries[plain].numpy(), filters)  # what varies more takes in more strangers
             self.kind_space = kind_space.fit(columns, labels[plain].numpy(), classes)
         del summaries
@@ -156,9 +149,8 @@ class Keeper:
         if not len(truth):
             together = torch.zeros(0, 1, classes)
         else:
-            batch = LEAN_BATCH if self.is_lean else 128
             alone, second, summary = view_looks(
-                network, self.valid, self.base, self.device, self.state.precision, batch
+                network, self.valid, self.base, self.device, self.state.precision, self._batch
             )
             if len(truth) >= calibrate.LEAST_PHOTOS:
                 weigh = reader.weigh(alone.numpy(), second.numpy(), truth)

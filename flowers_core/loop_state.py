@@ -64,17 +64,13 @@ class LoopState:
             "metrics_bytes": metrics_bytes,
         }
 
-    def restore(self, saved: dict, in_place: bool = True) -> None:
-        """Goes on from what was saved; not `in_place` takes the saved tensors themselves instead of copying them.
+    def restore(self, saved: dict) -> None:
+        """Goes on from what was saved.
 
         Raises:
             KeyError, TypeError, ValueError, RuntimeError: it is not of this network.
         """
-        if in_place:
-            self.network.load_state_dict(saved["network"])
-        else:
-            for name, parameter in self.network.named_parameters():
-                parameter.data = saved["network"].pop(name)
+        self.network.load_state_dict(saved["network"])
         self.optimizer.load_state_dict(saved["optimizer"])
         for name in self.__dict__.keys() - {"network", "optimizer"}:
             setattr(self, name, saved[name])
@@ -98,11 +94,11 @@ def begin(
         CheckpointError: the weights to start from can't be used, or the saved state is damaged or of another run.
     """
     torch.manual_seed(chance.number(config.seed, "weights", 0))
-    classes, is_lean, is_first = decoded.source.classes, config.optimizer == "sgd-lean", distributed.is_first()
-    network = build(config.variant, len(classes), config.dropout)
+    classes, is_lean, is_first = decoded.source.classes, config.is_lean, distributed.is_first()
+    network = build(config.variant, len(classes), config.dropout, narrow=is_lean)
     saved = None
     if is_first and run.resume_path.exists():
-        saved = checkpoint.load_state(run.resume_path, mapped=is_lean)
+        saved = checkpoint.load_state(run.resume_path)
     saved = distributed.agree(saved)
     is_complete = saved is not None or starts.start_weights(network, config.init, classes)
     if config.init == "scratch" and VARIANTS[config.variant].weight_sd is None and saved is None:
@@ -124,7 +120,7 @@ def begin(
         hint = "Start a new run from this run's checkpoint instead."
         raise RunError("The photos have changed since this run began, so it can't go on", run.id, hint)
     try:
-        state.restore(saved, in_place=not is_lean)
+        state.restore(saved)
         run.cut_log(saved["metrics_bytes"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         hint = "Start a new run; its init can be this run's best checkpoint."

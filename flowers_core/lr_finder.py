@@ -24,7 +24,7 @@ FEWEST, MOST = 60, 100
 """Steps of a test: each photo is seen twice, within these bounds. The fewest suggest as well as the most on made-up
 curves (`tests/test_lr_finder.py`)."""
 
-RANGE = {"sgd": (1e-6, 1.0), "sgd-2012": (1e-6, 1.0), "sgd-lean": (1e-6, 1.0), "adamw": (1e-7, 0.1)}
+RANGE = {"sgd": (1e-6, 1.0), "sgd-2012": (1e-6, 1.0), "adamw": (1e-7, 0.1)}
 """Lowest and highest rate that are tried."""
 
 LAG = 0.6

@@ -33,10 +33,9 @@ def make_optimizer(
     groups = [{"params": list(network.classifier.parameters()), "share": 1.0}]
     if config.features_lr > 0:
         groups.append({"params": list(network.features.parameters()), "share": config.features_lr})
-    if config.optimizer in ("sgd", "sgd-lean"):
-        rows = MOST_ROWS if config.optimizer == "sgd" else 0
+    if config.optimizer == "sgd":
         kind = getattr(torch, number_format)
-        return OuterSGD(groups, network, config.lr, config.momentum, config.weight_decay, kind, rows)
+        return OuterSGD(groups, network, config.lr, config.momentum, config.weight_decay, kind, MOST_ROWS)
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay, fused=True)
     return torch.optim.SGD(groups, config.lr, config.momentum, weight_decay=config.weight_decay, fused=True)

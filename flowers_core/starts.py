@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
-from flowers_core.alexnet import AlexNet
-from flowers_core.checkpoint import ranks, read_card, read_tensors, require_finite
+from flowers_core.alexnet import AlexNet, LowRank
+from flowers_core.checkpoint import HIDDEN_LAYERS, ranks, read_card, read_tensors, require_finite
 from flowers_core.errors import CheckpointError
 from flowers_core.storage import shipped_dir
 
@@ -42,7 +43,7 @@ def start_weights(network: AlexNet, init: str, classes: tuple[str, ...] = ()) ->
         if card.variant != network.variant:
             hint = f"Choose variant {card.variant}, or another start."
             raise CheckpointError(f"A {card.variant} checkpoint can't start a {network.variant}", init, hint)
-        weights, learned = _with_products(read_tensors(Path(init))), card.classes
+        weights, learned = _as_in(network, read_tensors(Path(init))), card.classes
     shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
     fitting = {name: tensor.float() for name, tensor in weights.items() if tensor.shape == shapes.get(name)}
     if learned != classes:  # as many outputs may still mean other kinds
@@ -57,16 +58,24 @@ def start_weights(network: AlexNet, init: str, classes: tuple[str, ...] = ()) ->
     return len(fitting) == len(shapes)
 
 
-def _with_products(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights with each product multiplied out, as a network in training has them."""
-    full = dict(weights)
-    for place in ranks(weights):
-        name = f"classifier.{place}"
-        down = full.pop(f"{name}.down.weight").float()
-        up, bias = full.pop(f"{name}.up.weight", None), full.pop(f"{name}.up.bias", None)
-        if up is not None and bias is not None and up.ndim == 2 and up.shape[1] == len(down):
-            full |= {f"{name}.weight": up.float() @ down, f"{name}.bias": bias}
-    return full
+def _as_in(network: AlexNet, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights with each hidden layer as this network has it: full, or as the product closest to it."""
+    changed = dict(weights)
+    for place in HIDDEN_LAYERS:
+        name, layer = f"classifier.{place}", network.classifier[place]
+        weight, bias = changed.pop(f"{name}.weight", None), changed.pop(f"{name}.bias", None)
+        if place in ranks(weights):
+            down, up = changed.pop(f"{name}.down.weight"), changed.pop(f"{name}.up.weight", None)
+            bias = changed.pop(f"{name}.up.bias", None)
+            weight = up.float() @ down.float() if up is not None and up.shape[-1:] == down.shape[:1] else None
+        if weight is None or bias is None or weight.shape != (layer.out_features, layer.in_features):
+            continue  # the layer lacks, as who asked will see
+        if isinstance(layer, LowRank):
+            left, sizes, right = torch.svd_lowrank(weight.float(), layer.rank, niter=4)
+            changed |= {f"{name}.down.weight": right.T, f"{name}.up.weight": left * sizes, f"{name}.up.bias": bias}
+        else:
+            changed |= {f"{name}.weight": weight, f"{name}.bias": bias}
+    return changed
 
 
 def _downloaded_imagenet() -> dict[str, Tensor]:

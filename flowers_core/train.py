@@ -103,7 +103,7 @@ class _Fit:
         self, config: TrainConfig, decoded: DecodedSource, run: Run, wish: Callable[[], str], resumable: bool = True
     ):
         self.config, self.decoded, self.resumable = config, decoded, resumable
-        memory.give_back_at_once() if config.optimizer == "sgd-lean" else memory.keep_for_reuse()
+        memory.give_back_at_once() if config.is_lean else memory.keep_for_reuse()
         self.is_first, self.share = distributed.is_first(), distributed.Share()
         self.run = run if self.is_first else Witness(run.folder)
         self.wish = distributed.agreed(wish)
@@ -298,9 +298,7 @@ class _Fit:
         """The network whose answers count: with averaged weights when the config asks for them."""
         if not self.state.average:
             return self.state.network
-        network = AlexNet(self.config.variant, len(self.decoded.source.classes))
-        network.load_state_dict(self.state.average)
-        return network.to(self.device, memory_format=torch.channels_last)
+        return self.state.network.twin(self.state.average).to(self.device, memory_format=torch.channels_last)
 
     def _has_stopped_improving(self) -> bool:
         if not self.config.patience or not len(self.valid) or not self.is_due(self.steps_per_epoch):

@@ -26,6 +26,7 @@ NAMES = {
     "patience": "Patience (early stopping)",
     "views": "Looks at each photo",
     "precision": "Number format",
+    "memory": "Memory",
     "folds": "Cross-validation folds",
     "seed": "Seed",
     "threads": "Processor cores",
@@ -35,8 +36,8 @@ NAMES = {
 CHOICES = {
     "init": {"scratch": "Random weights", "imagenet": "ImageNet", "imagenet-full": "ImageNet, with all its layers"},
     "head": {"least-squares": "Fitted to the photos at once", "random": "Random"},
-    "optimizer": {"sgd": "SGD, the fastest way", "sgd-2012": "SGD as in 2012", "adamw": "AdamW",
-                  "sgd-lean": "SGD in little memory, without momentum"},
+    "optimizer": {"sgd": "SGD, the fastest way", "sgd-2012": "SGD as in 2012", "adamw": "AdamW"},
+    "memory": {"plenty": "As much as it takes", "little": "As little as will do"},
     "schedule": {"cosine": "Along a cosine to zero", "plateau": "By ten when it stalls", "constant": "Not at all"},
     "augmentation": {"none": "Not at all", "paper": "As in 2012", "light": "A little", "standard": "As usual",
                      "strong": "A lot"},

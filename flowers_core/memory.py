@@ -5,7 +5,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-LEAST_MB = {"standard": 2500, "small": 650}
+LEAST_MB = {"standard": 2500, "small": 620}
 """Megabytes that a training takes at its highest, with the app beside it (docs/experiments.md)."""
 
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")

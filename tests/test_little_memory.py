@@ -19,7 +19,7 @@ from flowers_core.errors import CheckpointError
 from flowers_core.sources import open_source
 from flowers_core.storage import REPOSITORY
 
-ALLOWED_MB = 530
+ALLOWED_MB = 500
 
 
 def test_a_narrow_networks_hidden_layers_are_products_with_room_for_every_class(monkeypatch) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from flowers_core import metrics
 
@@ -88,6 +89,8 @@ def test_intervals_hold_the_share_and_stay_within_0_and_1(case: tuple[int, int])
     found = metrics.proportion(*case)
     assert 0 <= found.low <= found.value + 1e-12
     assert found.value - 1e-12 <= found.high <= 1
+    theirs = binomtest(*case).proportion_ci(method="wilson")
+    assert (found.low, found.high) == (pytest.approx(theirs.low, abs=1e-6), pytest.approx(theirs.high, abs=1e-6))
 
 
 def test_nothing_seen_means_nothing_known() -> None:

@@ -32,6 +32,7 @@ LAYERS = [
         "sources",
         "cache",
         "likeness",
+        "resplit",
         "dataset",
         "checkpoint",
         "starts",

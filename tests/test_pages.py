@@ -36,6 +36,7 @@ from flowers_core import (
     trash,
     worker,
 )
+from flowers_core.__main__ import main
 from flowers_core.cache import decode_source
 from flowers_core.config import TrainConfig
 from flowers_core.errors import RunError
@@ -577,6 +578,7 @@ def test_a_split_that_the_app_made_is_changed_after_a_preview(tmp_path: Path) ->
     assert button(app, "Use this split").disabled
     {each.label: each for each in app.number_input}["Valid, percent"].set_value(33).run()
     assert app.dataframe[0].value["Photos then"].tolist() == [9, 6, 3]
+    assert app.dataframe[0].value["Per kind then"].tolist() == ["3", "2", "1"]
     button(app, "Use this split").click().run()
     assert not app.exception
     assert (counted(app)["Train"], counted(app)["Valid"], counted(app)["Test"]) == ("9", "6", "3")
@@ -588,6 +590,20 @@ def test_a_split_that_the_app_made_is_changed_after_a_preview(tmp_path: Path) ->
     assert app.dataframe[0].value["Photos then"].tolist() == [9, 3, 6]
     button(app, "Use this split").click().run()
     assert (counted(app)["Train"], counted(app)["Valid"], counted(app)["Test"]) == ("9", "3", "6")
+
+
+def test_a_split_with_odd_numbers_is_shown_and_says_what_cannot_be(tmp_path: Path) -> None:
+    known = library.remember(draw_set(tmp_path / "meadow", {"": 6}, size=24), "meadow")
+    assert main(["split", known.data, "--per-kind", "--valid", "2000", "--seed", "-5"]) == 0
+    app = opened("photos")
+    app.session_state["set-split"] = True
+    app.run()
+    assert not app.exception
+    fields = {each.label: each for each in app.number_input}
+    assert (fields["Valid, photos per kind"].value, fields["Seed"].value) == (2000, -5)
+    fields["Valid, photos per kind"].set_value(-1).run()
+    assert "must lie between" in unescaped(app.error[0].value)
+    assert not [each for each in app.button if each.label == "Use this split"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Splits that the app makes are stratified, the same everywhere, and stable; damaged records are no reason to fail."""
 
 import json
+import re
+import shutil
 from collections import Counter
 
 import pytest
@@ -77,7 +79,8 @@ def test_new_photos_fill_up_and_photos_that_were_away_come_back_to_their_split(t
 @pytest.mark.parametrize(
     "content",
     ["", "{", "null", "[]", "7", '"x"', "{}", '{"photos": null}', '{"photos": [1]}', '{"photos": {"rose/1.jpg": 5}}',
-     '{"photos": {"rose/1.jpg": ["train"], "rose/2.jpg": "nowhere", "lily/1.jpg": null}}', "\x00\xff"],
+     '{"photos": {"rose/1.jpg": ["train"], "rose/2.jpg": "nowhere", "lily/1.jpg": null}}', "\x00\xff",
+     '{"plan": {"seed": 100000000000000000000}}'],
 )  # fmt: skip
 def test_a_damaged_split_file_is_made_anew(content, tmp_path, home):
     root = tree(tmp_path / "set", *(f"{kind}/{n}.jpg" for kind in ("rose", "lily") for n in range(5)))
@@ -107,6 +110,7 @@ def test_a_home_that_cannot_be_written_does_not_keep_a_folder_from_being_read(tm
         (Plan(valid=float("nan")), "must lie between 0 and"),
         (Plan(valid=1.5, test=1, per_kind=True), "must be whole numbers: valid 1.5, test 1"),
         (Plan(valid=1, make_test=False), "Nothing would be left to train on: valid 1. "),
+        (Plan(seed=-(10**20)), "A seed must lie between"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused_and_nothing_saved(plan, says, tmp_path, home):
@@ -143,6 +147,50 @@ def test_the_command_line_shows_the_split_and_makes_another(tmp_path, capsys):
     assert main(["split", str(root)]) == 0
     summary = f"meadow: 12 train, 3 valid, 3 test, fingerprint {again['fingerprint']}"
     assert capsys.readouterr().out.splitlines() == ["Split by this app (seed 7).", summary]
+
+
+def test_a_dry_run_shows_what_the_same_command_then_does_and_changes_nothing(tmp_path, home, capsys):
+    root = draw_set(tmp_path / "meadow", {"": 6}, size=96)
+    for kind in ("rose", "daffodil"):
+        shutil.copy(root / kind / "1.jpg", root / kind / "again.jpg")
+    shutil.copy(root / "rose" / "2.jpg", root / "rose" / "more.jpg")
+    assert main(["photos", str(root), "move", "test", "sunflower/1.jpg"]) == 0
+    capsys.readouterr()
+    now = told(capsys, "split", root)
+    before = {path: path.read_bytes() for path in (home / "data").rglob("*.json")}
+    asked = ["split", root, "--per-kind", "--valid", 2, "--test", 1, "--seed", 3]
+    shown = told(capsys, *asked, "--dry-run")
+    assert {path: path.read_bytes() for path in (home / "data").rglob("*.json")} == before
+    assert told(capsys, "split", root) == now
+    assert shown["fingerprint"] != now["fingerprint"]
+    assert shown["kept_together"] == 6
+    assert shown["per_kind"] == {
+        "train": {"least": 2, "most": 5}, "valid": {"least": 2, "most": 2}, "test": {"least": 1, "most": 2},
+    }  # fmt: skip
+    assert main([*map(str, asked), "--dry-run"]) == 0
+    head, names, *rows, copies, summary, last = capsys.readouterr().out.splitlines()
+    assert head == "Would be split by this app (seed 3)."
+    assert re.split(" {2,}", names) == ["SPLIT", "NOW", "THEN", "PER KIND THEN"]
+    for split, row in zip(("train", "valid", "test"), rows, strict=True):
+        of_each = "{least} to {most}".format(**shown["per_kind"][split]).replace("2 to 2", "2")
+        assert re.split(" {2,}", row) == [split, str(now["images"][split]), str(shown["images"][split]), of_each]
+    assert copies == "6 photos have a copy or a near copy; those stay together."
+    assert summary.endswith(f"fingerprint {shown['fingerprint']}")
+    assert last == "Nothing was changed."
+    done = told(capsys, *asked)
+    assert done == {key: value for key, value in shown.items() if key != "kept_together"}
+
+
+def test_a_dry_run_of_what_cannot_be_is_refused_as_the_change_is(three_kinds, tmp_path, capsys):
+    root = draw_set(tmp_path / "meadow", {"": 6}, size=96)
+    for data, *asked in ((root, "--valid", 2), (root, "--seed", 10**20), (three_kinds, "--seed", 1)):
+        said = []
+        for more in ([], ["--dry-run"]):
+            assert main(["split", *map(str, (data, *asked)), *more]) == 2
+            said.append(capsys.readouterr().err)
+        assert said[0] == said[1] != ""
+    assert main(["split", str(three_kinds), "--dry-run"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "Split by the folders."
 
 
 def test_the_command_line_keeps_to_a_split_that_came_with_the_photos(three_kinds, tmp_path, capsys):

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from flowers_core.cli.common import Command, add_actions, add_data, end_progress, progress
+from flowers_core.cli.common import Command, add_actions, add_data, end_progress, print_table, progress
 from flowers_core.errors import ConfigError, DataError
-from flowers_core.sources import Plan, edits, open_source, splits
+from flowers_core.sources import Plan, edits, open_source
 from flowers_core.sources.edits import Edit
 from flowers_core.sources.records import class_key, printable
 
@@ -44,6 +44,7 @@ def add_commands(command: Command) -> None:
     split.add_argument("--test", type=float, metavar="PART", help=f"for the test: {amount}")
     split.add_argument("--per-kind", action="store_true", help="PART is a number of photos of each kind")
     split.add_argument("--seed", type=int, metavar="N", help="another one gives another choice of photos")
+    split.add_argument("--dry-run", action="store_true", help="only show what it would give; change nothing")
 
 
 def _photos(options: argparse.Namespace) -> dict:
@@ -125,24 +126,39 @@ def _places(decoded: "DecodedSource", names: Sequence[str]) -> list[int]:
 
 
 def _split(options: argparse.Namespace) -> dict:
-    from flowers_core import likeness
+    from flowers_core import resplit
     from flowers_core.cache import decode_source
 
     def opened() -> "DecodedSource":
         return decode_source(open_source(options.data, least_classes=1, progress=progress), progress)
 
-    decoded = opened()
+    now = then = opened()
     if options.per_kind or any(given is not None for given in (options.valid, options.test, options.seed)):
-        original = decoded.original  # a plan is for all photos; what people changed stays so on top of it
-        splits.change(original.source, _plan(options, original.source.plan), likeness.groups(original))
-        decoded = opened()
+        plan = _plan(options, now.source.plan)
+        if options.dry_run:
+            then = resplit.preview(now, plan)
+        else:
+            resplit.change(now, plan)
+            then = opened()
     end_progress()
-    source = decoded.source
+    source, before, after = then.source, resplit.amounts(now), resplit.amounts(then)
+    result = _about(then) | {
+        "split_origin": source.split_origin,
+        "plan": asdict(source.plan) if source.plan else None,
+        "per_kind": {split: {"least": amount.least, "most": amount.most} for split, amount in after.items()},
+    }
+    if options.dry_run:
+        result["kept_together"] = resplit.kept_together(now)
     if not options.json:
-        print(f"Split by {source.split_origin}.")
-        print(_in_one_line(decoded))
-    plan = asdict(source.plan) if source.plan else None
-    return _about(decoded) | {"split_origin": source.split_origin, "plan": plan}
+        print(f"{'Split' if then is now or not options.dry_run else 'Would be split'} by {source.split_origin}.")
+        if options.dry_run:
+            rows = [(split, str(before[split].photos), str(new.photos), new.per_kind) for split, new in after.items()]
+            print_table(("SPLIT", "NOW", "THEN", "PER KIND THEN"), rows)
+            print(f"{result['kept_together']} photos have a copy or a near copy; those stay together.")
+        print(_in_one_line(then))
+        if options.dry_run:
+            print("Nothing was changed.")
+    return result
 
 
 def _plan(options: argparse.Namespace, plan: Plan | None) -> Plan:

@@ -21,6 +21,9 @@ FOLDS = 5
 MOST = 10**6
 """Photos per kind that a plan can ask for."""
 
+MOST_SEED = 2**53 - 1
+"""Beyond this a browser's numbers are not exact."""
+
 
 def assign(source: Source, given: set[str]) -> Source:
     """The source with a split for every photo.
@@ -103,18 +106,13 @@ def keep_together(source: Source, group_of: dict[str, int]) -> Source:
     return _with(source, split_of, source.plan)
 
 
-def preview(source: Source, plan: Plan, group_of: dict[str, int]) -> dict[str, str]:
-    """The split that `change` would give to each photo's name. Photos of a given test folder keep theirs.
+def preview(source: Source, plan: Plan, group_of: dict[str, int]) -> Source:
+    """The source as `change` would divide it. Photos of a given test folder keep their split.
 
     Raises:
         ConfigError: amounts that can't be, or that leave nothing to train on.
     """
-    _check(plan)
-    undecided = [photo for photo in source.photos if photo.split != "test" or plan.make_test]
-    split_of = divide(undecided, {}, plan, group_of)
-    for names in _torn(split_of, group_of).values():  # one file under two kinds: train, where it does least harm
-        split_of |= dict.fromkeys(names, "train")
-    return split_of
+    return _with(source, _planned(source, plan, group_of), plan)
 
 
 def change(source: Source, plan: Plan, group_of: dict[str, int]) -> None:
@@ -125,7 +123,7 @@ def change(source: Source, plan: Plan, group_of: dict[str, int]) -> None:
         StorageError: the disk is full or read-only.
     """
     saved = _Saved(source)
-    saved.write(plan, saved.photos | preview(source, plan, group_of), True)
+    saved.write(plan, saved.photos | _planned(source, plan, group_of), True)
 
 
 def advice(source: Source) -> str:
@@ -160,13 +158,26 @@ class _Saved:
         write_json(self.path, {"plan": asdict(plan), "copies_checked": checked, "photos": photos})
 
 
+def _planned(source: Source, plan: Plan, group_of: dict[str, int]) -> dict[str, str]:
+    """The plan's split for each photo's name that the folders leave undecided."""
+    _check(plan)
+    undecided = [photo for photo in source.photos if photo.split != "test" or plan.make_test]
+    split_of = divide(undecided, {}, plan, group_of)
+    for names in _torn(split_of, group_of).values():  # one file under two kinds: train, where it does least harm
+        split_of |= dict.fromkeys(names, "train")
+    return split_of
+
+
 def _check(plan: Plan) -> None:
     parts = (plan.valid, plan.test) if plan.make_test else (plan.valid,)
     said = ", ".join(f"{name} {part:g}" for name, part in zip(("valid", "test"), parts, strict=False))
     if not all(0 <= part <= MOST for part in parts):
-        raise ConfigError(f"A part of the photos must lie between 0 and {MOST:,}", said)
+        hint = "Give shares between 0 and 1, or numbers of photos per kind."
+        raise ConfigError(f"A part of the photos must lie between 0 and {MOST:,}", said, hint)
     if plan.per_kind and any(part % 1 for part in parts):
         raise ConfigError("Photos per kind must be whole numbers", said, "Give whole numbers, or shares instead.")
+    if abs(plan.seed) > MOST_SEED:
+        raise ConfigError(f"A seed must lie between -{MOST_SEED} and {MOST_SEED}", None, "Give a smaller number.")
     if not plan.per_kind and sum(parts) >= 1:
         hint = "Give shares that are less than 1 together, or numbers of photos per kind."
         raise ConfigError("Nothing would be left to train on", said, hint)
@@ -176,6 +187,8 @@ def _sound(plan: Plan) -> Plan:
     if type(plan.seed) is not int or type(plan.per_kind) is not bool or type(plan.make_test) is not bool:
         raise ValueError
     if not all(isinstance(part, int | float) and 0 <= part <= MOST for part in (plan.valid, plan.test)):
+        raise ValueError
+    if abs(plan.seed) > MOST_SEED:
         raise ValueError
     return plan
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 
-from flowers_core import likeness
+from flowers_core import resplit
 from flowers_core.cache import DecodedSource
 from flowers_core.errors import FlowersError
-from flowers_core.sources import SPLITS, Plan, Source, splits
+from flowers_core.sources import Plan, Source, splits
 from flowers_core.sources.library import KnownSet
 from flowers_core.ui import frame, settings
 from flowers_core.ui.choices import look_again, show_error
@@ -30,31 +30,28 @@ def advice(known: KnownSet, source: Source) -> None:
 
 def form(known: KnownSet, decoded: DecodedSource) -> None:
     """The split's story; where the app made it, its settings, with what another choice would give."""
-    decoded = decoded.original  # a plan is for all photos; what people moved or left out stays so on top of it
-    source = decoded.source
+    source, now = decoded.source, resplit.amounts(decoded)
     st.markdown(f"Split by **{plain(source.split_origin)}**.")
-    now = source.counts()
     if source.plan is None:
         st.caption("It came with the photos, so the app keeps to it.")
-        st.text(", ".join(f"{now[split]:,} {split}" for split in SPLITS))
+        st.text(", ".join(f"{amount.photos:,} {split}" for split, amount in now.items()))
         return
     try:
-        group_of = likeness.groups(decoded)
         plan = _chosen_plan(known, source)
-        then = pd.Series(splits.preview(source, plan, group_of)).value_counts()
+        then, together = resplit.amounts(resplit.preview(decoded, plan)), resplit.kept_together(decoded)
     except FlowersError as error:
         show_error(error)
         return
-    kept = now["test"] if not plan.make_test else 0
-    rows = [(split, now[split], int(then.get(split, 0)) + (kept if split == "test" else 0)) for split in SPLITS]
-    st.dataframe(pd.DataFrame(rows, columns=["Split", "Photos now", "Photos then"]), hide_index=True, width="stretch")
+    rows = [(split, now[split].photos, amount.photos, amount.per_kind) for split, amount in then.items()]
+    table = pd.DataFrame(rows, columns=["Split", "Photos now", "Photos then", "Per kind then"])
+    st.dataframe(table, hide_index=True, width="stretch")
     st.caption(
-        f"Every kind is divided alike, by chance from the seed. {len(group_of):,} photos have a copy or a near copy "
-        "here; those stay together, so that no model is asked what it has seen."
+        f"Every kind is divided alike, by chance from the seed. {together:,} photos have a copy or a near copy here; "
+        "those stay together, so that no model is asked what it has seen."
     )
     if st.button("Use this split", type="primary", icon=":material/check:", disabled=plan == source.plan):
         try:
-            splits.change(source, plan, group_of)
+            resplit.change(decoded, plan)
         except FlowersError as error:
             show_error(error)
             return
@@ -74,7 +71,7 @@ def _chosen_plan(known: KnownSet, source: Source) -> Plan:
         label = f"{part.capitalize()}, photos per kind" if how == COUNTS else f"{part.capitalize()}, percent"
         before = getattr(plan, part)
         shown = int(before) if how == COUNTS else round(100 * before)
-        amount = column.number_input(label, 0, 1000 if how == COUNTS else 80, shown, key=f"{key}-{how}-{part}")
+        amount = column.number_input(label, value=shown, key=f"{key}-{how}-{part}")  # no range: see architecture.md
         amounts[part] = float(amount) if how == COUNTS else amount / 100
-    seed = st.number_input("Seed", 0, 10**6, plan.seed, key=f"{key}-seed")
+    seed = st.number_input("Seed", value=plan.seed, key=f"{key}-seed")
     return replace(plan, **amounts, seed=seed)

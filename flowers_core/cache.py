@@ -160,7 +160,7 @@ def edited(original: DecodedSource, changes: tuple[Edit, ...]) -> DecodedSource:
     source, entries = original.source, original.entries
     kept = edits.apply(changes, source.photos, [entry.digest for entry in entries], source.classes)
     if not kept:
-        hint = "Undo some of the changes: on the page Photos, under Problems, or with the command photos DATA undo."
+        hint = "Undo some of the changes: on the page Photos, or with the command photos DATA undo."
         raise DataError("Every photo of this set has been excluded", source.root, hint)
     photos = tuple(photo for _, photo in kept)
     return DecodedSource(

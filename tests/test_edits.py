@@ -84,7 +84,7 @@ def test_changes_are_undone_one_by_one_in_any_order_or_all_at_once(root):
     assert decode_folder(root).unedited is None
     change(first, "Train/rose/0.jpg", EXCLUDE)
     change(first, "Train/lily/0.jpg", EXCLUDE)
-    edits.undo_all(first.source.key)
+    edits.undo(first.source.key, [edit.id for edit in edits.load(first.source.key)])
     assert len(decode_folder(root).source.photos) == 10
 
 

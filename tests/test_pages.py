@@ -460,10 +460,22 @@ def test_problems_are_shown_side_by_side_with_remedies(tmp_path: Path) -> None:
 def test_when_all_photos_are_excluded_the_way_back_stays_open(known: library.KnownSet) -> None:
     decoded = decode_source(open_source(known.data))
     edits.add(decoded.source.key, problems.edits_for(decoded, range(24), edits.EXCLUDE))
-    app = opened("photos")
-    assert "Every photo of this set has been excluded" in unescaped(app.error[0].value)
-    button(app, "Undo all changes").click().run()
+    for page in ("train", "photos"):
+        app = opened(page, data=known.id)
+        assert not app.exception
+        assert "Every photo of this set has been excluded" in unescaped(app.error[0].value)
+    (asks,) = [each for each in app.main.get("popover") if each.proto.popover.label == "Undo all"]
+    assert "This can't be taken back." in [each.value for each in asks.get("text")]
+    (sure,) = asks.get("button")
+    assert sure.label == "Undo 24 changes"
+    last = edits.load(decoded.source.key)[-1]
+    next(each for each in app.button if each.key == f"undo-{last.id}").click().run()
+    assert counted(app)["Valid"] == "1", "one of them can be undone alone, too"
+    edits.add(decoded.source.key, [last])
+    app = opened("photos", data=known.id)
+    button(app, "Undo 24 changes").click().run()
     assert counted(app)["Train"] == "12"
+    assert edits.load(decoded.source.key) == ()
 
 
 def test_the_garden_grows_from_the_page() -> None:

@@ -66,7 +66,7 @@ def test_what_is_said_to_be_fine_is_not_shown_again_and_what_is_excluded_is_no_p
     edits.add(decoded.source.key, problems.edits_for(decoded, [dark], edits.ACCEPT, "dark"))
     edits.add(decoded.source.key, problems.edits_for(decoded, [names.index("Valid/rose/copy.jpg")], edits.EXCLUDE))
     assert found(troubled).keys() == {"near-copies", "blurred", "tiny", "aspect"}
-    edits.undo_all(decoded.source.key)
+    edits.undo(decoded.source.key, [edit.id for edit in edits.load(decoded.source.key)])
     assert "dark" in found(troubled)
 
 
@@ -145,7 +145,7 @@ def test_features_are_computed_once_kept_by_content_and_go_on_after_a_kill(three
     edits.add(decoded.source.key, problems.edits_for(decoded, [0], edits.EXCLUDE))
     fewer = features.stored(decode_folder(three_kinds))
     assert (fewer.of(slice(None)) == found.of(slice(1, None))).all(), "a change computes nothing anew"
-    edits.undo_all(decoded.source.key)
+    edits.undo(decoded.source.key, [edit.id for edit in edits.load(decoded.source.key)])
 
 
 def test_the_nearest_photos_of_a_drawn_flower_are_mostly_of_its_kind(three_kinds):

@@ -96,12 +96,6 @@ def undo(source_key: str, ids: Sequence[str]) -> None:
         edits[:] = [edit for edit in edits if edit.id not in gone]
 
 
-def undo_all(source_key: str) -> None:
-    """Takes all edits of a source back."""
-    with _changing(source_key) as edits:
-        edits.clear()
-
-
 def version(source_key: str) -> tuple[int, int] | None:
     """Changes whenever the edits do; None while there are none."""
     try:

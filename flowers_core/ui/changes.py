@@ -57,10 +57,8 @@ def remedies(decoded: DecodedSource, index: int, key: str, suggestion: int | Non
 
 def last(decoded: DecodedSource) -> None:
     """What the last click changed, with Undo; and what went wrong with it."""
-    state = st.session_state
-    if error := state.pop("change-error", None):
-        show_error(error)
-    key, ids = state.get("last-change", ("", ()))
+    say_what_failed()
+    key, ids = st.session_state.get("last-change", ("", ()))
     mine = [edit for edit in decoded.edits if edit.id in ids] if key == decoded.source.key else []
     if not mine:
         return
@@ -70,13 +68,19 @@ def last(decoded: DecodedSource) -> None:
         st.button("Undo", key="undo-last", icon=":material/undo:", on_click=_undo, args=(key, ids))
 
 
-def log(decoded: DecodedSource) -> None:
+def say_what_failed() -> None:
+    """The error of the last click, where there was one."""
+    if error := st.session_state.pop("change-error", None):
+        show_error(error)
+
+
+def log(decoded: DecodedSource, expanded: bool = False) -> None:
     """All changes, newest first, each with Undo; and Undo for all of them, which asks first."""
     changes = decoded.edits[::-1]
     if not changes:
         return
     key = decoded.source.key
-    with st.expander(f"All changes to these photos ({len(changes):,})", icon=":material/history:"):
+    with st.expander(f"All changes to these photos ({len(changes):,})", icon=":material/history:", expanded=expanded):
         if len(changes) > 1:
             with st.popover("Undo all", icon=":material/undo:"):
                 st.text("This can't be taken back.")

@@ -82,14 +82,15 @@ def open_set(known: library.KnownSet) -> DecodedSource:
         kept = _OpenSet(stamp, _opened(known))
     version = edits.version(kept.original.source.key)
     if kept.decoded is None or kept.version != version:
+        made = edits.load(kept.original.source.key)
         try:
-            changes = edits.load(kept.original.source.key)
-            kept = replace(kept, version=version, decoded=edited(kept.original, changes))
+            kept = replace(kept, version=version, decoded=edited(kept.original, made))
         except FlowersError as error:
+            from flowers_core.ui import changes
+
+            changes.say_what_failed()
             show_error(error)
-            if st.button("Undo all changes", icon=":material/undo:"):
-                edits.undo_all(kept.original.source.key)
-                st.rerun()
+            changes.log(replace(kept.original, edits=made), expanded=True)
             st.stop()
     with lock:
         store[known.data] = kept

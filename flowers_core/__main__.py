@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from flowers_core import __version__
 from flowers_core.cli import models, photos, sets, training
-from flowers_core.cli.common import ask_consent, end_progress
+from flowers_core.cli.common import end_progress
 from flowers_core.errors import FlowersError
 from flowers_core.sources.records import printable
 
@@ -46,7 +46,6 @@ def main(arguments: list[str] | None = None) -> int:
     warnings.filterwarnings("ignore")
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     try:
-        ask_consent(options)
         result = options.function(options)
     except FlowersError as error:
         end_progress()

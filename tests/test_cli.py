@@ -16,7 +16,7 @@ import pytest
 from conftest import draw_set
 from test_flowers102 import flowers102 as flowers102_folder
 
-from flowers_core import alexnet, checkpoint, lr_finder, runs, worker
+from flowers_core import alexnet, checkpoint, config, lr_finder, runs, studies, worker
 from flowers_core.__main__ import build_parser, main
 from flowers_core.errors import DataError
 from flowers_core.sources import flowers102, imports
@@ -181,11 +181,11 @@ def test_sets_shows_each_card_and_neither_draws_nor_downloads_for_it(
 
 @pytest.fixture
 def no_download(monkeypatch: pytest.MonkeyPatch) -> list:
-    """Nothing is downloaded: a list of what would have been."""
+    """Nothing is downloaded: a list of what would have been, and of which kinds."""
     wishes = []
 
     def bring(wish, progress=None):
-        wishes.append(wish.way)
+        wishes.append((wish.way, wish.kinds))
         raise DataError("The site can't be reached")
 
     monkeypatch.setattr(imports, "bring", bring)
@@ -213,7 +213,33 @@ def test_flowers_102_is_downloaded_only_after_somebody_agreed_to_its_terms(comma
     assert no_download == []
     assert "The site can't be reached" in asked(None, "--accept-terms")
     assert "Download it? [y/N]" in asked("y\n")
-    assert no_download == ["flowers102"] * 2
+    assert no_download == [("flowers102", "")] * 2
+
+
+@pytest.mark.parametrize("command", ["train", "find-lr", "tune"])
+def test_what_goes_on_asks_again_before_it_downloads_flowers_102_again(command, no_download, monkeypatch, capsys):
+    settings = config.TrainConfig(data="flowers102")
+    if command == "tune":
+        study = studies.create(studies.Plan(settings, config.search_space(settings)))
+        arguments = [command, "--study-dir", str(study.folder)]
+    else:
+        run = runs.create(settings)
+        run.record_facts({"classes": [*map(str, range(102))]})
+        arguments = [command, "--run-dir", str(run.folder), "--resume"]
+    monkeypatch.setattr(sys, "stdin", None)
+    for flags in ([], ["--accept-terms"]):
+        assert main([*arguments, *flags]) == 2
+        *terms, error = capsys.readouterr().err.splitlines()
+        assert terms == [flowers102.TERMS]
+        if not flags:
+            assert no_download == []
+            assert re.match(
+                r"Error: The photos of this (run|study) are not here any more, and nobody agreed to these terms: "
+                r"flowers102\. Add --accept-terms if you do\. Or import it again on the page Photos\.",
+                error,
+            )
+    assert error == "Error: The site can't be reached."
+    assert no_download == [("flowers102", "" if command == "tune" else "all")]
 
 
 def test_terms_are_not_shown_again_when_flowers_102_is_there(home: Path, capsys: pytest.CaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from test_flowers102 import flowers102 as flowers102_folder
 from flowers_core import importer, runs
 from flowers_core.config import TrainConfig
 from flowers_core.errors import DataError
-from flowers_core.sources import archive, drive, flowers102, imports, library, open_source
+from flowers_core.sources import Source, archive, drive, flowers102, imports, library, open_source
 from flowers_core.sources.flowers102_names import NAMES
 from flowers_core.sources.imports import Wish
 from flowers_core.species import SPECIES
@@ -257,9 +258,33 @@ def oxford(tmp_path, monkeypatch):
         yield stand
 
 
+def downloaded(progress=None) -> Source:
+    """Flowers-102, as it is after somebody agreed to its terms."""
+    imports.bring(imports.wish_for("flowers102"), progress)
+    return open_source("flowers102")
+
+
+def test_opening_flowers_102_never_downloads_it(oxford, home):
+    for data in ("flowers102", " flowers102\n"):
+        with pytest.raises(DataError, match=r"Flowers-102 is not here: .*flowers102\. Import it .* --accept-terms"):
+            open_source(data)
+    assert oxford.asked == []
+    downloaded()
+    deleted = library.delete("flowers102")
+    asked = len(oxford.asked)
+    with pytest.raises(DataError, match=r"not here: .* It was deleted: bring it back on the page Photos.* --restore"):
+        open_source("flowers102")
+    library.restore(deleted)
+    assert len(open_source("flowers102").photos) == 90
+    shutil.rmtree(home / "data/sets/flowers102/Oxford-Flowers-102")
+    with pytest.raises(DataError, match=r"photos of Oxford Flowers-102 are gone.* Delete the set and import it again"):
+        open_source("flowers102")
+    assert len(oxford.asked) == asked
+
+
 def test_flowers_102_is_downloaded_checked_and_there_once(oxford, home):
     told = []
-    source = open_source("flowers102", progress=lambda *row: told.append(row))
+    source = downloaded(lambda *row: told.append(row))
     assert source.classes == tuple(kind.name for kind in SPECIES)
     assert source.counts() == {"train": 30, "valid": 30, "test": 30}
     assert any("Downloading" in what for what, *_ in told)
@@ -289,9 +314,9 @@ def test_a_download_that_broke_off_goes_on_where_it_was(oxford):
     size = len(oxford.files["/102flowers.tgz"])
     oxford.break_after = size // 2
     with pytest.raises(DataError, match=r"broke off after|can't be reached"):
-        open_source("flowers102")
+        downloaded()
     assert not added()
-    assert len(open_source("flowers102").photos) == 90
+    assert len(downloaded().photos) == 90
     assert ("/102flowers.tgz", f"bytes={size // 2}-") in oxford.asked
 
 
@@ -301,18 +326,18 @@ def test_a_half_download_that_is_wrong_is_begun_anew(oxford, home, left, no_rang
     oxford.no_ranges = no_ranges
     (home / "data/downloads").mkdir(parents=True)
     (home / "data/downloads/102flowers.tgz.part").write_bytes(left)
-    assert len(open_source("flowers102").photos) == 90
+    assert len(downloaded().photos) == 90
 
 
 def test_a_site_that_sends_something_else_is_not_believed(oxford, home):
     for name, content in (("/setid.mat", b"x" * len(oxford.files["/setid.mat"])), ("/102flowers.tgz", b"<html>")):
         whole, oxford.files[name] = oxford.files[name], content
         with pytest.raises(DataError, match=r"checksum differs|broke off"):
-            open_source("flowers102")
+            downloaded()
         oxford.files[name] = whole
     oxford.codes["/102flowers.tgz"] = 503
     with pytest.raises(DataError, match="refused the download \\(503"):
-        open_source("flowers102")
+        downloaded()
     assert not added()
     assert not half_made(home)
 
@@ -320,7 +345,7 @@ def test_a_site_that_sends_something_else_is_not_believed(oxford, home):
 def test_without_a_network_flowers_102_says_so(monkeypatch):
     monkeypatch.setattr(flowers102, "URL", "http://127.0.0.1:9/")
     with pytest.raises(DataError, match=r"can't be reached .*internet connection"):
-        open_source("flowers102")
+        downloaded()
 
 
 def test_an_existing_flowers_102_folder_is_added_with_30_or_all_kinds(tmp_path):
@@ -399,7 +424,7 @@ def test_a_killed_download_of_flowers_102_goes_on_at_the_next(stop, oxford, home
     importer.sweep()
     assert not half_made(home)
     before = len(oxford.asked)
-    assert len(open_source("flowers102").photos) == 90
+    assert len(downloaded().photos) == 90
     assert len(oxford.asked) - before <= 1, "what had arrived whole was not fetched again"
 
 

@@ -580,6 +580,20 @@ def test_a_set_is_renamed_deleted_and_brought_back_on_the_page(tmp_path: Path) -
     assert app.selectbox(key="data").options[0] == "Late summer"
 
 
+def test_a_set_whose_folder_is_gone_can_be_deleted_on_the_page(tmp_path: Path) -> None:
+    folder = draw_set(tmp_path / "meadow", {"": 3}, size=24)
+    gone = library.remember(folder, "meadow")
+    shutil.rmtree(folder)
+    assert not opened("train", data=gone.id).checkbox
+    app = opened("photos", data=gone.id)
+    assert "There is no such folder or file" in unescaped(app.error[0].value)
+    (sure,) = [each for each in app.checkbox if each.label.startswith("Delete this set")]
+    sure.check().run()
+    button(app, "Delete the set").click().run()
+    assert not app.exception
+    assert [known.id for known in library.known_sets()] == ["garden", "flowers102"]
+
+
 def test_a_split_that_the_app_made_is_changed_after_a_preview(tmp_path: Path) -> None:
     known = library.remember(draw_set(tmp_path / "meadow", {"": 6}, size=96), "meadow")
     app = opened("photos")

@@ -120,6 +120,16 @@ def test_a_folder_that_is_gone_is_the_runs_failure(settings, tmp_path: Path) -> 
     assert "Give a folder" in run.status().hint
 
 
+def test_a_run_whose_flowers_102_was_deleted_says_so_and_downloads_nothing(settings, home: Path) -> None:
+    run = runs.create(replace(settings, data="flowers102"))
+    run.write_status(Status(phase="stopped"))
+    worker.resume(run)
+    assert until_state(run, "failed", "finished") == "failed"
+    assert run.status().message == "Oxford Flowers-102 is not here."
+    assert "Import it on the page Photos" in run.status().hint
+    assert not (home / "data" / "downloads").exists()
+
+
 def test_a_stopped_process_counts_as_stalled_and_can_be_ended(settings, monkeypatch: pytest.MonkeyPatch) -> None:
     run = worker.start(settings)
     until_state(run, "training")

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from flowers_core.errors import ConfigError
-from flowers_core.sources import Source, flowers102, library, splits
+from flowers_core.sources import Source, flowers102, imports, library, open_source, splits
 from flowers_core.sources.library import FLOWERS102
 
 Command = Callable[[str, Callable, str], argparse.ArgumentParser]
@@ -43,13 +43,43 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def ask_consent(options: argparse.Namespace) -> None:
+def open_data(options: argparse.Namespace, least_classes: int = 1) -> Source:
+    """The photos that DATA names; Flowers-102 is downloaded before, where somebody agrees.
+
+    Raises:
+        ConfigError, DataError, StorageError: as `fetch` and `open_source`.
+    """
+    fetch(options.data, options)
+    return open_source(options.data, least_classes=least_classes, progress=progress)
+
+
+def fetch(data: str, options: argparse.Namespace, lost: str = "", kinds: str = "") -> None:
+    """Downloads Flowers-102, where that is meant and it isn't here, once somebody has agreed to its terms.
+
+    Args:
+        data: what `open_source` is to open.
+        options: with `accept_terms`.
+        lost: what went on with it before, where something did.
+        kinds: of Flowers-102, see `flowers102.KINDS`.
+
+    Raises:
+        ConfigError: nobody agreed.
+        DataError, StorageError: it can't be downloaded.
+    """
+    if not _is_wanting(data):
+        return
+    ask_consent(data, options, lost)
+    imports.bring(imports.wish_for(data, kinds=kinds), progress)
+    end_progress()
+
+
+def ask_consent(data: str, options: argparse.Namespace, lost: str = "") -> None:
     """Before Flowers-102 is downloaded, shows its terms, and asks whoever sits at the terminal to agree.
 
     Raises:
         ConfigError: nobody agreed.
     """
-    if (getattr(options, "data", None) or "").strip() != FLOWERS102 or library.find(FLOWERS102).added:
+    if not _is_wanting(data):
         return
     say(flowers102.TERMS)
     if options.accept_terms:
@@ -58,7 +88,17 @@ def ask_consent(options: argparse.Namespace) -> None:
         print("Download it? [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().casefold() in ("y", "yes"):
             return
-    raise ConfigError("Nobody agreed to these terms", FLOWERS102, "Add --accept-terms if you do.")
+    hint = "Add --accept-terms if you do."
+    if library.in_trash(FLOWERS102):
+        hint += " It lies in the trash, too: sets flowers102 --restore brings it back."
+    elif lost:
+        hint += " Or import it again on the page Photos."
+    why = f"The photos of {lost} are not here any more, and nobody" if lost else "Nobody"
+    raise ConfigError(f"{why} agreed to these terms", FLOWERS102, hint)
+
+
+def _is_wanting(data: str) -> bool:
+    return data.strip() == FLOWERS102 and not library.find(FLOWERS102).added
 
 
 def folds_hint(source: Source) -> str:

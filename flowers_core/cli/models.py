@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from flowers_core.cli.common import Command, add_data, end_progress, progress
+from flowers_core.cli.common import Command, add_data, end_progress, open_data, progress
 from flowers_core.errors import ConfigError, ImageError
 from flowers_core.sources import SPLITS
 
@@ -33,9 +33,8 @@ def add_commands(command: Command) -> None:
 
 def _evaluate(options: argparse.Namespace) -> dict:
     from flowers_core.evaluate import evaluate, save_report
-    from flowers_core.sources import open_source
 
-    source = open_source(options.data, least_classes=1, progress=progress)
+    source = open_data(options)
     report = evaluate(options.checkpoint, source, options.split, progress)
     end_progress()
     if options.out:

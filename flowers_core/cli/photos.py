@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from flowers_core.cli.common import Command, add_actions, add_data, end_progress, print_table, progress
+from flowers_core.cli.common import Command, add_actions, add_data, end_progress, open_data, print_table, progress
 from flowers_core.errors import ConfigError, DataError
-from flowers_core.sources import Plan, edits, open_source
+from flowers_core.sources import Plan, edits
 from flowers_core.sources.edits import Edit
 from flowers_core.sources.records import class_key, printable
 
@@ -50,7 +50,7 @@ def add_commands(command: Command) -> None:
 def _photos(options: argparse.Namespace) -> dict:
     from flowers_core.cache import decode_original, edited
 
-    original = decode_original(open_source(options.data, least_classes=1, progress=progress), progress)
+    original = decode_original(open_data(options), progress)
     end_progress()
     key = original.source.key
     done: list[Edit] = []
@@ -130,7 +130,7 @@ def _split(options: argparse.Namespace) -> dict:
     from flowers_core.cache import decode_source
 
     def opened() -> "DecodedSource":
-        return decode_source(open_source(options.data, least_classes=1, progress=progress), progress)
+        return decode_source(open_data(options), progress)
 
     now = then = opened()
     if options.per_kind or any(given is not None for given in (options.valid, options.test, options.seed)):

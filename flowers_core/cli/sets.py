@@ -6,7 +6,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowers_core.cli.common import Command, add_data, end_progress, folds_hint, print_table, progress
+from flowers_core.cli.common import (
+    Command,
+    add_data,
+    ask_consent,
+    end_progress,
+    folds_hint,
+    open_data,
+    print_table,
+    progress,
+)
 from flowers_core.errors import ConfigError, FlowersError
 from flowers_core.sources import SPLITS
 
@@ -49,11 +58,10 @@ def add_commands(command: Command) -> None:
 
 def _data(options: argparse.Namespace) -> dict:
     from flowers_core.cache import decode_source
-    from flowers_core.sources import open_source
 
     if options.grow:
         _grow(options)
-    decoded = decode_source(open_source(options.data, least_classes=1, progress=progress), progress)
+    decoded = decode_source(open_data(options), progress)
     source = decoded.source
     findings = _findings(decoded) if options.problems else []
     end_progress()
@@ -118,6 +126,7 @@ def _import(options: argparse.Namespace) -> dict:
     elif options.data is None:
         raise ConfigError("import needs DATA", None, "Name a zip, a Google Drive link, flowers102 or a folder.")
     else:
+        ask_consent(options.data, options)
         importer.sweep()
         wish = imports.wish_for(options.data, options.name, "all" if options.kinds == "all" else "")
         known = importer.bring(wish, progress)

@@ -19,8 +19,9 @@ from flowers_core import (
     studies,
     trash,
 )
-from flowers_core.cli.common import Command, add_actions, add_data, folds_hint, progress, say
+from flowers_core.cli.common import Command, add_actions, add_data, fetch, folds_hint, open_data, say
 from flowers_core.errors import ConfigError, RunError
+from flowers_core.species import SPECIES
 
 
 def add_commands(command: Command) -> None:
@@ -142,6 +143,8 @@ def _tune(options: argparse.Namespace) -> dict:
 
     if options.study_dir:
         study = studies.Study(options.study_dir)
+        if not os.environ.get("FLOWERS_WORKER"):
+            fetch(study.plan().config.data, options, "this study")
     else:
         settings, given = _settings(options)
         space = {name: rule for name, rule in config.search_space(settings).items() if name not in given}
@@ -186,9 +189,9 @@ def _settings(options: argparse.Namespace) -> tuple[config.TrainConfig, set[str]
     names = {setting.name for setting in fields(config.TrainConfig)} - {"data"}
     changes = {name: value for name, value in vars(options).items() if name in names}
     given = set(changes)
-    from flowers_core.sources import lasting_name, open_source
+    from flowers_core.sources import lasting_name
 
-    source = open_source(options.data, progress=progress)  # a wrong path leaves no run behind
+    source = open_data(options, least_classes=2)  # a wrong path leaves no run behind
     data = lasting_name(options.data)
     usual = presets.every()[options.preset].start if changes.get("variant", "2014") == "2014" else "scratch"
     init = changes.pop("init", usual)
@@ -216,8 +219,10 @@ def _resumed_run(options: argparse.Namespace) -> runs.Run:
     if run.status().cause == "diverged":
         hint = "Start a new run with a smaller learning rate."
         raise RunError("This run would end the same way again: its loss was not finite", run.folder, hint)
-    if not os.environ.get("FLOWERS_WORKER"):  # a click on Stop while the process starts must not be lost
-        for wish in ("stop", "pause"):
+    if not os.environ.get("FLOWERS_WORKER"):  # nobody sits at a process that a page started
+        kinds = "all" if len(run.facts().get("classes", ())) > len(SPECIES) else ""
+        fetch(run.config().data, options, "this run", kinds)
+        for wish in ("stop", "pause"):  # and a click on Stop while it starts must not be lost
             run.take_back(wish)
     return run
 

@@ -21,9 +21,9 @@ def open_source(data: str | Path, *, least_classes: int = 2, progress: Progress 
     Args:
         data: a folder (Train/Valid[/Test], class folders, or Flowers-102's), a zip of one, the name or id of an
             added set, a link to Google Drive (imported at first use), or a built-in name: "garden" (drawn
-            flowers) or "flowers102" (Oxford Flowers-102, downloaded at first use).
+            flowers) or "flowers102" (Oxford Flowers-102, once somebody who agreed to its terms has imported it).
         least_classes: fewer kinds than this are an error; training needs 2, scoring a model needs 1.
-        progress: told about steps that take long (drawing the garden, unpacking, downloading).
+        progress: told about steps that take long (drawing the garden, unpacking, downloading); may raise to stop.
 
     Raises:
         DataError: nothing there, or nothing in a layout that is known; the message says what is accepted.
@@ -56,14 +56,26 @@ def _opened(data: str, progress: Progress | None) -> Source:
     if data.strip() == "garden":
         return _garden(progress)
     known = _by_name(data)
-    if known is None and (drive.is_link(data) or data.strip() == FLOWERS102):
+    if known is None and data.strip() == FLOWERS102:
+        raise DataError("Oxford Flowers-102 is not here", library.sets_dir() / FLOWERS102, _way_to_flowers102())
+    if known is None and drive.is_link(data):
         known = imports.bring(imports.wish_for(data), progress)
     if known is None:
         return _read_path(imports.existing(data), progress)
     if known.id == FLOWERS102:
-        (place,) = (path for path in (library.sets_dir() / FLOWERS102).iterdir() if path.is_dir())
+        home = library.sets_dir() / FLOWERS102
+        place = next((path for path in home.iterdir() if path.is_dir()), None)
+        if place is None:
+            hint = "Delete the set and import it again, on the page Photos or with the commands sets and import."
+            raise DataError("The photos of Oxford Flowers-102 are gone, only its card is here", home, hint)
         return _named(layout.read(place, known.name, known.kinds), known)
     return _read_path(imports.existing(known.data), progress)
+
+
+def _way_to_flowers102() -> str:
+    if library.in_trash(FLOWERS102):
+        return "It was deleted: bring it back on the page Photos, or with the command sets flowers102 --restore."
+    return "Import it on the page Photos, or give the command line --accept-terms, once you agree to its terms."
 
 
 def _by_name(data: str) -> KnownSet | None:

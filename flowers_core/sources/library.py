@@ -209,6 +209,11 @@ def deleted_sets() -> list[DeletedSet]:
     return sorted(found, key=lambda row: row.time, reverse=True)
 
 
+def in_trash(set_id: str) -> bool:
+    """Can a set of this id be brought back?"""
+    return any(deleted.place.split(".")[0] == set_id for deleted in deleted_sets())
+
+
 def restore(deleted: DeletedSet) -> KnownSet:
     """Brings a set back from the trash.
 

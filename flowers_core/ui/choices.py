@@ -121,6 +121,11 @@ def _opened(known: library.KnownSet) -> DecodedSource:
     except FlowersError as error:
         bar.empty()
         show_error(error)
+        if known.added and st.session_state.get("page") == "photos":
+            from flowers_core.ui import set_card
+
+            set_card.say_what_failed()
+            set_card.delete_form(known)  # its card, where the other one is, can't be shown
         st.stop()
     bar.empty()
     return original

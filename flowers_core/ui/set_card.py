@@ -45,7 +45,7 @@ def trash() -> None:
         return
     just_now = st.session_state.get("just-deleted")
     with st.expander(f"Deleted sets ({len(deleted)})", icon=":material/delete:", expanded=just_now is not None):
-        _say_what_failed()
+        say_what_failed()
         for row in deleted:
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.text(f"{row.name}, deleted {datetime.fromtimestamp(row.time):%d %b %H:%M}")
@@ -55,7 +55,7 @@ def trash() -> None:
 
 
 def _card(known: KnownSet, decoded: DecodedSource) -> None:
-    _say_what_failed()
+    say_what_failed()
     counts = decoded.source.counts()
     rows = {
         "From": _origin(known) or "built in",
@@ -89,6 +89,11 @@ def _card(known: KnownSet, decoded: DecodedSource) -> None:
             _change(known, name=name, licence=licence)
             look_again(known)
             st.rerun()
+    delete_form(known)
+
+
+def delete_form(known: KnownSet) -> None:
+    """A checkbox and a button that move an added set to the trash."""
     stays = "" if known.is_copy else " The folder itself stays as it is."
     sure = st.checkbox(f"Delete this set. It can be brought back for seven days.{stays}", key=f"sure-{known.id}")
     st.button(
@@ -130,7 +135,8 @@ def _empty() -> None:
     st.session_state.pop("just-deleted", None)
 
 
-def _say_what_failed() -> None:
+def say_what_failed() -> None:
+    """The error of the last click, where there was one."""
     error = st.session_state.pop("set-error", None)
     if error is not None:
         show_error(error)

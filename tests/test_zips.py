@@ -4,12 +4,13 @@ import io
 import random
 import shutil
 import struct
+import unicodedata
 import zipfile
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from source_trees import NAMES, PAIR, splits_of, zipped
+from source_trees import NAMES, PAIR, reasons, splits_of, zipped
 
 from flowers_core.errors import DataError, StorageError
 from flowers_core.sources import archive, open_source
@@ -60,6 +61,36 @@ def test_of_two_files_with_one_name_the_last_counts(tmp_path):
     assert (len(source.photos), source.photos[0].path.read_bytes()) == (4, b"the second")
 
 
+def test_names_that_other_systems_take_for_one_are_told_apart_and_no_photo_is_lost(tmp_path):
+    names = ["Rose/1.jpg", "rose/1.jpg", "rose/1.JPG", "rose/1 2.jpg", "lily/\u00e9.jpg", "lily/e\u0301.jpg"]
+    source = open_source(zipped(tmp_path / "x.zip", *names))
+    assert source.classes == ("lily", "rose")
+    assert {photo.path.read_bytes() for photo in source.photos} == {b"photo " + name.encode() for name in names}
+    stored = [unicodedata.normalize("NFC", photo.name).casefold() for photo in source.photos]
+    assert len(set(stored)) == len(names)
+
+
+def test_utf_8_names_are_read_whether_or_not_the_zip_says_that_they_are(tmp_path):
+    names = ["g\u00e4nsebl\u00fcmchen/1.jpg", "\u7261\u4e39/1.jpg"]
+    path = zipped(tmp_path / "mac.zip", *names)
+    content = path.read_bytes()
+    for magic, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        for name in names:
+            at = content.rindex(magic, 0, content.index(name.encode(), content.index(magic)) + 1)
+            content = content[: at + flags + 1] + b"\0" + content[at + flags + 2 :]
+    path.write_bytes(content)
+    assert not any(member.flag_bits & 0x800 for member in zipfile.ZipFile(path).infolist())
+    assert set(splits_of(open_source(path))) == set(names)
+
+
+def test_zips_inside_of_a_zip_are_never_passed_over_in_silence(tmp_path):
+    inner = zipped(tmp_path / "inner.zip", "1.jpg").read_bytes()
+    beside = open_source(zipped(tmp_path / "beside.zip", *PAIR, content={"more.zip": inner, "Train/all.ZIP": inner}))
+    assert reasons(beside) == dict.fromkeys(("more.zip", "Train/all.ZIP"), "is packed, so unpack it first")
+    with pytest.raises(DataError, match=r"No photos found \(rose.zip: is packed, so unpack it first\)"):
+        open_source(zipped(tmp_path / "each.zip", content={"rose.zip": inner, "tulip.zip": inner}))
+
+
 def encrypted(path: Path) -> Path:
     content = bytearray(zipped(path, *PAIR).read_bytes())
     for magic, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
@@ -107,6 +138,7 @@ HOSTILE_ZIPS = {
     "a lying header": (lying, "damaged"),
     "a file that is a folder too": (lambda path: zipped(path, *PAIR, "Train/rose"), "can't be stored"),
     "a folder that is a file too": (lambda path: zipped(path, "Train/rose", *PAIR), "can't be stored"),
+    "a thousand folders deep": (lambda path: zipped(path, *PAIR, "Train/" + "a/" * 1500 + "1.jpg"), "in each other"),
     "a name of 300 letters": (lambda path: zipped(path, *PAIR, "Train/rose/" + "x" * 300 + ".jpg"), "can't be stored"),
 }  # fmt: skip
 
@@ -121,6 +153,7 @@ def test_a_hostile_zip_is_refused_and_leaves_nothing(name, tmp_path, home):
         open_source(path)
     assert str(path) in str(caught.value)
     assert caught.value.hint
+    assert len(str(caught.value)) < 700
     assert [entry.name for entry in path.parent.iterdir()] == ["flowers.zip"]
     assert not list(tmp_path.rglob("evil*"))
     assert not [name for name in leftovers(home) if name.endswith(".tmp")]

@@ -3,9 +3,10 @@
 import errno
 import hashlib
 import re
+import unicodedata
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -20,10 +21,16 @@ MAX_RATIO = 200
 """Unpacked over packed size above which a zip is taken for a bomb; photos hardly shrink."""
 
 MAX_FILES = 500_000
+MAX_DEPTH = 64
+"""Folders in each other above which a zip is refused; no system takes a thousand."""
+
 CHUNK_BYTES = 2**20
 
 _BAD_NAME = {errno.ENAMETOOLONG, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EINVAL, errno.EILSEQ}
 """The disk's complaints that mean the name of a file in the zip, not the disk."""
+
+_UTF8 = 0x800
+"""The bit that says that a name is in UTF-8."""
 
 _HINT = "Give a zip file of photos in class folders, or the folder itself."
 
@@ -76,10 +83,11 @@ def _checked(archive: zipfile.ZipFile, path: Path) -> dict[PurePosixPath, zipfil
     """The files in the zip by where they belong below its folder; of several with one name the last."""
     members = {}
     for member in archive.infolist():
-        name = member.filename.replace("\\", "/")  # old Windows programs write them so
+        name = _name(member)
         if name.startswith("/") or ".." in name.split("/") or re.match("[A-Za-z]:", name):
-            where = f"{path}: {printable(name)}"
-            raise DataError("The zip holds a file that would land outside of its folder", where, _HINT)
+            raise DataError("The zip holds a file that would land outside of its folder", _where(path, name), _HINT)
+        if len(PurePosixPath(name).parts) > MAX_DEPTH:
+            raise DataError(f"The zip holds more than {MAX_DEPTH} folders in each other", _where(path, name), _HINT)
         if member.flag_bits & 1:
             raise DataError("The zip is encrypted", path, "Make a zip without a password.")
         if PurePosixPath(name).parts and not name.endswith("/") and "__MACOSX" not in PurePosixPath(name).parts:
@@ -88,14 +96,39 @@ def _checked(archive: zipfile.ZipFile, path: Path) -> dict[PurePosixPath, zipfil
     if size > MAX_BYTES or size > MAX_RATIO * path.stat().st_size or len(members) > MAX_FILES:
         what = f"The zip would unpack to {len(members)} files of {size / 2**30:.1f} GB together"
         raise DataError(what, path, "Make smaller zips of it.")
-    return members
+    return _told_apart(members)
+
+
+def _name(member: zipfile.ZipInfo) -> str:
+    name = member.filename
+    if not member.flag_bits & _UTF8 and not name.isascii():  # Macs write UTF-8 and don't say so
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode()
+    return name.replace("\\", "/")  # old Windows programs write them so
+
+
+def _told_apart(members: dict[PurePosixPath, zipfile.ZipInfo]) -> dict[PurePosixPath, zipfile.ZipInfo]:
+    """Names that Windows and Macs take for one, as Rose/1.jpg and rose/1.jpg, get a number: no photo is lost there."""
+    apart, taken = {}, set()
+    for name, member in members.items():
+        new, number = name, 1
+        while (key := unicodedata.normalize("NFC", str(new)).casefold()) in taken:
+            number += 1
+            new = name.with_name(f"{name.stem} {number}{name.suffix}")
+        taken.add(key)
+        apart[new] = member
+    return apart
+
+
+def _where(path: Path, name: str) -> str:
+    return f"{path}: {printable(name[:200])}"
 
 
 def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, path: Path) -> None:
     """One file. Never more bytes than its header says: zipfile stops there and finds the checksum wrong."""
     with _explain_zip_errors(path):
         packed = archive.open(member)
-    with packed, _created(target, f"{path}: {printable(member.filename)}") as file:
+    with packed, _created(target, _where(path, _name(member))) as file:
         chunk = b"..."
         while chunk:
             with _explain_zip_errors(path):

@@ -1,7 +1,7 @@
 """Reads folders: Train/Valid[/Test] with one folder per kind in each, the other way round, or kinds alone."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,6 +19,9 @@ SPLIT_NAMES = {
 
 MOST_WRAPPINGS = 32
 """Folders around a set that are gone through."""
+
+PACKED = {".zip", ".rar", ".7z", ".tar", ".tgz", ".gz", ".bz2", ".xz"}
+"""Endings of files that may hold photos, but not where they can be looked at."""
 
 _LITTER = {"thumbs.db", "desktop.ini", "__macosx"}
 _ACCEPTED = (
@@ -51,7 +54,8 @@ def read(root: Path, name: str | None = None, *, divide: bool = True) -> Source:
     by_kind = [] if by_split else [top for top in tops if _is_divided(top)]
     for place in (inner, *by_split, *by_kind):
         what = "its kind's Train and Valid, so its split" if place in by_kind else "the kinds' folders, so its kind"
-        problems += [Problem(_shown(file, inner), f"lies beside {what} is unknown") for file in _loose_photos(place)]
+        problems += [Problem(_shown(file, inner), f"lies beside {what} is unknown") for file in _loose(place, SUFFIXES)]
+        problems += [Problem(_shown(file, inner), "is packed, so unpack it first") for file in _loose(place, PACKED)]
     given = {split for split, _, _, shown in found if shown and split}
     if not any(shown for *_, shown in found):
         detail = f" ({problems[0].path}: {problems[0].reason})" if problems else ""
@@ -102,7 +106,7 @@ def unwrapped(root: Path) -> Path:
         sets = [folder for folder in inside if "train" in map(_split_of, _seen_folders(folder))]
         if len(sets) != 1:
             sets = inside
-        if len(sets) != 1 or not _seen_folders(sets[0]) or _loose_photos(sets[0]):
+        if len(sets) != 1 or not _seen_folders(sets[0]) or _loose(sets[0], SUFFIXES):
             break
         inner = sets[0]
     return inner
@@ -190,10 +194,11 @@ def _photos(kind: Path, root: Path, problems: list[Problem]) -> list[tuple[str, 
     return photos
 
 
-def _loose_photos(folder: Path) -> list[Path]:
+def _loose(folder: Path, endings: Container[str]) -> list[Path]:
+    """Files of these endings in the folder itself."""
     if not os.access(folder, os.R_OK | os.X_OK):
         return []
-    names = (path for path in folder.iterdir() if path.suffix.casefold() in SUFFIXES and not _is_litter(path.name))
+    names = (path for path in folder.iterdir() if path.suffix.casefold() in endings and not _is_litter(path.name))
     return sorted(path for path in names if not path.is_dir())
 
 

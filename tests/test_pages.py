@@ -652,15 +652,30 @@ def test_only_a_viewer_at_the_machine_itself_may_name_its_folders(
 
 
 @pytest.mark.usefixtures("known")
-def test_a_folder_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(add_photos, "is_local", lambda: True)  # AppTest's viewer has no address
-    app = opened("photos")
-    next(choice for choice in app.get("pills") if choice.key == "way-in").set_value("folder").run()
-    app.text_input(key="folder-path").set_value("/no/such/folder").run()
-    button(app, "Add the folder").click().run()
+@pytest.mark.parametrize("path", ["/no/such/folder", "~nobody-here/photos", "a\0b", "x" * 5000])
+def test_a_folder_that_is_not_there_is_refused(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = asked_for_a_folder(path, monkeypatch)
     assert not app.exception
     assert [error.value for error in app.error] == ["There is no such folder or file."]
     assert len(library.known_sets()) == 3
+
+
+def test_a_zip_that_is_named_as_a_folder_is_taken_as_the_zip_that_it_is(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "meadow.zip").write_bytes(zipped(draw_set(tmp_path / "meadow", {"Train": 2, "Valid": 1}, size=24)))
+    app = asked_for_a_folder(f' "{tmp_path}/meadow.zip" ', monkeypatch)
+    assert not app.exception
+    assert not app.error
+    after_the_import(app)
+    assert counted(app)["Train"] == "6"
+    assert app.selectbox(key="data").options[0] == "meadow"
+
+
+def asked_for_a_folder(path: str, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setattr(add_photos, "is_local", lambda: True)  # AppTest's viewer has no address
+    app = opened("photos")
+    next(choice for choice in app.get("pills") if choice.key == "way-in").set_value("folder").run()
+    app.text_input(key="folder-path").set_value(path).run()
+    return button(app, "Add the folder").click().run()
 
 
 # Train

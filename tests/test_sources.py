@@ -235,6 +235,16 @@ def test_what_is_neither_folder_nor_file_is_refused_without_waiting(tmp_path):
             open_source(place)
 
 
+@pytest.mark.parametrize("data", ["garden", "a zip"])
+def test_a_stop_while_photos_are_drawn_or_unpacked_is_no_error_of_theirs(data, tmp_path):
+    def stop(what, done, total):
+        raise InterruptedError
+
+    place = zipped(tmp_path / "set.zip", *PAIR) if data == "a zip" else data
+    with pytest.raises(InterruptedError):
+        open_source(place, progress=stop)
+
+
 def test_one_kind_is_enough_for_scoring_and_spaces_around_a_path_do_no_harm(tmp_path):
     tree(tmp_path / "set ", "rose/1.jpg")
     for data in (tmp_path / "set ", str(tmp_path / "set "), f"{tmp_path}/./set "):

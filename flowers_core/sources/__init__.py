@@ -31,9 +31,10 @@ def open_source(data: str | Path, *, least_classes: int = 2, progress: Progress 
     """
     try:
         source = _opened(str(data), progress)
+    except InterruptedError:  # somebody asked to stop
+        raise
     except OSError as error:
-        hint = "Check its permissions, or copy the photos somewhere else."
-        raise DataError(f"This can't be read ({error.strerror})", error.filename or data, hint) from error
+        raise imports.unreadable(error, data) from error
     if len(source.classes) < least_classes:
         hint = "Make one folder per kind of flower, with its photos inside."
         raise DataError(f"Found {len(source.classes)} kind(s), {least_classes} are needed", data, hint)

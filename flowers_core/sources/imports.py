@@ -73,7 +73,10 @@ def bring(wish: Wish, progress=None) -> KnownSet:
     if wish.name:
         library.checked_name(wish.name)
     if wish.way == "folder":
-        return _link_folder(wish)
+        try:
+            return _link_folder(wish)
+        except OSError as error:
+            raise unreadable(error, wish.place) from error
     waiting = (lambda: progress(WAITING, 0, 1)) if progress else None
     link = drive.parse(wish.place) if wish.way == "drive" else None
     shown = wish.shown or str(link or wish.place)
@@ -106,20 +109,25 @@ def existing(text: str) -> Path:
     """The folder or file that a person named, who may have typed spaces around it.
 
     Raises:
-        DataError: there is none.
-        PermissionError: it can't be looked at.
+        DataError: there is none, or it can't be looked at.
     """
     for spelling in (text, text.strip()):  # a name may end in a space, and so may what somebody typed
         try:
             path = Path(spelling).expanduser()
             if spelling and path.exists():
                 return path
-        except PermissionError:
-            raise
+        except PermissionError as error:
+            raise unreadable(error, spelling) from error
         except (OSError, RuntimeError, ValueError):  # a name that is too long; the home of nobody; a zero byte
             continue
     hint = "Give a folder, a zip file, a link to Google Drive, an added set's name, or garden or flowers102."
     raise DataError("There is no such folder or file", printable(text) or "(empty)", hint)
+
+
+def unreadable(error: OSError, place: object) -> DataError:
+    """What to say when photos can't be listed."""
+    hint = "Check its permissions, or copy the photos somewhere else."
+    return DataError(f"This can't be read ({error.strerror or error})", error.filename or place, hint)
 
 
 def _link_folder(wish: Wish) -> KnownSet:

@@ -269,7 +269,8 @@ def checked_name(name: str) -> str:
     name = printable(" ".join(name.split()))
     if not 1 <= len(name) <= NAME_LENGTH:
         hint = f"Give it a name of 1 to {NAME_LENGTH} characters."
-        raise DataError("The set's name is empty" if not name else "The set's name is too long", name[:80], hint)
+        what = "The set's name is too long" if name else "The set's name is empty"
+        raise DataError(what, name[:80] or None, hint)
     return name
 
 

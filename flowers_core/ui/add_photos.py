@@ -1,7 +1,5 @@
 """Ways to bring in one's own photos."""
 
-from pathlib import Path
-
 import streamlit as st
 
 from flowers_core import importer
@@ -75,20 +73,22 @@ def _folder() -> None:
     _layout_hint()
     folder = st.text_input("A folder on this computer", placeholder="/home/me/flowers", key="folder-path")
     kinds = ""
-    path = Path(folder.strip().strip('"')).expanduser() if folder.strip() else None
-    if path is not None and _holds_flowers102(path):
+    text = folder.strip().strip('"')
+    if text and _holds_flowers102(text):
         kinds = st.radio(
             "This is Oxford Flowers-102",
             list(flowers102.KINDS), format_func=flowers102.KINDS.__getitem__, horizontal=True, key="folder-kinds",
         )  # fmt: skip
     name = _name()
-    if path is not None and st.button("Add the folder", type="primary", icon=":material/folder_open:"):
+    if text and st.button("Add the folder", type="primary", icon=":material/folder_open:"):
         try:
-            known = imports.bring(Wish("folder", str(imports.existing(str(path)).resolve()), name, kinds))
+            place = imports.existing(text).resolve()
+            if place.is_file():
+                _start(Wish("zip", str(place), name, shown=place.name))
+                return
+            known = imports.bring(Wish("folder", str(place), name, kinds))
         except FlowersError as error:
             show_error(error)
-        except OSError as error:
-            st.error(f"This can't be read ({error.strerror}).", icon=":material/error:")
         else:
             show_set(known.id)
 
@@ -139,8 +139,8 @@ def show_set(set_id: str) -> None:
     st.rerun()
 
 
-def _holds_flowers102(path: Path) -> bool:
+def _holds_flowers102(text: str) -> bool:
     try:
-        return layout.flowers102_root(path) is not None
-    except (OSError, ValueError):
+        return layout.flowers102_root(imports.existing(text)) is not None
+    except (FlowersError, OSError):
         return False

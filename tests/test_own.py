@@ -99,3 +99,20 @@ def test_the_command_line_adds_photos_and_takes_the_last_one_back(tmp_path, caps
     assert main(["add", "--undo"]) == 0
     assert main(["add", "--undo"]) == main(["add", "rose"]) == 2
     assert "add needs KIND and IMAGE" in capsys.readouterr().err
+
+
+def test_a_photo_that_cannot_be_added_is_named_and_keeps_none_of_the_others_out(tmp_path, capsys):
+    good, bad, more = (tmp_path / name for name in ("1.jpg", "note.jpg", "2.jpg"))
+    good.write_bytes(photo())
+    bad.write_text("no photo")
+    more.write_bytes(photo(seed=2))
+    assert main(["add", "rose", *map(str, (good, bad, tmp_path / "none.jpg", more))]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "Added a photo of rose\n" * 2
+    assert printed.err == (
+        f"Error: 2 of 4 photos can't be added: {bad} (Not a picture in a known format), "
+        f"{tmp_path / 'none.jpg'} (There is no such file). The others are in My own set.\n"
+    )
+    assert kinds() == ["rose", "rose"]
+    assert main(["add", "rose", str(bad)]) == 2
+    assert "Nothing was added." in capsys.readouterr().err

@@ -16,7 +16,7 @@ from flowers_core.cli.common import (
     print_table,
     progress,
 )
-from flowers_core.errors import ConfigError, FlowersError
+from flowers_core.errors import ConfigError, FlowersError, ImageError
 from flowers_core.sources import SPLITS
 
 if TYPE_CHECKING:
@@ -119,7 +119,8 @@ def _findings(decoded: "DecodedSource") -> list[dict]:
 
 def _import(options: argparse.Namespace) -> dict:
     from flowers_core import importer
-    from flowers_core.sources import imports
+    from flowers_core.cache import decode_source
+    from flowers_core.sources import imports, open_source
 
     if options.job:
         known = importer.work(importer.Job(options.job))
@@ -131,26 +132,40 @@ def _import(options: argparse.Namespace) -> dict:
         wish = imports.wish_for(options.data, options.name, "all" if options.kinds == "all" else "")
         known = importer.bring(wish, progress)
         end_progress()
-    if known and not options.json:
+    if known is None:
+        return {}
+    left_out = len(decode_source(open_source(known.data, least_classes=1), progress).source.problems)
+    if not options.json:
         print(f"Imported {known.name}. Train on it: python -m flowers_core train {known.id}")
-    return _card(known) if known else {}
+        if left_out:
+            print(f"{left_out} left out. See why: python -m flowers_core data {known.id}")
+    return _card(known) | {"left_out": left_out}
 
 
 def _add(options: argparse.Namespace) -> list[dict]:
     from flowers_core.images import read_file
     from flowers_core.sources import own
 
+    done, refused = [], []
     if options.undo:
-        last = own.additions(1)
-        if not last:
+        done = own.additions(1)
+        if not done:
             raise ConfigError("There is nothing to take back", None, "My own set is as it was.")
-        own.undo(last[0])
+        own.undo(done[0])
     elif options.kind is None or not options.images:
         raise ConfigError("add needs KIND and IMAGE", None, "Say: add rose photo.jpg")
-    done = last if options.undo else [own.add(read_file(path), options.kind) for path in options.images]
+    else:
+        for path in options.images:
+            try:
+                done.append(own.add(read_file(path), options.kind))
+            except ImageError as error:
+                refused.append(f"{path} ({error.what})")
     if not options.json:
         for addition in done:
             print(f"{'Took back' if options.undo else 'Added'} a photo of {addition.folder}")
+    if refused:
+        what = f"{len(refused)} of {len(options.images)} photos can't be added"
+        raise ImageError(what, ", ".join(refused), "The others are in My own set." if done else "Nothing was added.")
     return [asdict(addition) for addition in done]
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,7 +12,9 @@ import threading
 import time
 from pathlib import Path
 
+import gdown
 import pytest
+import requests
 from browser_app import until
 from conftest import draw_set
 from import_stands import Stand, drive_folder, flowers102_files, redirect_drive, serving
@@ -19,6 +22,7 @@ from source_trees import PAIR, kinds_of, tree, zipped
 from test_flowers102 import flowers102 as flowers102_folder
 
 from flowers_core import importer, runs
+from flowers_core.__main__ import main
 from flowers_core.config import TrainConfig
 from flowers_core.errors import DataError
 from flowers_core.sources import Source, archive, drive, flowers102, imports, library, open_source
@@ -50,6 +54,41 @@ def test_a_folder_is_added_where_it_lies(tmp_path):
     assert (known.name, known.data, known.is_copy) == ("Meadow in May", str(root), False)
     assert open_source(known.id) == open_source(root)
     assert open_source("Meadow in May").root == root
+
+
+@pytest.mark.parametrize("name", ["meadow", "meadow/Train"])
+def test_a_folder_that_is_closed_to_us_is_named_with_what_to_do(name, tmp_path, monkeypatch, capsys):
+    root = tree(tmp_path / "meadow", *PAIR)
+    scandir, closed = os.scandir, str(tmp_path / name)
+
+    def guarded(folder):
+        if str(folder) == closed:
+            raise PermissionError(13, "Permission denied", closed)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    says = rf"can't be read \(Permission denied\): {re.escape(closed)}\. Check its permissions"
+    with pytest.raises(DataError, match=says):
+        imports.bring(Wish("folder", str(root)))
+    assert main(["import", str(root)]) == 2
+    assert re.search(says, capsys.readouterr().err)
+    monkeypatch.setattr(Path, "exists", lambda path: guarded(closed))
+    with pytest.raises(DataError, match=says):
+        imports.existing(closed)
+    assert not list((tmp_path / "home/data/sets").glob("*/card.json"))
+
+
+def test_an_import_on_the_command_line_says_how_many_files_were_left_out(tmp_path, capsys):
+    root = draw_set(tmp_path / "meadow", {"Train": 2, "Valid": 1}, size=24)
+    (root / "Train/rose/broken.jpg").write_bytes(b"no picture")
+    (root / "more.zip").write_bytes(b"")
+    assert main(["import", str(root)]) == 0
+    (known,) = added()
+    assert capsys.readouterr().out.splitlines()[1:] == [f"2 left out. See why: python -m flowers_core data {known.id}"]
+    (root / "Train/rose/broken.jpg").unlink()
+    (root / "more.zip").unlink()
+    assert main(["import", str(root)]) == 0
+    assert "left out" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("wrapper", ["", "My flowers/"])
@@ -122,6 +161,7 @@ def test_a_refused_zip_leaves_no_set_and_is_called_by_the_name_it_came_with(tmp_
         (f"{FILE}/view?usp=drive_link", FILE),
         (f"https://drive.google.com/open?id={ID}", FILE),
         (f"https://docs.google.com/uc?id={ID}&export=download", FILE),
+        (f"https://drive.usercontent.google.com/download?id={ID}&export=download&authuser=0", FILE),
     ],
 )
 def test_links_are_known_in_every_spelling(text, link):
@@ -219,6 +259,8 @@ REFUSALS = {
     "too often": (FILE, b"x", 429, r"refused it for now|quota|private"),
     "private folder": (FOLDER, drive_folder("Sign in", {}, {}), 200, "private or empty.*Anyone with the link"),
     "no such folder": (FOLDER, None, 404, "private, or there is nothing"),
+    "a page without a title": (FOLDER, b"<html><body>Something new</body></html>", 200, "can't be read.*as a zip"),
+    "quota, without its page": (FILE, b"<html>no</html>", 200, "try later: Google refuses"),
 }
 
 
@@ -235,6 +277,54 @@ def test_what_drive_refuses_is_said_clearly(name, google, home):
     assert caught.value.hint
     assert not added()
     assert not half_made(home)
+
+
+ODD_ANSWERS = [
+    KeyError("Content-Type"),
+    ValueError("not a date"),
+    AssertionError(),
+    TypeError("None"),
+    RecursionError(),
+]
+
+
+@pytest.mark.parametrize("error", ODD_ANSWERS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("link", [FILE, FOLDER])
+def test_an_answer_that_nobody_expected_is_no_crash(link, error, home, monkeypatch):
+    def trip(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(gdown, "download", trip)
+    monkeypatch.setattr(gdown, "download_folder", trip)
+    with pytest.raises(DataError, match=rf"Google's answer can't be read: .*{ID}.*as a zip, and add that"):
+        imports.bring(imports.wish_for(link))
+    assert not half_made(home)
+
+
+def test_a_server_of_google_that_is_out_of_order_is_not_a_private_link(monkeypatch):
+    def trip(*arguments, **options):
+        response = requests.Response()
+        response.status_code = 503
+        response.raise_for_status()
+
+    monkeypatch.setattr(gdown, "download", trip)
+    with pytest.raises(DataError, match=r"out of order \(503\): .*Try again in some minutes"):
+        imports.bring(imports.wish_for(FILE))
+
+
+def test_names_in_drive_that_are_too_long_for_a_disk_are_cut_and_stay_apart(google, tmp_path):
+    kinds = {f"{ID}{n}": "\u7261\u4e39" * 60 + str(n) for n in range(2)}
+    google.files[f"/embeddedfolderview?{ID}"] = drive_folder("Meadow", {}, kinds)
+    for kind in kinds:
+        photos = {f"{kind}{n}": "\u82b1" * 100 + f"{n}.jpg" for n in range(2)}
+        google.files[f"/embeddedfolderview?{kind}"] = drive_folder(kinds[kind], photos, {})
+        for photo in photos:
+            shared(google, photo, photo.encode(), "x.jpg")
+    source = open_source(FOLDER)
+    assert (len(source.classes), len(source.photos)) == (2, 4)
+    assert len({photo.path.read_bytes() for photo in source.photos}) == 4
+    shared(google, ID, zipped(tmp_path / "x.zip", *PAIR).read_bytes(), "x" * 300 + ".zip")
+    assert len(open_source(FILE).photos) == 4
 
 
 def test_without_a_network_drive_says_so(monkeypatch):

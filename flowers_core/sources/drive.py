@@ -1,5 +1,8 @@
 """Fetches public folders and files from Google Drive, by the package gdown."""
 
+import errno
+import hashlib
+import os
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,8 +17,12 @@ MAX_BYTES = 20 * 2**30
 """More than this is not fetched."""
 
 _ID = r"[A-Za-z0-9_-]{10,100}"
-_HOSTS = ("drive.google.com", "docs.google.com")
+_HOSTS = ("drive.google.com", "docs.google.com", "drive.usercontent.google.com")
 _SHARE = "In Google Drive choose Share, set General access to Anyone with the link, copy the link, and try again."
+_AS_A_ZIP = "Download the folder as a zip, and add that."
+_LONGEST = 200
+"""Bytes of a name that are kept: systems take 255, and gdown adds a few while it fetches."""
+
 _QUOTA = "Too many people fetched it lately. Try again in a day, or make a copy in a Drive of your own and share that."
 
 
@@ -61,7 +68,7 @@ def parse(text: str) -> Link:
     if folder or file:
         return Link((folder or file)[1], bool(folder))
     ids = query.get("id", [])
-    by_id = parts.path in ("/open", "/uc", "/folderview", "/embeddedfolderview")
+    by_id = parts.path in ("/open", "/uc", "/download", "/folderview", "/embeddedfolderview")
     if by_id and len(ids) == 1 and re.fullmatch(_ID, ids[0]):
         return Link(ids[0], "folder" in parts.path)
     raise DataError("This link leads to no file or folder in Google Drive", printable(address[:200]), hint)
@@ -76,12 +83,19 @@ def fetch_file(link: Link, folder: Path, progress=None) -> Path:
     """
     import gdown
 
-    with _explain(link):
-        name = gdown.download(
-            id=link.id, output=f"{folder}/", quiet=True, use_cookies=False, timeout=TIMEOUT_S, retries=2,
+    def fetched(output: str) -> Path:
+        return Path(gdown.download(
+            id=link.id, output=output, quiet=True, use_cookies=False, timeout=TIMEOUT_S, retries=2,
             progress=_reporter("Downloading from Google Drive (MB)", progress),
-        )  # fmt: skip
-    return Path(name)
+        ))  # fmt: skip
+
+    with _explain(link):
+        try:
+            return fetched(f"{folder}/")
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+        return fetched(str(folder / "photos.zip"))
 
 
 def fetch_folder(link: Link, folder: Path, progress=None) -> None:
@@ -121,8 +135,20 @@ def fetch_folder(link: Link, folder: Path, progress=None) -> None:
 def _safe_parts(name: str, link: Link) -> tuple[str, ...]:
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if not parts or any(part in ("..", "/") or ":" in part for part in parts):
-        raise DataError("The folder holds a file that would land outside of it", f"{link}: {printable(name)}", "")
-    return parts
+        where = f"{link}: {printable(name)}"
+        raise DataError("The folder holds a file that would land outside of it", where, _AS_A_ZIP)
+    return tuple(map(_shortened, parts))
+
+
+def _shortened(name: str) -> str:
+    """The name, as long as a disk takes it. Names that differ stay different, and an ending stays."""
+    encoded = os.fsencode(name)
+    if len(encoded) <= _LONGEST:
+        return name
+    ending = PurePosixPath(name).suffix
+    ending = ending if len(ending) <= 10 else ""
+    digest = hashlib.blake2b(encoded, digest_size=4).hexdigest()
+    return f"{encoded[: _LONGEST - 30].decode(errors='ignore')} {digest}{ending}"
 
 
 def _reporter(what: str, progress, before: int = 0):
@@ -147,6 +173,8 @@ def _explain(where: object):
         yield
     except requests.exceptions.HTTPError as error:
         code = error.response.status_code if error.response is not None else 0
+        if code >= 500:
+            raise DataError(f"Google Drive is out of order ({code})", where, "Try again in some minutes.") from error
         if code in (403, 429):
             raise DataError(f"Google refused it for now ({code})", where, _QUOTA) from error
         raise DataError(f"Google Drive has no such file, or it is private ({code})", where, _SHARE) from error
@@ -161,7 +189,9 @@ def _explain(where: object):
         if "incomplete" in text or "byte range" in text:
             raise DataError("The download broke off", where, "Try again.") from error
         if "structure may have changed" in text:
-            raise DataError(
-                "Google's answer can't be read", where, "Download the folder as a zip, and add that."
-            ) from error
-        raise DataError("The link is private, or there is nothing behind it", where, _SHARE) from error
+            raise DataError("Google's answer can't be read", where, _AS_A_ZIP) from error
+        hint = f"{_SHARE} Where it is shared already, try later: Google refuses for a while what many have fetched."
+        raise DataError("The link is private, or there is nothing behind it", where, hint) from error
+    except (LookupError, ValueError, TypeError, AttributeError, AssertionError, RecursionError) as error:
+        # gdown reads pages that are made for browsers, and trips over those that it doesn't expect
+        raise DataError("Google's answer can't be read", where, _AS_A_ZIP) from error

@@ -14,6 +14,7 @@ from flowers_core.config import TrainConfig
 from flowers_core.errors import DataError, RunError
 from flowers_core.evaluate import Report
 from flowers_core.runs import Run, Status, create
+from flowers_core.sources.records import first_few
 from flowers_core.storage import read_json, write_json
 
 if TYPE_CHECKING:
@@ -60,10 +61,9 @@ def deal(decoded: DecodedSource, folds: int, seed: int) -> list[int]:
             copies[label_of.setdefault(digest, photo.label)][digest].append(index)
     lacking = [source.classes[label] for label, files in copies.items() if len(files) < 2]
     if lacking:
-        names = ", ".join(lacking[:8]) + (f" and {len(lacking) - 8} more" if len(lacking) > 8 else "")
         hint = "Add photos of them, or train without folds."
-        raise DataError(f"Cross-validation needs two different photos of each kind; there are fewer of: {names}",
-                        source.root, hint)  # fmt: skip
+        what = f"Cross-validation needs two different photos of each kind; there are fewer of: {first_few(lacking)}"
+        raise DataError(what, source.root, hint)
     if len(label_of) < folds:
         hint = f"Choose at most {len(label_of)} folds."
         raise DataError(f"There are only {len(label_of)} photos for {folds} folds", source.root, hint)

@@ -14,7 +14,7 @@ from flowers_core import metrics
 from flowers_core.cache import DecodedSource, decode_source
 from flowers_core.errors import DataError, FlowersError
 from flowers_core.sources import Source
-from flowers_core.sources.records import class_key
+from flowers_core.sources.records import class_key, first_few
 from flowers_core.storage import data_dir, read_json, runs_dir, write_json
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def match_classes(source: Source, classes: tuple[str, ...]) -> list[int]:
     unknown = [name for name in source.classes if class_key(name) not in index]
     if unknown:
         hint = "Rename or remove them, or choose a checkpoint that was trained on them."
-        raise DataError(f"The checkpoint doesn't know these kinds: {', '.join(unknown)}", source.root, hint)
+        raise DataError(f"The checkpoint doesn't know these kinds: {first_few(unknown)}", source.root, hint)
     return [index[class_key(name)] for name in source.classes]
 
 

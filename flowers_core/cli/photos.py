@@ -10,7 +10,7 @@ from flowers_core.cli.common import Command, add_actions, add_data, end_progress
 from flowers_core.errors import ConfigError, DataError
 from flowers_core.sources import Plan, edits
 from flowers_core.sources.edits import Edit
-from flowers_core.sources.records import class_key, printable
+from flowers_core.sources.records import class_key, first_few, printable
 
 if TYPE_CHECKING:
     from flowers_core.cache import DecodedSource
@@ -83,7 +83,7 @@ def _change(options: argparse.Namespace, decoded: "DecodedSource") -> list[Edit]
     if options.action == edits.RELABEL:
         named = next((name for name in classes if class_key(name) == class_key(value)), None)
         if named is None:
-            raise DataError("The set has no such kind", printable(value), f"Choose one of {', '.join(classes)}.")
+            raise DataError("The set has no such kind", printable(value), f"Choose one of {first_few(classes, 40)}.")
         value = named
     if options.action == edits.ACCEPT and value not in problems.SORTS:
         raise DataError("There is no such problem", printable(value), f"Choose one of {', '.join(problems.SORTS)}.")

@@ -18,6 +18,7 @@ from flowers_core.cli.common import (
 )
 from flowers_core.errors import ConfigError, FlowersError, ImageError
 from flowers_core.sources import SPLITS
+from flowers_core.sources.records import first_few
 
 if TYPE_CHECKING:
     from flowers_core.cache import DecodedSource
@@ -165,7 +166,7 @@ def _add(options: argparse.Namespace) -> list[dict]:
             print(f"{'Took back' if options.undo else 'Added'} a photo of {addition.folder}")
     if refused:
         what = f"{len(refused)} of {len(options.images)} photos can't be added"
-        raise ImageError(what, ", ".join(refused), "The others are in My own set." if done else "Nothing was added.")
+        raise ImageError(what, first_few(refused), "The others are in My own set." if done else "Nothing was added.")
     return [asdict(addition) for addition in done]
 
 

@@ -4,7 +4,7 @@ import gc
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -138,6 +138,12 @@ def printable(name: str) -> str:
     if name.isprintable():
         return name
     return "".join(ascii(c)[1:-1] if unicodedata.category(c) in ("Cc", "Cs") else c for c in name)
+
+
+def first_few(names: Sequence[str], most: int = 8) -> str:
+    """Names in a sentence: of a thousand the first ones, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def class_name(folder: str) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flowers_core.errors import DataError
+from flowers_core.__main__ import main
+from flowers_core.errors import DataError, StorageError
 from flowers_core.garden import draw, grow, plot
 from flowers_core.garden.traits import TRAITS
 from flowers_core.sources import open_source
@@ -162,11 +163,48 @@ def test_a_growth_that_is_cut_off_leaves_the_garden_as_it_was(monkeypatch, home)
 
 
 @pytest.mark.parametrize(
-    "wanted", [{"train": 0, "valid": 1, "test": 1}, {"train": 1}, {"train": 1, "valid": 1, "test": 10**6}]
+    "wanted",
+    [{"train": 1}, *({"train": number, "valid": 1, "test": 1} for number in (0, -3, 10**6, 10**4000, 2.5, True, "4"))],
+    ids=lambda wanted: str(wanted["train"])[:20],
 )
 def test_a_garden_that_cannot_be_is_refused(wanted, home):
-    with pytest.raises(DataError, match="can't grow"):
+    with pytest.raises(DataError, match=r"can't grow.*Give 1 to 5,000") as caught:
         plot.grow(wanted)
+    assert len(str(caught.value)) < 200
+
+
+def test_a_garden_that_fills_the_disk_is_refused_and_pictures_that_rest_there_take_no_more_room(monkeypatch, home):
+    few(monkeypatch)
+    plot.grow({"train": 6, "valid": 1, "test": 1})
+    plot.grow({"train": 1, "valid": 1, "test": 1})
+    monkeypatch.setattr(plot, "free_megabytes", lambda: 2)
+    assert plot.new_pictures({"train": 6, "valid": 2, "test": 1}) == 3
+    plot.grow({"train": 6, "valid": 2, "test": 1})
+    with pytest.raises(StorageError, match="14,982 new pictures take about 285 MB, and the disk has 2 MB"):
+        plot.grow({"train": 5000, "valid": 2, "test": 1})
+    assert splits() == {"train": 18, "valid": 6, "test": 3}
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (["0", "1", "1"], "The garden can't grow that: 0 train, 1 valid, 1 test. Give 1 to 5,000 for each"),
+        (["-1", "1", "1"], "The garden can't grow that: -1 train"),
+        (["1", "1", str(10**9)], "The garden can't grow that: 1 train, 1 valid, 1000000000 test"),
+        (["1", "1", "many"], "invalid int value: 'many'"),
+        (["1.5", "1", "1"], "invalid int value: '1.5'"),
+        (["1", "1"], "expected 3 arguments"),
+    ],
+)
+def test_the_command_line_refuses_odd_numbers_in_one_line_and_draws_nothing(asked, says, home, capsys):
+    try:
+        code = main(["data", " garden ", "--grow", *asked])
+    except SystemExit as end:
+        code = end.code
+    printed = capsys.readouterr()
+    assert (code, printed.out, printed.err.count("\n")) == (2, "", 1)
+    assert says in printed.err
+    assert not (home / "data" / "garden").exists()
 
 
 @pytest.mark.parametrize("saved", ["", "[]", '{"train": "4"}', '{"train": -1, "valid": 1, "test": 1}'])

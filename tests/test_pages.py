@@ -490,6 +490,21 @@ def test_the_garden_grows_from_the_page() -> None:
     assert counted(app) == {"Kinds": "30", "Train": "60", "Valid": "30", "Test": "30", "Left out": "0"}
 
 
+@pytest.mark.parametrize("count", [0, -3, 5001, 10**12])
+def test_a_garden_of_an_odd_number_is_refused_with_the_numbers_that_are_possible(count: int) -> None:
+    app = opened("photos", data="garden")
+    app.session_state["grow-more"] = True
+    app.run()
+    app.number_input(key="grow-train").set_value(2).run()
+    app.number_input(key="grow-train").set_value(count).run()
+    assert not app.exception
+    assert [unescaped(error.value) for error in app.error] == ["The garden can't grow that."]
+    assert "Give 1 to 5,000 for each of train, valid, test." in texts(app, "text")
+    assert not [each for each in app.button if each.label == "Grow"], "nor does the number before count any more"
+    app.number_input(key="grow-train").set_value(2).run()
+    assert not button(app, "Grow").disabled
+
+
 def test_files_that_are_left_out_are_listed_with_the_reason(tmp_path: Path) -> None:
     folder = draw_set(tmp_path / "flawed", {"Train": 2, "Valid": 1}, size=24)
     (folder / "Train" / "rose" / "broken.jpg").write_bytes(b"no picture")

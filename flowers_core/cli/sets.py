@@ -95,7 +95,7 @@ def _data(options: argparse.Namespace) -> dict:
 def _grow(options: argparse.Namespace) -> None:
     from flowers_core.garden import plot
 
-    if options.data != "garden":
+    if options.data.strip() != "garden":
         raise ConfigError("Only the garden grows", options.data, "Give garden as DATA.")
     counts = dict(zip(SPLITS, options.grow, strict=True))
     plot.grow(counts, lambda done, total: progress("Growing the garden", done, total))

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from flowers_core import garden
 from flowers_core.errors import FlowersError
 from flowers_core.garden import plot
 from flowers_core.sources import SPLITS
+from flowers_core.ui import words
 from flowers_core.ui.choices import look_again, show_error
 
 PER_SECOND = 15
@@ -28,20 +28,19 @@ def _counts(known) -> None:
     planted = plot.counts()
     with st.container(horizontal=True):
         wanted = {
-            split: st.number_input(
-                split.capitalize(), min_value=1, max_value=plot.MOST, value=planted[split], step=1, key=f"grow-{split}",
-            )
-            for split in SPLITS
-        }  # fmt: skip
-    more = {split: max(0, wanted[split] - planted[split]) for split in SPLITS}
-    fewer = {split: max(0, planted[split] - wanted[split]) for split in SPLITS}
-    total = sum(more.values()) * len(garden.TRAITS)
-    if any(fewer.values()):
+            split: st.number_input(split.capitalize(), value=planted[split], step=1, key=f"grow-{split}")
+            for split in SPLITS  # no range: see architecture.md
+        }
+    try:
+        plot.check(wanted)
+    except FlowersError as error:
+        show_error(error)
+        return
+    if any(wanted[split] < planted[split] for split in SPLITS):
         st.caption("Pictures beyond these numbers rest in the garden until they are wanted again.")
-    if total:
-        seconds = total / PER_SECOND
-        time = f"{seconds / 60:.0f} minutes" if seconds > 90 else f"{seconds:.0f} seconds"
-        st.caption(f"{total:,} new pictures: up to {time}.")
+    if total := plot.new_pictures(wanted):
+        megabytes = total * plot.PICTURE_BYTES / 2**20
+        st.caption(f"{total:,} new pictures: up to {words.span(total / PER_SECOND)} and {megabytes:,.0f} MB.")
     if st.button("Grow", type="primary", icon=":material/potted_plant:", disabled=wanted == planted):
         _grow(known, wanted)
 

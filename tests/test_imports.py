@@ -327,6 +327,16 @@ def test_names_in_drive_that_are_too_long_for_a_disk_are_cut_and_stay_apart(goog
     assert len(open_source(FILE).photos) == 4
 
 
+def test_a_file_and_a_folder_of_one_name_in_drive_are_no_trouble_with_the_disk(google, home):
+    google.files[f"/embeddedfolderview?{ID}"] = drive_folder("Meadow", {f"{ID}0": "rose"}, {f"{ID}1": "rose"})
+    google.files[f"/embeddedfolderview?{ID}1"] = drive_folder("rose", {f"{ID}2": "1.jpg"}, {})
+    for key in (f"{ID}0", f"{ID}2"):
+        shared(google, key, b"photo", "x")
+    with pytest.raises(DataError, match=r"a file and a folder of one name: .*rose/1.jpg\. Rename one"):
+        open_source(FOLDER)
+    assert not half_made(home)
+
+
 def test_without_a_network_drive_says_so(monkeypatch):
     redirect_drive(monkeypatch, "http://127.0.0.1:9/")
     monkeypatch.setattr(time, "sleep", lambda s: None)

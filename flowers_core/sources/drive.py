@@ -120,7 +120,12 @@ def fetch_folder(link: Link, folder: Path, progress=None) -> None:
         if progress:
             progress("Downloading from Google Drive", done, len(files))
         target = folder.joinpath(*_safe_parts(file.path, link))
-        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            where = f"{link}: {printable(file.path)}"
+            hint = "Rename one of them in Google Drive, and try again."
+            raise DataError("The folder holds a file and a folder of one name", where, hint) from error
         if target.exists():  # Drive allows two files of one name in a folder
             target = target.with_name(f"{target.stem} {done}{target.suffix}")
         with _explain(f"{link} ({printable(file.path)})"):

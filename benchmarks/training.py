@@ -2,8 +2,9 @@
 
 Trains the same AlexNet (2014, 30 kinds) on the same photos with (a) this project's own loop and standard augmentation,
 and (b) a torchvision-style loop: ImageFolder, DataLoader with 2 workers, RandomResizedCrop, flip, float32. Where
-fastai (c) or Keras (d) is installed, it is measured too. Each is a process of its own, so that none changes another's
-settings; they take turns in each round, so that a change of the machine's mood hits all. Figures are medians.
+fastai (c) or Keras (d; keras and tensorflow-cpu) is installed, it is measured too. Each is a process of its own, so
+that none changes another's settings; they take turns in each round, so that a change of the machine's mood hits all.
+Figures are medians.
 """
 
 import argparse
@@ -64,13 +65,14 @@ def steps_of_torchvision(folder: Path, batch: int) -> Iterator[None]:
 
 def steps_of_fastai(folder: Path, batch: int) -> Iterator[None]:
     """One training step with fastai's data loaders, augmentation and learner at each call of next."""
-    from fastai.vision.all import ImageDataLoaders, Learner, Resize, aug_transforms
+    vision = torchvision()  # before fastai, which imports it plainly
+    from fastai.vision.all import CrossEntropyLossFlat, ImageDataLoaders, Learner, Resize, aug_transforms
 
     loaders = ImageDataLoaders.from_folder(
         folder, train="Train", valid="Train", bs=batch, num_workers=2, item_tfms=Resize(256),
         batch_tfms=aug_transforms(size=224), device=torch.device("cpu"),
     )  # fmt: skip
-    learner = Learner(loaders, torchvision().models.alexnet(num_classes=KINDS), loss_func=nn.CrossEntropyLoss())
+    learner = Learner(loaders, vision.models.alexnet(num_classes=KINDS), loss_func=CrossEntropyLossFlat())
     learner.create_opt()
     while True:
         for images, labels in loaders.train:
@@ -81,10 +83,7 @@ def steps_of_fastai(folder: Path, batch: int) -> Iterator[None]:
 
 
 def steps_of_keras(folder: Path, batch: int) -> Iterator[None]:
-    """One training step with Keras on its torch backend, its loader and augmentation layers at each call of next."""
-    import os
-
-    os.environ.setdefault("KERAS_BACKEND", "torch")
+    """One training step with Keras on TensorFlow, its loader and augmentation layers at each call of next."""
     import keras
     from keras import layers
 

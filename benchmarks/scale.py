@@ -1,27 +1,29 @@
-"""How the app holds up with very many photos: indexing, opening again, finding problems, and excluding a photo.
+"""How the app holds up with very many photos: indexing, opening again, finding problems, excluding a photo, clicks.
 
-    python benchmarks/scale.py --photos 100000 --distinct
+    python -m benchmarks.scale --photos 100000 --distinct --clicks
 
 Draws a few hundred flowers and puts each under many names: as hard links, so that all copies have one content, or
 with --distinct as files that differ in a few bytes behind the JPEG's end, so that every one is decoded.
-Prints one JSON object; "anonymous_mb" is memory of the process itself, without the mapped cache files.
+Prints one JSON object; "anonymous_mb" is memory of the process itself, without the mapped cache files. Clicks are made
+in Chromium (needs requirements-dev.txt) and last until the page has run to its end; the first of each kind may have to
+work something out, and counts by itself.
 """
 
 import argparse
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from flowers_core import garden  # noqa: E402
-from flowers_core.species import SPECIES  # noqa: E402
+from flowers_core import garden
+from flowers_core.species import SPECIES
+from flowers_core.storage import REPOSITORY
 
 SPLITS = {"Train": 0.8, "Valid": 0.1, "Test": 0.1}
 
@@ -89,9 +91,59 @@ print(json.dumps({
 
 def opened(root: Path, home: Path) -> dict:
     """Opens the set in a process of its own."""
-    environment = {**os.environ, "FLOWERS_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "FLOWERS_HOME": str(home), "PYTHONPATH": str(REPOSITORY)}
     command = [sys.executable, "-c", MEASURE, str(root / "set")]
     return json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
+
+
+def clicks(root: Path, home: Path) -> dict:
+    """Milliseconds of clicks on the Photos page, the first and the median of the next, and the server's memory."""
+    sys.path.insert(0, str(REPOSITORY / "tests"))
+    from browser_app import CHROMIUM, CHROMIUM_ARGS, Server
+    from playwright.sync_api import Locator, sync_playwright
+
+    os.environ["FLOWERS_HOME"] = str(home)
+    from flowers_core.sources import library
+
+    library.remember(root / "set", "very many")
+    server, found = Server(home), {}
+    server.start()
+    try:
+        with sync_playwright() as playwright:
+            page = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS).new_page()
+
+            def timed(what: str, do: Callable[[], object], shows: Locator) -> None:
+                started = time.perf_counter()
+                do()
+                shows.first.wait_for(timeout=60_000)
+                page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for(timeout=60_000)
+                found.setdefault(what, []).append((time.perf_counter() - started) * 1000)
+
+            main = page.locator("[data-testid=stButton], [data-testid=stPagination]")
+
+            def button(name: str) -> Locator:
+                return main.get_by_role("button", name=name, exact=True).first
+
+            search, shuffle = page.get_by_role("searchbox"), button("Shuffle")
+            signs = {"Charts": page.get_by_role("heading", name="Photos per kind"), "Map": page.locator(".plotly"),
+                     "What the network sees": shuffle, "Problems": button("Exclude"), "Kinds": search}  # fmt: skip
+            timed("open the page", lambda: page.goto(f"{server.url}/photos"), search)
+            for name in [kind.name for kind in SPECIES[:6]]:
+                timed("open a kind", button(name).click, page.get_by_role("heading", name=name, exact=True))
+                second = page.locator("[aria-label='Page 2'][aria-current=page]")
+                timed("leaf to the next photos", button("Next page").click, second)
+                timed("open a photo", button("Open").click, button("Back"))
+                timed("back to the kind", button("Back").click, button("All kinds"))
+                timed("back to all kinds", button("All kinds").click, search)
+            for _ in range(3):
+                for name, sign in signs.items():
+                    timed(f"view {name}", page.get_by_text(name, exact=True).first.click, sign)
+        status = Path(f"/proc/{server.process.pid}/status").read_text()
+        anonymous = next(int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("RssAnon"))
+    finally:
+        server.kill()
+    rounded = {what: [round(times[0]), round(statistics.median(times[1:] or times))] for what, times in found.items()}
+    return {"first_and_usual_ms": rounded, "server_anonymous_mb": anonymous}
 
 
 def main() -> None:
@@ -99,6 +151,7 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=100_000)
     parser.add_argument("--drawn", type=int, default=300, help="pictures to draw (default: 300)")
     parser.add_argument("--distinct", action="store_true", help="every file has a content of its own")
+    parser.add_argument("--clicks", action="store_true", help="also click through the Photos page")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="work here, and leave everything there")
     options = parser.parse_args()
     place = options.keep or Path(tempfile.mkdtemp(prefix="flowers-scale-"))
@@ -109,6 +162,8 @@ def main() -> None:
         planted = time.perf_counter() - started
         result = {"planting_seconds": round(planted, 1), "first": opened(place, place / "home")}
         result["again"] = [opened(place, place / "home") for _ in range(3)]
+        if options.clicks:
+            result["clicks"] = clicks(place, place / "home")
         print(json.dumps(result, indent=1))
     finally:
         if not options.keep:

@@ -14,6 +14,7 @@ import pytest
 from browser_app import save_model
 from conftest import KINDS, draw_set
 from PIL import Image
+from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, _nothing_kept, button, jpeg, opened, texts, unescaped  # noqa: F401 (_nothing_kept applies here)
 
@@ -105,9 +106,32 @@ def test_a_model_of_two_unknown_kinds_answers_too(home: Path) -> None:
     with_model(home, {"triffid": 0.9, "audrey": 0.1})
     app = shown(jpeg())
     assert texts(app, "header") == ["Triffid"]
-    said = [unescaped(bar.text).rstrip("%").split(": ") for bar in app.progress]
+    said = [unescaped(bar.text).removesuffix(" %").split(": ") for bar in app.progress]
     assert [name for name, _ in said] == ["triffid", "audrey"]
     assert [float(share) for _, share in said] == pytest.approx([90.0, 10.0], abs=0.3), "rounded as bfloat16 does"
+
+
+def test_a_sure_answer_is_never_said_to_be_certain(home: Path) -> None:
+    with_model(home, {"rose": 1 - 2e-5, "daffodil": 1e-5, "sunflower": 1e-5})
+    app = shown(jpeg())
+    surest, *others = (unescaped(bar.text) for bar in app.progress)
+    assert surest == "rose: over 99.9 %"
+    assert sorted(others) == ["daffodil: under 0.1 %", "sunflower: under 0.1 %"]
+    look(app, "Moved and turned")
+    assert [unescaped(bar.text) for bar in app.progress].count("rose: over 99.9 %") == 2
+    button(app, "Measure").click().run()
+    (said,) = {row["said"] for row in chart_rows(app, 0) if row["said"]}
+    assert said == "over 99.9 %"
+    several = shown(a=jpeg(), b=jpeg("sunflower")).dataframe[0]
+    assert several.value["Probability"].min() > 0.999, "sorted as numbers"
+    cells = convert_arrow_bytes_to_pandas_df(several.proto.arrow_data.styler.display_values)
+    assert list(cells["Probability"]) == ["over 99.9 %"] * 2
+
+
+def chart_rows(app: AppTest, number: int) -> list[dict]:
+    """The data of all layers of a chart."""
+    datasets = app.main.get("vega_lite_chart")[number].proto.datasets
+    return [row for each in datasets for row in convert_arrow_bytes_to_pandas_df(each.data.data).to_dict("records")]
 
 
 def test_a_model_of_102_kinds_gives_five_names(home: Path) -> None:
@@ -126,7 +150,7 @@ def test_what_is_not_one_of_the_kinds_is_said_not_to_be(monkeypatch: pytest.Monk
     app = shown(jpeg())
     assert texts(app, "header") == ["Not one of the 3 kinds, I think"]
     assert ":gray[If it had to be one of the 3:]" in texts(app, "markdown")
-    assert {"rose: 40%", "daffodil: 30%"} <= {unescaped(text) for text in texts(app, "caption")}
+    assert {"rose: 40.0 %", "daffodil: 30.0 %"} <= {unescaped(text) for text in texts(app, "caption")}
     assert not any("Rosa" in text for text in texts(app, "markdown"))
     assert not app.progress, "a full bar would look like certainty"
     table = shown(a=jpeg(), b=jpeg("sunflower")).dataframe[0].value

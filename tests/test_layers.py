@@ -18,6 +18,7 @@ LAYERS = [
         "alexnet",
         "metrics",
         "calibrate",
+        "sureness",
         "reader",
         "overfitting",
         "chance",
@@ -113,7 +114,7 @@ def test_only_the_ui_knows_streamlit(path: Path) -> None:
 
 def test_torch_is_not_imported_where_it_is_not_needed() -> None:
     light = [
-        "config", "species", "storage", "errors", "metrics", "images", "looks", "sources", "sources.library",
+        "config", "species", "storage", "errors", "metrics", "images", "looks", "sureness", "sources", "sources.library",
         "sources.own", "sources.edits", "likeness", "importer", "cache", "garden", "garden.plot",
         "presets", "memory", "studies", "search", "tune",
         "features", "label_errors", "problems",

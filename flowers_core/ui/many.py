@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
+from flowers_core import sureness
 from flowers_core.ui.answers import Answered
 from flowers_core.ui.plain import harmless
 
@@ -26,12 +27,14 @@ def table(answers: Sequence[Answered]) -> Answered:
         }
     )
     names = {str(number): f"{number + 1}: {_said(a)}" for number, a in enumerate(answers)}
+    # Shown as words, sorted as the number that it is. The photos' long addresses need not travel a second time.
+    shown = rows.style.format({"Photo": lambda _: "", "Probability": sureness.percent}, na_rep="")
     st.dataframe(
-        rows, key="answers-table", hide_index=True, row_height=64, width="stretch",
+        shown, key="answers-table", hide_index=True, row_height=64, width="stretch",
         on_select=lambda: _take_row(), selection_mode="single-row",
         column_config={
             "Photo": st.column_config.ImageColumn(width=80),
-            "Probability": st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent"),
+            "Probability": st.column_config.NumberColumn(),
         },
         alt="Every photo with its answer",
     )  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from flowers_core import sureness
 from flowers_core.images import from_square, to_jpeg
 from flowers_core.sources.records import class_key
 from flowers_core.ui.answers import Answered, kept, open_picture
@@ -81,7 +82,8 @@ def _live(model: Path, answered: Answered) -> None:
         )  # fmt: skip
     with right:
         for i in best:
-            st.progress(float(probabilities[i]), f"{plain(network.classes[i])}: {probabilities[i]:.1%}")
+            probability = float(probabilities[i])
+            st.progress(probability, f"{plain(network.classes[i])}: {sureness.percent(probability)}")
 
 
 def _slider(dial: Dial) -> float:
@@ -137,9 +139,10 @@ def _measured(model: Path, answered: Answered, name: str) -> pd.DataFrame:
         answers = sweep(network, opened.square, opened.aspect, changes)
         for value, row in zip(values, answers, strict=True):
             first = network.classes[int(row.argmax())]
-            rows.append((dial.label, value, float(row[label]), first, first == name))
+            probability = float(row[label])
+            rows.append((dial.label, value, probability, sureness.percent(probability), first, first == name))
     bar.empty()
-    return pd.DataFrame(rows, columns=["dial", "value", "probability", "first", "holds"])
+    return pd.DataFrame(rows, columns=["dial", "value", "probability", "said", "first", "holds"])
 
 
 def values_along(dial: Dial) -> list[float]:
@@ -162,7 +165,7 @@ def _chart(rows: pd.DataFrame, dial: Dial) -> alt.LayerChart:
               axis=alt.Axis(format=".0%", values=[0, 0.5, 1]))  # fmt: skip
     tooltip = [
         alt.Tooltip("value:Q", title=dial.label, format="~g"),
-        alt.Tooltip("probability:Q", title="Probability", format=".1%"),
+        alt.Tooltip("said:N", title="Probability"),
         alt.Tooltip("first:N", title="First name"),
     ]
     line = alt.Chart(rows).mark_line(strokeWidth=2, interpolate="monotone").encode(x, y)

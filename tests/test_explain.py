@@ -182,7 +182,8 @@ def _brightness_probe(views: str) -> Classifier:
 
 def test_cells_of_alexnet_lie_16_pixels_apart() -> None:
     network = alexnet.build("2014", 2)
-    assert explain.cell_centres(network.features[: network.convolving]) == (15.5, 16.0)  # worked out by hand from the table of layers
+    # Worked out by hand from the table of layers.
+    assert explain.cell_centres(network.features[: network.convolving]) == (15.5, 16.0)
 
 
 def test_a_class_that_nothing_speaks_for_has_no_heat_and_still_a_picture() -> None:

@@ -114,8 +114,8 @@ def test_only_the_ui_knows_streamlit(path: Path) -> None:
 
 def test_torch_is_not_imported_where_it_is_not_needed() -> None:
     light = [
-        "config", "species", "storage", "errors", "metrics", "images", "looks", "sureness", "sources", "sources.library",
-        "sources.own", "sources.edits", "likeness", "importer", "cache", "garden", "garden.plot",
+        "config", "species", "storage", "errors", "metrics", "images", "looks", "sources", "sources.library",
+        "sureness", "sources.own", "sources.edits", "likeness", "importer", "cache", "garden", "garden.plot",
         "presets", "memory", "studies", "search", "tune",
         "features", "label_errors", "problems",
         "checkpoint", "runs", "turns", "trash", "overfitting", "lr_finder", "worker", "evaluate", "cross_validate",

@@ -13,6 +13,7 @@ from flowers_core.sources.library import KnownSet
 from flowers_core.ui import frame, settings
 from flowers_core.ui.choices import look_again, show_error
 from flowers_core.ui.plain import plain
+from flowers_core.ui.text_table import text_table
 
 SHARES, COUNTS = "Shares", "Photos per kind"
 
@@ -47,7 +48,7 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
         return
     kept = now["test"] if not plan.make_test else 0
     rows = [(split, now[split], int(then.get(split, 0)) + (kept if split == "test" else 0)) for split in SPLITS]
-    st.dataframe(pd.DataFrame(rows, columns=["Split", "Photos now", "Photos then"]), hide_index=True, width="stretch")
+    text_table(pd.DataFrame(rows, columns=["Split", "Photos now", "Photos then"]))
     st.caption(
         f"Every kind is divided alike, by chance from the seed. {len(group_of):,} photos have a copy or a near copy "
         "here; those stay together, so that no model is asked what it has seen."

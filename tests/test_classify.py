@@ -16,7 +16,7 @@ from conftest import KINDS, draw_set
 from PIL import Image
 from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.testing.v1 import AppTest
-from test_pages import ROOT, _nothing_kept, button, jpeg, opened, texts, unescaped  # noqa: F401 (_nothing_kept applies here)
+from test_pages import ROOT, _nothing_kept, button, jpeg, opened, tables, texts, unescaped  # noqa: F401 - one applies
 
 from flowers_core import alexnet, checkpoint, predict, robustness, runs
 from flowers_core.images import decode
@@ -361,7 +361,7 @@ def test_photos_alike_are_summed_up(kinds: list[str], said: str) -> None:
 @pytest.mark.usefixtures("model")
 def test_many_photos_are_a_table_with_one_to_look_into_and_unreadable_ones_a_list() -> None:
     app = shown(a=jpeg(), b=jpeg("sunflower"), letter=b"Dear all")
-    unreadable, table = (frame.value for frame in app.dataframe)
+    (unreadable,), (table,) = tables(app), (frame.value for frame in app.dataframe)
     assert list(unreadable["File"]) == ["letter.jpg"]
     assert list(unreadable["Reason"]) == ["Not a picture in a known format"]
     assert list(table["File"]) == ["a.jpg", "b.jpg"]

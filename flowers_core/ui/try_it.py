@@ -1,5 +1,6 @@
 """A photo moved, turned, scaled and badly lit with sliders: how the answer holds, now and all along each slider."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +26,8 @@ SHOWN = 340
 
 @dataclass(frozen=True)
 class Dial:
-    """One slider. `field` is the field of `disturb.Disturbance` that it sets; `unit` is how many of its steps are 1."""
+    """One slider. `field` is the field of `disturb.Disturbance` that it sets; `unit` is how many of its steps are 1;
+    `marks` are what its chart's axis shows."""
 
     field: str
     label: str
@@ -34,16 +36,17 @@ class Dial:
     step: float
     neutral: float
     format: str
+    marks: tuple[float, ...]
     unit: float = 1.0
 
 
 DIALS = (
-    Dial("move_x", "Moved to the side", -50, 50, 1, 0, "%d %%", 100),
-    Dial("move_y", "Moved up or down", -50, 50, 1, 0, "%d %%", 100),
-    Dial("turn", "Turned", -180, 180, 1, 0, "%d°"),
-    Dial("scale", "Size", 30, 300, 5, 100, "%d %%", 100),
-    Dial("exposure", "Light", -5, 3, 0.5, 0, "%+.1f stops"),
-    Dial("blur", "Blurred", 0, 10, 0.5, 0, "%.1f px"),
+    Dial("move_x", "Moved to the side", -50, 50, 1, 0, "%d %%", (-50, -25, 0, 25, 50), 100),
+    Dial("move_y", "Moved up or down", -50, 50, 1, 0, "%d %%", (-50, -25, 0, 25, 50), 100),
+    Dial("turn", "Turned", -180, 180, 1, 0, "%d°", (-180, -90, 0, 90, 180)),
+    Dial("scale", "Size", 30, 300, 5, 100, "%d %%", (50, 100, 200, 300), 100),
+    Dial("exposure", "Light", -5, 3, 0.5, 0, "%+.1f stops", (-4, -2, 0, 2)),
+    Dial("blur", "Blurred", 0, 10, 0.5, 0, "%.1f px", (0, 5, 10)),
 )
 
 
@@ -159,10 +162,11 @@ def name_in_question(answered: Answered) -> str:
 
 
 def _chart(rows: pd.DataFrame, dial: Dial) -> alt.LayerChart:
-    x = alt.X("value:Q", title=None, scale=alt.Scale(domain=[dial.low, dial.high], nice=False),
-              axis=alt.Axis(grid=False, tickCount=5))  # fmt: skip
+    sign = re.sub("%[^%]*[df]", "", dial.format).replace("%%", "%")
+    axis = alt.Axis(grid=False, values=dial.marks, labelFlush=False, labelExpr=f"datum.label + '{sign}'")
+    x = alt.X("value:Q", title=None, scale=alt.Scale(domain=[dial.low, dial.high], nice=False), axis=axis)
     y = alt.Y("probability:Q", title=None, scale=alt.Scale(domain=[0, 1.04], nice=False),
-              axis=alt.Axis(format=".0%", values=[0, 0.5, 1]))  # fmt: skip
+              axis=alt.Axis(format=".0%", values=[0, 0.5, 1], labelFlush=False))  # fmt: skip
     tooltip = [
         alt.Tooltip("value:Q", title=dial.label, format="~g"),
         alt.Tooltip("said:N", title="Probability"),

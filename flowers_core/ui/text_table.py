@@ -5,7 +5,7 @@ import streamlit as st
 
 from flowers_core.ui.plain import plain
 
-MOST_ROWS, HEIGHT = 12, 420
+MOST_ROWS, HEIGHT = 40, 600
 """Rows from which on a table scrolls, in so many pixels."""
 
 

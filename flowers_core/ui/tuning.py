@@ -205,7 +205,7 @@ def _charts(plan: Plan, summary: Summary, state: str) -> None:
     )
     if any(trial.state == "pruned" for trial in summary.trials):
         left.caption(
-            "Hollow: cut short. Its figure is what one look at each photo reached by then, the others' are final ones."
+            "Hollow: cut short. The figure is what one look at each photo reached by then; the others are final."
         )
     if summary.importance:
         right.altair_chart(charts.importance(summary), alt="Which settings made the difference", key="tune-importance")

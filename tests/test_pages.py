@@ -1052,7 +1052,7 @@ def test_select_boxes_choose_a_cell_of_the_matrix() -> None:
         app.selectbox(key="true").select(true)
         app.selectbox(key="called").select(called).run()
         assert not app.exception
-        found = [re.fullmatch(r"(.+) \((59|60)\.\d %\)", unescaped(text)) for text in texts(app, "caption")]
+        found = [re.fullmatch(r"(.+) \((59|60)\.\d\s%\)", unescaped(text)) for text in texts(app, "caption")]
         captions = [match[1] for match in found if match]
         assert len(captions) == len(app.main.get("image"))
         return captions

@@ -102,7 +102,7 @@ def range_test(found: Finding, low: float, high: float) -> alt.LayerChart:
         place = alt.X("lr:Q", title="Learning rate")
         layers.append(at.mark_rule(strokeDash=[5, 4], strokeWidth=1.5, color="gray").encode(place))
         # The right one of the two has its label on its right, where no line crosses it; but not beyond the edge.
-        side = 1 if row and rate and math.log(rate / low) < 0.6 * math.log(high / low) else -1
+        side = 1 if row and rate and math.log(rate / low) < 0.7 * math.log(high / low) else -1
         look = {"align": "left" if side > 0 else "right", "dx": 5 * side, "dy": 4 + 16 * row}
         label = at.mark_text(baseline="top", color="gray", fontSize=12, **look)
         layers.append(label.encode(place, alt.YValue(0), alt.Text("what:N")))

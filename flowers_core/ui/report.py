@@ -115,7 +115,7 @@ def _cell(report: Report, decoded: DecodedSource, set_id: str) -> None:
     captions = [
         report.classes[a.true]
         + (f", called {report.classes[a.predicted]}" if a.true != a.predicted else "")
-        + f" ({sureness.percent(a.probabilities[0])})"
+        + f" ({sureness.percent(a.probabilities[0])})".replace(" %", "\N{NO-BREAK SPACE}%")
         for a in shown
     ]
     indices = [index[answer.photo] for answer in shown]

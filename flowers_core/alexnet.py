@@ -209,17 +209,30 @@ class AlexNet(nn.Module):
         """Normalised images (batch, 3, 224, 224) to the fully connected layers' logits (batch, classes) and the
         convolutions' summary (batch, columns) float32: mean and standard deviation of each map of the last SUMMARISED
         ones."""
-        seen = []
-        for layer in self.features:
-            images = layer(images)
-            if isinstance(layer, nn.ReLU):
-                seen.append(images)
-        summary = summarised(seen[-SUMMARISED:])
-        return self.classifier(self.avgpool(images).flatten(1)), summary
+        return self.look_at(self.late_maps(images))
 
     def read(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Like `look`, with the reader's logits added to those of the fully connected layers where there is one."""
-        logits, summary = self.look(images)
+        return self.read_from(self.late_maps(images))
+
+    def late_maps(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """Normalised images (batch, 3, 224, 224) to the maps of the last SUMMARISED convolutions, behind their ReLUs,
+        each (batch, filters, height, width)."""
+        maps = []
+        for layer in self.features[: self.convolving]:
+            images = layer(images)
+            if isinstance(layer, nn.ReLU):
+                maps.append(images)
+        return maps[-SUMMARISED:]
+
+    def look_at(self, maps: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """`look`, from `late_maps` on."""
+        pooled = self.avgpool(self.features[self.convolving :](maps[-1]))
+        return self.classifier(pooled.flatten(1)), summarised(maps)
+
+    def read_from(self, maps: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """`read`, from `late_maps` on."""
+        logits, summary = self.look_at(maps)
         return (logits if self.reader is None else logits + self.reader(summary)), summary
 
     def add_reader(self, weight: torch.Tensor | None = None, bias: torch.Tensor | None = None) -> None:
@@ -241,9 +254,10 @@ class AlexNet(nn.Module):
         return self.avgpool(self.features(images)).flatten(1)
 
     @property
-    def last_convolution(self) -> nn.Conv2d:
-        """The layer whose maps still know where in the picture they look: the one for Grad-CAM."""
-        return [layer for layer in self.features if isinstance(layer, nn.Conv2d)][-1]
+    def convolving(self) -> int:
+        """How many of `features` there are up to the last convolution's ReLU, whose maps still know where in the
+        picture they look."""
+        return max(i for i, layer in enumerate(self.features) if isinstance(layer, nn.ReLU)) + 1
 
 
 def summarised(maps: list[torch.Tensor]) -> torch.Tensor:

@@ -1,14 +1,15 @@
 """Runs side by side: what differs in their settings, and what each of them reached."""
 
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from flowers_core import metrics, overfitting
+from flowers_core import checkpoint, metrics, overfitting
 from flowers_core.config import TrainConfig, to_dict
 from flowers_core.cross_validate import pooled
-from flowers_core.errors import FlowersError
+from flowers_core.errors import CheckpointError, FlowersError
 from flowers_core.overfitting import Parting
-from flowers_core.runs import Run
+from flowers_core.runs import FINAL, Run
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Reached:
         state: see `Run.state`.
         accuracy: on validation photos, of the kept epoch; of all folds' answers in a cross-validation; None before.
         kept_epoch, epochs: the epoch whose model is kept (0 before the first), and how many were completed.
-        valid_loss: of the kept epoch.
+        valid_loss: of the kept epoch; once the run has ended, of its model as it answers, as `accuracy` is.
         seconds: time spent training.
         images_per_second: photos a second.
         parting: when training and validation parted, or None.
@@ -40,16 +41,19 @@ class Reached:
 def reached(run: Run) -> Reached:
     """What the run came to so far."""
     status, epochs = run.status(), epochs_of(run)
-    counts = run.facts().get("counts", {})
+    counts, state = run.facts().get("counts", {}), run.state()
     kept = next((record for record in epochs if record["epoch"] == status.best_epoch), {})
-    accuracy = None
+    valid_loss, accuracy = kept.get("valid_loss"), None
+    if state in FINAL and not status.folds:
+        with suppress(CheckpointError):
+            valid_loss = checkpoint.read_card(run.checkpoint_path).results.get("valid_loss", valid_loss)
     if status.folds:
         answers = pooled(run, status.folds)
         accuracy = answers.report.top1 if answers else None
     elif status.best_accuracy is not None and counts.get("valid"):
         accuracy = metrics.proportion(round(status.best_accuracy * counts["valid"]), counts["valid"])
     return Reached(
-        run.state(), accuracy, status.best_epoch, status.epoch, kept.get("valid_loss"), status.seconds,
+        state, accuracy, status.best_epoch, status.epoch, valid_loss, status.seconds,
         status.images_per_second, parting(run, epochs), status.folds,
     )  # fmt: skip
 

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
+from flowers_core.alexnet import AlexNet
 from flowers_core.augment import eval_views, placed_windows, reach
 from flowers_core.images import SIDE, from_square
 from flowers_core.predict import Classifier
@@ -38,8 +39,8 @@ class HeatMap:
         values: (256, 256) float32, from 0 to 1 where it is hottest; all 0 when nothing speaks for the answer, and
             less than 1 everywhere when a part's hiding costs less than LEAST_DROP.
         seen: (256, 256) bool, whether the network looks there at all.
-        peak: what the hottest stands for: for `occlusion` the drop in probability, for `grad_cam` the gain in the
-            logit.
+        peak: what the hottest stands for: for `occlusion` the drop in probability, for `grad_cam` what a place adds to
+            the logit.
     """
 
     values: np.ndarray
@@ -50,8 +51,9 @@ class HeatMap:
 def grad_cam(classifier: Classifier, square: np.ndarray, aspect: float, label: int) -> HeatMap:
     """Where the last convolution found what speaks for a class: the mean over the views that the answer is made of.
 
-    Selvaraju et al. 2017, Grad-CAM, equations 1 and 2: each of the layer's maps counts by the mean gradient of the
-    class's logit with respect to it, and what speaks against the class is left out.
+    Selvaraju et al. 2017, Grad-CAM, with the gradient of each place in place of its mean over a map: Draelos and Carin
+    2020, HiResCAM. What speaks against the class is left out. A mean gradient would not see the second
+    reader's half: raising a whole map leaves its standard deviation as it was.
 
     Args:
         classifier: the model.
@@ -60,26 +62,38 @@ def grad_cam(classifier: Classifier, square: np.ndarray, aspect: float, label: i
         label: index of the class to explain.
     """
     network = classifier.network
-    layers = list(network.features)
-    after = layers.index(network.last_convolution) + 2  # the ReLU belongs to it
     photo, shape = torch.from_numpy(np.array(square[None])), torch.tensor([aspect], dtype=torch.float32)
-    with torch.no_grad():
-        images = torch.cat(eval_views(photo, shape, classifier.transform)).to(classifier.device, classifier.dtype)
-        maps = network.features[:after](images)
-    with torch.enable_grad():
-        maps.requires_grad_(True)
-        flat = network.avgpool(network.features[after:](maps)).flatten(1)
-        logits = network.classifier(flat)[:, label]
-        (gradient,) = torch.autograd.grad(logits.sum(), maps)
-    weights = gradient.float().mean((2, 3), keepdim=True)
-    heat = (weights * maps.detach().float()).sum(1).clamp(min=0).cpu()
-    first, stride = cell_centres(network.features[:after])
+    images = torch.cat(eval_views(photo, shape, classifier.transform)).to(classifier.device, classifier.dtype)
+    heat = evidence(network, images, label).clamp(min=0).cpu()
+    first, stride = cell_centres(network.features[: network.convolving])
     total, weights_there = torch.zeros(SIDE, SIDE), torch.zeros(SIDE, SIDE)
     for view, window in zip(heat, placed_windows(shape, classifier.transform), strict=True):
         placed, weight = _lay_over(view, shape, window, first, stride, classifier.transform.size)
         total += weight * placed
         weights_there += weight
     return _heat_map((total / weights_there.clamp(min=1e-9)).numpy(), (weights_there > 0).numpy())
+
+
+def evidence(network: AlexNet, images: Tensor, label: int) -> Tensor:
+    """What each place of the last convolution's maps adds to a class's logit, by all paths from there: its activations
+    times the logit's gradient with respect to them.
+
+    Args:
+        network: what answers, with its second reader where it has one.
+        images: normalised, (batch, 3, 224, 224).
+        label: index of the class.
+
+    Returns:
+        (batch, height, width) float32, negative where it speaks against the class.
+    """
+    with torch.no_grad():
+        maps = network.late_maps(images)
+    with torch.enable_grad():
+        last = maps[-1].requires_grad_(True)
+        logits, _ = network.read_from(maps)
+        (gradient,) = torch.autograd.grad(logits[:, label].sum(), last)
+    # A map of zeros adds nothing, but the square root of its mean has no gradient there.
+    return (gradient.float() * last.detach().float()).nan_to_num(0, 0, 0).sum(1)
 
 
 def occlusion(

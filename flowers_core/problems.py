@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowers_core import label_errors, likeness
+from flowers_core import label_errors, likeness, sureness
 from flowers_core.cache import DecodedSource
 from flowers_core.features import Features
 from flowers_core.images import SIDE
@@ -81,7 +81,7 @@ def find(decoded: DecodedSource, features: Features | None = None) -> list[Findi
     if features is not None:
         classes = decoded.source.classes
         for suspect in label_errors.find(decoded, features):
-            note = f"looks like {classes[suspect.label]} ({suspect.other:.0%})"
+            note = f"looks like {classes[suspect.label]} ({sureness.percent(suspect.other)})"
             found.append(Finding("label", (suspect.index,), note, suspect.label))
     found += _single(decoded)
     fine = _accepted(decoded)

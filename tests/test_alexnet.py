@@ -40,7 +40,7 @@ def test_every_variant_has_the_filters_of_the_table(network: AlexNet) -> None:
     convolutions = layers(network, nn.Conv2d)
     found = [(c.out_channels, c.kernel_size[0], c.stride[0], c.groups) for c in convolutions]
     assert found == FILTERS[network.variant]
-    assert network.last_convolution is convolutions[-1]
+    assert network.features[network.convolving - 2] is convolutions[-1]
 
 
 def test_every_variant_has_eight_learned_layers_overlapping_pools_and_two_dropouts(network: AlexNet) -> None:

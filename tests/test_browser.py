@@ -7,6 +7,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,8 +16,8 @@ from browser_app import CHROMIUM, CHROMIUM_ARGS, Server, at_rest, save_model, un
 from conftest import KINDS, draw_set
 from PIL import Image
 
-from flowers_core import config, garden
-from flowers_core.runs import Run
+from flowers_core import config, garden, runs, studies
+from flowers_core.runs import Run, Status
 from flowers_core.sources import library
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -208,6 +209,99 @@ def test_no_page_scrolls_sideways_or_breaks(look: str, server: Server, new_page:
         if look == "dark":
             background = "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
             assert max(int(part) for part in re.findall(r"\d+", page.evaluate(background))[:3]) < 60
+
+
+@pytest.fixture(scope="module")
+def busy_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with two trainings to compare, one of a single epoch and one with a long name, and a search."""
+    home = new_home(tmp_path_factory.mktemp("busy"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLOWERS_HOME", str(home))
+        (known,) = [each for each in library.known_sets() if each.name == "three kinds"]
+        for number, (epochs, name) in enumerate(
+            [(1, "Short"), (4, "A name that says all that was tried on Tuesday, at length")]
+        ):
+            training = config.preset("quick") if number else replace(config.preset("quick"), lr=0.5)
+            run = runs.create(
+                replace(training, data=known.data), home / "checkpoints" / "runs" / f"2020010{number}-120000-x-2014"
+            )
+            run.set_label(name, "")
+            run.record_facts({"counts": {"train": 12, "valid": 6}, "fingerprint": "f"})
+            for epoch in range(1, epochs + 1):
+                run.log({"kind": "step", "step": epoch, "epoch": epoch - 0.5, "loss": 1.0, "lr": 0.01})
+                run.log({"kind": "epoch", "step": epoch, "epoch": epoch, "train_loss": 1 / epoch, "train_accuracy": 0.9,
+                         "valid_loss": 1.0, "valid_accuracy": 0.76 + epoch / 1000})  # fmt: skip
+            run.write_status(Status(phase="finished", epoch=epochs, epochs=epochs, step=4, steps=4, best_accuracy=0.5,
+                                    best_epoch=1))  # fmt: skip
+        base = replace(config.preset("standard"), data=known.data)
+        space = config.search_space(base)
+        study = studies.create(studies.Plan(base, space, 4), "search")
+        values = {name: rule.choices[0] if rule.choices else rule.low for name, rule in space.items()}
+        study.write_summary(studies.Summary((studies.Trial(0, "finished", values, 0.5, 1.0, 3),), 0, {}, 6))
+        study.tell("stopped")
+    server = Server(home)
+    server.start()
+    yield server
+    server.kill()
+    shutil.rmtree(home)
+
+
+COVERED = """() => {
+    const over = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+    const bars = [...document.querySelectorAll('[data-testid=stElementToolbar]')]
+        .filter(bar => getComputedStyle(bar).opacity > 0 && bar.getBoundingClientRect().width);
+    const walker = document.createTreeWalker(document.querySelector('[data-testid=stMain]'), NodeFilter.SHOW_TEXT);
+    const found = [];
+    for (let node; (node = walker.nextNode()); ) {
+        const parent = node.parentElement;
+        if (!node.data.trim() || parent.closest('[data-testid=stElementToolbar], style, [aria-hidden=true]')) continue;
+        const range = document.createRange();
+        range.selectNodeContents(node);
+        const boxes = [...range.getClientRects()].filter(box => box.width && box.height);
+        const isCovered = box => bars.some(bar => over(box, bar.getBoundingClientRect()));
+        if (boxes.some(isCovered)) found.push('covered: ' + node.data);
+        if (parent.closest('svg') && boxes.some(box => box.right > innerWidth)) found.push('cut: ' + node.data);
+    }
+    return found;
+}"""
+"""Texts that a toolbar of a table or a chart covers, and texts of charts that the screen's edge cuts."""
+
+
+@pytest.mark.parametrize("path", ["compare", "tune?study=search", "train?run=20200100-120000-x-2014", "classify"])
+def test_nothing_covers_text_on_a_phone(
+    path: str, busy_server: Server, server: Server, new_page: Callable[..., Page]
+) -> None:
+    page = new_page(viewport=PHONE, has_touch=True, is_mobile=True)
+    visit(page, f"{(server if path == 'classify' else busy_server).url}/{path}")
+    if path == "classify":
+        page.locator("input[type=file]").first.set_input_files(
+            [{"name": f"{name}.jpg", "mimeType": "image/jpeg", "buffer": content}
+             for name, content in (("a", jpeg("rose")), ("b", jpeg("daffodil")), ("broken", b"no photo"))]
+        )  # fmt: skip
+        expect(page.get_by_test_id("stDataFrame")).to_be_visible()
+        assert page.get_by_test_id("stElementToolbar").count()
+    else:
+        expect(page.locator("[data-testid=stTable], [data-testid=stDataFrame]").first).to_be_attached()
+    settled(page)
+    assert at_rest(lambda: page.evaluate(COVERED)) == []
+
+
+def test_axes_of_epochs_show_whole_ones(busy_server: Server, page: Page) -> None:
+    visit(page, f"{busy_server.url}/train?run=20200100-120000-x-2014")
+    page.locator("summary", has_text="Learning rate").click()
+    expect(page.locator(CHART)).to_have_count(3)
+    expect(page.locator(CHART).nth(2).locator("svg")).to_be_visible()
+    labels = ".role-axis-label text"
+
+    def shown() -> list[list[str]]:
+        return [chart.locator(labels).all_text_contents() for chart in page.locator(CHART).all()]
+
+    for axis in at_rest(shown):
+        assert axis[:2] == ["0", "1"]
+    visit(page, f"{busy_server.url}/compare?compared=20200101-120000-x-2014")
+    expect(page.locator(f"{CHART} svg")).to_be_visible()
+    percents = [text for text in at_rest(lambda: page.locator(f"{CHART} {labels}").all_text_contents()) if "%" in text]
+    assert len(percents) == len(set(percents)), "no two ticks of one name"
 
 
 # Training

@@ -14,8 +14,9 @@ import pytest
 from browser_app import save_model
 from conftest import KINDS, draw_set
 from PIL import Image
+from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.testing.v1 import AppTest
-from test_pages import ROOT, _nothing_kept, button, jpeg, opened, texts, unescaped  # noqa: F401 (_nothing_kept applies here)
+from test_pages import ROOT, _nothing_kept, button, jpeg, opened, tables, texts, unescaped  # noqa: F401 - one applies
 
 from flowers_core import alexnet, checkpoint, predict, robustness, runs
 from flowers_core.images import decode
@@ -105,9 +106,32 @@ def test_a_model_of_two_unknown_kinds_answers_too(home: Path) -> None:
     with_model(home, {"triffid": 0.9, "audrey": 0.1})
     app = shown(jpeg())
     assert texts(app, "header") == ["Triffid"]
-    said = [unescaped(bar.text).rstrip("%").split(": ") for bar in app.progress]
+    said = [unescaped(bar.text).removesuffix(" %").split(": ") for bar in app.progress]
     assert [name for name, _ in said] == ["triffid", "audrey"]
     assert [float(share) for _, share in said] == pytest.approx([90.0, 10.0], abs=0.3), "rounded as bfloat16 does"
+
+
+def test_a_sure_answer_is_never_said_to_be_certain(home: Path) -> None:
+    with_model(home, {"rose": 1 - 2e-5, "daffodil": 1e-5, "sunflower": 1e-5})
+    app = shown(jpeg())
+    surest, *others = (unescaped(bar.text) for bar in app.progress)
+    assert surest == "rose: over 99.9 %"
+    assert sorted(others) == ["daffodil: under 0.1 %", "sunflower: under 0.1 %"]
+    look(app, "Moved and turned")
+    assert [unescaped(bar.text) for bar in app.progress].count("rose: over 99.9 %") == 2
+    button(app, "Measure").click().run()
+    (said,) = {row["said"] for row in chart_rows(app, 0) if row["said"]}
+    assert said == "over 99.9 %"
+    several = shown(a=jpeg(), b=jpeg("sunflower")).dataframe[0]
+    assert several.value["Probability"].min() > 0.999, "sorted as numbers"
+    cells = convert_arrow_bytes_to_pandas_df(several.proto.arrow_data.styler.display_values)
+    assert list(cells["Probability"]) == ["over 99.9 %"] * 2
+
+
+def chart_rows(app: AppTest, number: int) -> list[dict]:
+    """The data of all layers of a chart."""
+    datasets = app.main.get("vega_lite_chart")[number].proto.datasets
+    return [row for each in datasets for row in convert_arrow_bytes_to_pandas_df(each.data.data).to_dict("records")]
 
 
 def test_a_model_of_102_kinds_gives_five_names(home: Path) -> None:
@@ -126,7 +150,7 @@ def test_what_is_not_one_of_the_kinds_is_said_not_to_be(monkeypatch: pytest.Monk
     app = shown(jpeg())
     assert texts(app, "header") == ["Not one of the 3 kinds, I think"]
     assert ":gray[If it had to be one of the 3:]" in texts(app, "markdown")
-    assert {"rose: 40%", "daffodil: 30%"} <= {unescaped(text) for text in texts(app, "caption")}
+    assert {"rose: 40.0 %", "daffodil: 30.0 %"} <= {unescaped(text) for text in texts(app, "caption")}
     assert not any("Rosa" in text for text in texts(app, "markdown"))
     assert not app.progress, "a full bar would look like certainty"
     table = shown(a=jpeg(), b=jpeg("sunflower")).dataframe[0].value
@@ -237,7 +261,7 @@ def test_a_sample_shows_whether_the_answer_is_right(home: Path) -> None:
         assert any(said in unescaped(text) for text in texts(app, "markdown"))
 
 
-@pytest.mark.parametrize(("part", "told"), [("Test", "Test photos of mine"), ("Valid", "Validation photos of mine")])
+@pytest.mark.parametrize(("part", "told"), [("Test", "Test photos"), ("Valid", "Validation photos")])
 def test_held_back_photos_of_ones_own_set_are_the_first_samples(
     part: str, told: str, model: Path, tmp_path: Path
 ) -> None:
@@ -247,7 +271,8 @@ def test_held_back_photos_of_ones_own_set_are_the_first_samples(
     app = opened("classify")
     app.get("segmented_control")[0].set_value("A sample").run()
     choice = app.get("segmented_control")[1]
-    assert [unescaped(name) for name in choice.options] == [told, "Drawn flowers"]
+    assert choice.options == [told, "Drawn flowers"], "short, whatever the set is called"
+    assert any("Real photos of “mine”" in unescaped(text) for text in texts(app, "caption"))
     tiles = [each for each in app.button if each.key and each.key.startswith("held-")]
     assert len(tiles) == len(KINDS)
     tiles[1].click().run()
@@ -260,9 +285,9 @@ def test_photos_that_a_model_learned_from_are_not_offered_as_held_back(home: Pat
     known = library.remember(folder, "mine")
     card = checkpoint.read_card(with_model(home, PROBABILITIES))
     card = replace(card, config={"data": known.data}, data={"counts": {"train": 6, "valid": 3, "test": 0}})
-    assert samples._held_back(card).title == "Validation photos of mine"
+    assert samples._held_back(card).split == "valid"
     card = replace(card, data={"counts": {"train": 3, "valid": 3, "test": 3}})
-    assert samples._held_back(card).title == "Test photos of mine"
+    assert samples._held_back(card).split == "test"
 
 
 # Why, and whether it holds
@@ -337,7 +362,7 @@ def test_photos_alike_are_summed_up(kinds: list[str], said: str) -> None:
 @pytest.mark.usefixtures("model")
 def test_many_photos_are_a_table_with_one_to_look_into_and_unreadable_ones_a_list() -> None:
     app = shown(a=jpeg(), b=jpeg("sunflower"), letter=b"Dear all")
-    unreadable, table = (frame.value for frame in app.dataframe)
+    (unreadable,), (table,) = tables(app), (frame.value for frame in app.dataframe)
     assert list(unreadable["File"]) == ["letter.jpg"]
     assert list(unreadable["Reason"]) == ["Not a picture in a known format"]
     assert list(table["File"]) == ["a.jpg", "b.jpg"]

@@ -17,8 +17,9 @@ from browser_app import CHROMIUM, CHROMIUM_ARGS
 from PIL import Image
 from safetensors import safe_open
 from streamlit.testing.v1 import AppTest
+from test_sureness import SAID
 
-from flowers_core import alexnet, checkpoint, export, garden, kind_space, precision
+from flowers_core import alexnet, checkpoint, export, garden, kind_space, precision, sureness
 from flowers_core.__main__ import main
 from flowers_core.augment import EvalTransform
 from flowers_core.export import about, check, html_file, layers, shrink
@@ -342,6 +343,10 @@ def test_the_page_from_disk_answers_like_the_app_without_a_network(
     assert "50 % of 4 validation photos" in page.text_content("#facts")
     assert page.locator("#kinds li").all_text_contents()[2].lower() == HOSTILE.lower()
     assert page.title() == "Name a flower"
+    for probability, text in SAID.items():
+        assert page.evaluate("sureness", probability) == text
+    shares = page.locator("#guesses .share").all_text_contents()
+    assert shares == [sureness.percent(probability) for probability in answer.values()]
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page is wider than a phone"
     asked(page, "note.png", b"no picture")
     assert "can't read that file" in page.text_content("#error")

@@ -18,6 +18,7 @@ LAYERS = [
         "alexnet",
         "metrics",
         "calibrate",
+        "sureness",
         "reader",
         "overfitting",
         "chance",
@@ -115,7 +116,7 @@ def test_only_the_ui_knows_streamlit(path: Path) -> None:
 def test_torch_is_not_imported_where_it_is_not_needed() -> None:
     light = [
         "config", "species", "storage", "errors", "metrics", "images", "looks", "sources", "sources.library",
-        "sources.own", "sources.edits", "likeness", "importer", "cache", "garden", "garden.plot",
+        "sureness", "sources.own", "sources.edits", "likeness", "importer", "cache", "garden", "garden.plot",
         "presets", "memory", "studies", "search", "tune",
         "features", "label_errors", "problems",
         "checkpoint", "runs", "turns", "trash", "overfitting", "lr_finder", "worker", "evaluate", "cross_validate",

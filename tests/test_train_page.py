@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from conftest import draw_set
-from test_pages import _nothing_kept, button, ended, known, metrics, model, opened, rose_sayer, texts
+from test_pages import _nothing_kept, button, ended, known, metrics, model, opened, rose_sayer, tables, texts
 
-from flowers_core import lr_finder, runs
+from flowers_core import checkpoint, compare, lr_finder, runs
 from flowers_core.config import TrainConfig, to_dict
 from flowers_core.sources import library
 from flowers_core.ui import live, settings
@@ -17,7 +17,7 @@ from flowers_core.ui import live, settings
 
 @pytest.fixture
 def finished(known: library.KnownSet, model: str) -> runs.Run:
-    """A run with a model, which has just finished: 67 % with one look at each photo, 63 % with several."""
+    """A run with a model, which has just finished: 67 % with one look at each photo, 63 % (loss 1.25) with several."""
     run = runs.Run(runs.runs_dir() / model)
     runs.write_json(run.folder / "config.json", to_dict(TrainConfig(data=known.data)))
     run.record_facts({"counts": {"train": 12, "valid": 6}, "fingerprint": "f"})
@@ -45,9 +45,28 @@ def test_its_figure_is_told_apart_from_the_curves(finished: runs.Run) -> None:
     assert "The curve says 67% there" in said
     assert "the network alone, with one look" in said
     assert "the 63.0% are what several looks reach together with a second reader" in said
-    assert set(metrics(app)) == {"Training accuracy", "Validation accuracy", "Training loss", "Validation loss"}
     finished.write_status(replace(finished.status(), best_accuracy=0.67))
     assert not [text for text in texts(app.run(), "caption") if "The curve says" in text]
+
+
+def test_its_big_figures_are_those_of_its_model_once_it_has_ended(finished: runs.Run) -> None:
+    network, card = checkpoint.load(finished.checkpoint_path)
+    results = {**card.results, "valid_loss": 1.25}
+    finished.checkpoint_path.unlink()  # a link to what other tests share
+    checkpoint.save(finished.checkpoint_path, checkpoint.shrink(network), replace(card, results=results))
+    app = opened("train", run=finished.id)
+    shown = {"Training accuracy": "50%", "Validation accuracy": "66.7%"}
+    assert metrics(app) == shown | {"Training loss": "1.100", "Validation loss": "1.250"}
+    assert {metric.label: metric.delta for metric in app.metric}["Validation accuracy"] == "30% to 90%"
+    assert compare.reached(finished).valid_loss == 1.25
+    with finished.locked():  # it goes on: the last epoch's figures, as the curves have them
+        finished.write_status(replace(finished.status(), phase="training"))
+        app = opened("train", run=finished.id)
+        assert metrics(app)["Validation accuracy"] == "67%"
+        assert compare.reached(finished).valid_loss == 1.3
+    finished.checkpoint_path.unlink()
+    finished.write_status(replace(finished.status(), phase="finished"))
+    assert metrics(opened("train", run=finished.id))["Validation loss"] == "1.300", "of the curve, where no model lies"
 
 
 @pytest.mark.parametrize("local", [True, False])
@@ -73,7 +92,7 @@ def test_no_viewer_learns_where_photos_and_models_lie(finished: runs.Run, known:
         f"Opening {name}",
         f"Error: {name}/Train/a.jpg",
     ]
-    settings_shown = app.dataframe[0].value.set_index("Setting")["Value"]
+    settings_shown = tables(app)[0].set_index("Setting")["Value"]
     assert (settings_shown["Set"], settings_shown["Start from"]) == (name, "20250601-130000-older-2014")
 
 
@@ -155,7 +174,7 @@ def test_sets_and_their_photos_have_names_of_their_own_and_accuracies_are_not_co
     runs.write_json(elsewhere.folder / "config.json", to_dict(TrainConfig(data="garden")))
     elsewhere.record_facts({"counts": {"train": 120, "valid": 30}, "fingerprint": "other"})
     app = opened("compare", compared=compared)
-    different = app.dataframe[1].value
+    different = tables(app)[1]
     assert different.loc["Set"].to_list() == [Path(known.data).name, "garden"]
     assert different.loc["Training photos"].to_list() == ["120", "120"]
     assert "can't be compared" in app.warning[0].value

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
-from test_pages import _nothing_kept, button, metrics, opened, texts  # noqa: F401
+from test_pages import _nothing_kept, button, metrics, opened, tables, texts  # noqa: F401
 
 from flowers_core import config, presets, studies, tune
 from flowers_core.sources import library
 from flowers_core.studies import Plan, Study, Summary, Trial
+from flowers_core.ui import search_charts
 
 
 @pytest.fixture
@@ -56,6 +57,39 @@ def test_a_search_that_goes_on_can_be_stopped(study: Study) -> None:
         assert study.state() == "stopping"
 
 
+def test_trials_that_were_cut_short_are_drawn_apart_and_never_the_best_so_far(study: Study) -> None:
+    trials = (*study.summary().trials, Trial(3, "pruned", {}, 0.99, None, 3), Trial(4, "finished", {}, 0.4, 1.4, 24))
+    chart = search_charts.history(study.plan(), replace(study.summary(), trials=trials)).to_dict()
+    hollow, line, full = chart["layer"]
+    rows = {name: [(row["trial"], row["value"]) for row in found] for name, found in chart["datasets"].items()}
+    assert rows[hollow["data"]["name"]] == [(2, 0.2), (4, 0.99)]
+    assert rows[full["data"]["name"]] == [(1, 0.5), (3, 4 / 6), (5, 0.4)]
+    assert rows[line["data"]["name"]] == [(1, 0.5), (3, 4 / 6), (5, 4 / 6)]
+    assert hollow["mark"]["filled"] is False
+    assert hollow["encoding"]["stroke"]["scale"] == {"domain": ["cut short"], "range": ["gray"]}
+    assert "Hollow: cut short" in " ".join(texts(opened("tune", study=study.id), "caption"))
+
+
+def test_why_nothing_is_said_of_what_matters(study: Study) -> None:
+    def said() -> str:
+        return next(
+            text for text in texts(opened("tune", study=study.id), "info") if "made a diff" in text or "matter" in text
+        )
+
+    with study.worker():
+        study.tell("running")
+        assert said() == "Which settings matter shows after 6 complete trials."
+    study.tell("stopped")
+    assert said().endswith("can't be told from 2 complete trials: it takes 6. Go on with this search.")
+    study.tell("finished")
+    assert said().endswith("Start a search with more trials, or one that trains every trial to its end.")
+    complete = tuple(Trial(n, "finished", {}, 0.5, 1.0, 24) for n in range(5))
+    study.write_summary(Summary(complete, 0, {}, 6))
+    assert said().endswith("from 5 complete trials: it takes 6. Start a search with more trials.")
+    study.write_summary(Summary((*complete, Trial(5, "finished", {}, 0.5, 1.0, 24)), 0, {}, 6))
+    assert said() == "No setting made a difference that shows: the complete trials are all equally good."
+
+
 def test_an_interrupted_search_says_so_and_its_best_becomes_a_preset(study: Study) -> None:
     app: AppTest = opened("tune", study=study.id)
     assert not app.exception
@@ -71,7 +105,7 @@ def test_an_interrupted_search_says_so_and_its_best_becomes_a_preset(study: Stud
 
 def test_a_search_that_found_nothing_better_says_so_and_offers_no_preset(study: Study) -> None:
     app = opened("tune", study=study.id)
-    table = next(frame.value for frame in app.dataframe if "Best" in frame.value)
+    table = next(table for table in tables(app) if "Best" in table)
     assert dict(zip(table["Setting"], table["Best"], strict=True))["Varying the photos"] == "A lot"
     assert button(app, "Take it as a preset")
     study.write_summary(replace(study.summary(), best=0))

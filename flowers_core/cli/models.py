@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from flowers_core import sureness
 from flowers_core.cli.common import Command, add_data, end_progress, open_data, progress
 from flowers_core.errors import ConfigError, ImageError
 from flowers_core.sources import SPLITS
@@ -64,7 +65,7 @@ def _predict(options: argparse.Namespace) -> list[dict]:
     predictions = [classifier.classify_file(path, str(path), options.top) for path in options.images]
     if not options.json:
         for prediction in predictions:
-            answer = ", ".join(f"{name} {p:.1%}" for name, p in prediction.top)
+            answer = ", ".join(f"{name} {sureness.percent(p)}" for name, p in prediction.top)
             print(f"{prediction.file}: {answer or prediction.error}")
     if all(prediction.error for prediction in predictions) and not options.json:
         raise ImageError("None of the photos could be read", ", ".join(p.file for p in predictions[:3]))

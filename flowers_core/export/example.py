@@ -106,10 +106,18 @@ def read_photo(path: str) -> torch.Tensor:
     return torch.frombuffer(bytearray(photo.tobytes()), dtype=torch.uint8).view(photo.height, photo.width, 3)
 
 
+def percent(probability: float) -> str:
+    """For people: no network is ever wholly sure, whatever its last digit rounds to."""
+    if probability > 0.999:
+        return "over 99.9 %"
+    return "under 0.1 %" if probability < 0.001 else f"{100 * probability:.1f} %"
+
+
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit("Name one photo or several.")
     model = Model()
     for path in sys.argv[1:]:
         guesses, known = model.answer(read_photo(path))
-        print(path, "" if known else "none of the kinds; nearest:", ", ".join(f"{name} {p:.1%}" for name, p in guesses))
+        said = ", ".join(f"{name} {percent(p)}" for name, p in guesses)
+        print(path, "" if known else "none of the kinds; nearest:", said)

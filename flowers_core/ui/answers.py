@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from flowers_core import species
+from flowers_core import species, sureness
 from flowers_core.checkpoint import Card
 from flowers_core.errors import ImageError
 from flowers_core.images import SIDE, SUFFIXES, decode, to_jpeg, to_square
@@ -118,13 +118,13 @@ def show(answered: Answered, classes: int) -> None:
         if not answered.prediction.known:  # bars would look like certainty
             st.markdown(f":gray[If it had to be one of the {classes}:]")
             for name, probability in answered.prediction.top:
-                st.caption(f"{plain(name)}: {probability:.0%}")
+                st.caption(f"{plain(name)}: {sureness.percent(probability)}")
             return
         about = species.find(answered.prediction.top[0][0])
         if about:
             st.markdown(about.note)
         for name, probability in answered.prediction.top:
-            st.progress(probability, f"{plain(name)}: {probability:.1%}")
+            st.progress(probability, f"{plain(name)}: {sureness.percent(probability)}")
 
 
 def show_unreadable(answered: Answered) -> None:

@@ -1,5 +1,6 @@
 """Charts: learning curves that keep their zoom while they grow, and the confusion matrix that answers clicks."""
 
+import math
 from html import escape
 
 import altair as alt
@@ -14,6 +15,9 @@ TRAIN, VALID = "train", "valid"
 ZOOM = "wheel![event.ctrlKey || event.metaKey]"
 """What zooms a chart: the wheel with Ctrl held, which is also what browsers make of a pinch. The wheel alone scrolls
 the page, as everywhere."""
+
+EPOCHS = alt.Axis(tickMinStep=1, format="d", grid=False, labelFlush=False)
+"""Whole epochs, however few there are. Streamlit would move the first and the last label off their places."""
 
 HOW_TO_ZOOM = "Ctrl and the mouse wheel zoom a chart, dragging moves it, a double click shows all of it again."
 
@@ -39,14 +43,13 @@ def curves(records: list[dict], what: str, epochs: int, parted: int | None = Non
         if f"{split}_{what}" in record
     ]
     percent = what == "accuracy"
-    axis = alt.Axis(tickMinStep=1, format="d", grid=False)
-    x = alt.X("epoch:Q", title="Epoch", axis=axis, scale=alt.Scale(domain=[0, epochs + 0.3], nice=False))
+    x = alt.X("epoch:Q", title="Epoch", axis=EPOCHS, scale=alt.Scale(domain=[0, epochs + 0.3], nice=False))
     y = alt.Y(
         "value:Q",
         title=what.capitalize(),
-        axis=alt.Axis(format=".0%", values=[0, 0.2, 0.4, 0.6, 0.8, 1])
+        axis=alt.Axis(format=".0%", values=[0, 0.2, 0.4, 0.6, 0.8, 1], labelFlush=False)
         if percent
-        else alt.Axis(format=".3~g", tickCount=6),
+        else alt.Axis(format=".3~g", tickCount=4, labelFlush=False),
         scale=alt.Scale(domain=[0, 1.03], nice=False) if percent else alt.Scale(zero=False, padding=6),
     )
     color = alt.Color(
@@ -85,9 +88,10 @@ def range_test(found: Finding, low: float, high: float) -> alt.LayerChart:
     losses = pd.DataFrame({"lr": found.rates[: len(found.losses)], "loss": found.losses}).dropna()
     smoothed = pd.DataFrame({"lr": found.rates[: len(found.smoothed)], "loss": found.smoothed})
     top = max(found.smoothed, default=1.0)
-    axis = alt.Axis(format=".0e", grid=False, tickCount=6)
+    decades = [10.0**power for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
+    axis = alt.Axis(format="~g", grid=False, values=decades, labelFlush=False)
     x = alt.X("lr:Q", title="Learning rate", axis=axis, scale=alt.Scale(type="log", domain=[low, high], nice=False))
-    y = alt.Y("loss:Q", title="Loss", axis=alt.Axis(format=".2~f", tickCount=5),
+    y = alt.Y("loss:Q", title="Loss", axis=alt.Axis(format=".3~g", tickCount=5, labelFlush=False),
               scale=alt.Scale(zero=False, domainMax=1.1 * top, clamp=True, padding=6))  # fmt: skip
     tooltip = [alt.Tooltip("lr:Q", title="Learning rate", format=".2g"), alt.Tooltip("loss:Q", format=".3f")]
     faint = alt.Chart(losses).mark_line(opacity=0.35, strokeWidth=1).encode(x, y)
@@ -97,7 +101,10 @@ def range_test(found: Finding, low: float, high: float) -> alt.LayerChart:
         at = alt.Chart(pd.DataFrame([(rate, what)] if rate else [], columns=["lr", "what"]))
         place = alt.X("lr:Q", title="Learning rate")
         layers.append(at.mark_rule(strokeDash=[5, 4], strokeWidth=1.5, color="gray").encode(place))
-        label = at.mark_text(align="right", dx=-5, dy=4 + 16 * row, baseline="top", color="gray", fontSize=12)
+        # The right one of the two has its label on its right, where no line crosses it; but not beyond the edge.
+        side = 1 if row and rate and math.log(rate / low) < 0.7 * math.log(high / low) else -1
+        look = {"align": "left" if side > 0 else "right", "dx": 5 * side, "dy": 4 + 16 * row}
+        label = at.mark_text(baseline="top", color="gray", fontSize=12, **look)
         layers.append(label.encode(place, alt.YValue(0), alt.Text("what:N")))
     return alt.layer(*layers).properties(height=260)
 
@@ -114,16 +121,17 @@ def compared(curves: dict[str, list[tuple[int, float]]], what: str, percent: boo
         [(name, epoch, value) for name, points in curves.items() for epoch, value in points],
         columns=["run", "epoch", "value"],
     )
-    form, scale = ".0%" if percent else ".2~f", alt.Scale(zero=False, padding=8)
+    form = "%" if percent else ".3~g"  # with as many digits as the ticks need: ".0%" would say "77%, 77%, 78%"
     return (
         alt.Chart(rows)
         .mark_line(strokeWidth=2.5, point=alt.OverlayMarkDef(size=25, filled=True))
         .encode(
-            alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, format="d", grid=False),
-                  scale=alt.Scale(nice=False, zero=False, padding=8)),
-            alt.Y("value:Q", title=what, axis=alt.Axis(format=form, tickCount=6), scale=scale),
+            alt.X("epoch:Q", title="Epoch", axis=EPOCHS, scale=alt.Scale(nice=False, zero=False, padding=8)),
+            alt.Y("value:Q", title=what, axis=alt.Axis(format=form, tickCount=5, labelFlush=False),
+                  scale=alt.Scale(zero=False, padding=8)),
             alt.Color("run:N", title=None, scale=alt.Scale(domain=list(curves)),
-                      legend=alt.Legend(orient="bottom", direction="vertical", labelLimit=600, symbolOpacity=1)),
+                      legend=alt.Legend(orient="bottom", direction="vertical", symbolOpacity=1,
+                                        labelLimit=alt.ExprRef("max(100, width - 20)"))),
             tooltip=[alt.Tooltip("run:N", title="Training"), alt.Tooltip("epoch:Q", title="Epoch"),
                      alt.Tooltip("value:Q", title=what, format=".1%" if percent else ".3f")],
         )
@@ -139,10 +147,10 @@ def learning_rate(records: list[dict], epochs: int) -> alt.Chart:
         alt.Chart(rows)
         .mark_line(strokeWidth=2)
         .encode(
-            alt.X("epoch:Q", title="Epoch", axis=alt.Axis(grid=False), scale=alt.Scale(domain=[0, epochs], nice=False)),
-            alt.Y("value:Q", title="Learning rate", axis=alt.Axis(format=".2~g", tickCount=4)),
+            alt.X("epoch:Q", title="Epoch", axis=EPOCHS, scale=alt.Scale(domain=[0, epochs], nice=False)),
+            alt.Y("value:Q", title="Learning rate", axis=alt.Axis(format=".2~g", tickCount=4, labelFlush=False)),
         )
-        .properties(height=150)
+        .properties(height=220)
     )
 
 

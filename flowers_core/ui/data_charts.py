@@ -24,7 +24,12 @@ WHITE = 0.15
 """Saturation below which a colour's hue says nothing."""
 
 KINDS_AXIS = alt.Axis(labelLimit=220, labelOverlap=False, labelFlush=False)
-"""Not flush: Streamlit moves the first and the last label inward, which suits numbers and not rows."""
+"""Not flush: Streamlit moves the first and the last label inward, off their places."""
+
+COUNTS = alt.Axis(tickMinStep=1, format="d", labelFlush=False)
+"""Whole photos, however few there are."""
+
+PIXELS = alt.Axis(tickCount=8, labelFlush=False)
 
 _SPLIT = alt.Color("split:N", title=None, scale=alt.Scale(domain=["train", "valid", "test"]))
 _GREY = np.array([0.299, 0.587, 0.114])
@@ -80,7 +85,7 @@ def balance(decoded: DecodedSource) -> alt.Chart:
         .mark_bar()
         .encode(
             alt.Y("kind:N", title=None, sort=None, axis=KINDS_AXIS),
-            alt.X("size:Q", title="Photos", axis=alt.Axis(tickMinStep=1, format="d")),
+            alt.X("size:Q", title="Photos", axis=COUNTS),
             _SPLIT.legend(orient="top"),
             tooltip=["kind", "split", alt.Tooltip("size", title="photos")],
         )
@@ -103,8 +108,8 @@ def shapes(decoded: DecodedSource) -> alt.Chart:
         alt.Chart(found)
         .mark_circle(opacity=0.6)
         .encode(
-            alt.X("width:Q", title="Width (pixels)", scale=alt.Scale(zero=False)),
-            alt.Y("height:Q", title="Height (pixels)", scale=alt.Scale(zero=False)),
+            alt.X("width:Q", title="Width (pixels)", axis=PIXELS, scale=alt.Scale(zero=False)),
+            alt.Y("height:Q", title="Height (pixels)", axis=PIXELS, scale=alt.Scale(zero=False)),
             alt.Size("size:Q", title="Photos", legend=None),
             _SPLIT.legend(orient="top"),
             tooltip=["width", "height", "split", alt.Tooltip("size", title="photos")],
@@ -177,14 +182,14 @@ def _spread(decoded: DecodedSource, values: np.ndarray, what: str) -> alt.Chart:
     table = pd.DataFrame(rows, columns=["from", "to", "split", "size"])
     if what == "shape":
         label = "datum.value < 0 ? '1:' + pow(2, -datum.value) : pow(2, datum.value) + ':1'"
-        ticks = alt.Axis(values=[-2, -1, 0, 1, 2], labelExpr=label)
+        ticks = alt.Axis(values=[-2, -1, 0, 1, 2], labelExpr=label, labelFlush=False)
     else:
-        ticks = alt.Axis(format="%")
+        ticks = alt.Axis(format="%", tickCount=5, labelFlush=False)
     x = alt.X("from:Q", bin="binned", title=None, axis=ticks, scale=alt.Scale(domain=[low, high]))
     return (
         alt.Chart(table)
         .mark_bar()
-        .encode(x, alt.X2("to:Q"), alt.Y("size:Q", title="Photos"), _SPLIT.legend(orient="top"),
+        .encode(x, alt.X2("to:Q"), alt.Y("size:Q", title="Photos", axis=COUNTS), _SPLIT.legend(orient="top"),
                 tooltip=["split", alt.Tooltip("size", title="photos")])
         .properties(height=260)
     )  # fmt: skip

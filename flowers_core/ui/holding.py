@@ -66,7 +66,8 @@ def _show(result: robustness.Robustness) -> None:
         "The dashed line is the photos as they are."
     )
     y = alt.Y("what:N", sort=None, title=None, axis=alt.Axis(labelLimit=180, labelFlush=False))
-    x = alt.X("right:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%", tickCount=5))
+    axis = alt.Axis(format=".0%", tickCount=5, labelFlush=False)
+    x = alt.X("right:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=axis)
     tooltip = [
         alt.Tooltip("what:N", title="Photos"), alt.Tooltip("right:Q", title="Right", format=".1%"),
         alt.Tooltip("low:Q", title="at least", format=".0%"), alt.Tooltip("high:Q", title="at most", format=".0%"),

@@ -17,6 +17,7 @@ from flowers_core.storage import free_megabytes, home
 from flowers_core.ui import charts, folds, frame, keep, settings, words
 from flowers_core.ui.choices import checkpoint_id, is_local, show_error
 from flowers_core.ui.plain import plain
+from flowers_core.ui.text_table import text_table
 
 EVERY_S = 1.0
 """Seconds between two looks at a living run."""
@@ -87,7 +88,7 @@ def _panel(run: Run, was_alive: bool) -> None:
     if status.folds:
         folds.so_far(run, status)
     else:
-        _numbers(epochs, records, state)
+        _numbers(run, epochs, records, state)
     parting = compare.parting(run, epochs)
     if parting:
         _warn_of_parting(parting, state, status)
@@ -238,7 +239,7 @@ def _result(run: Run, state: str, status: Status, epochs: list[dict]) -> None:
         st.info(status.message or "Stopped before the first epoch was complete.", icon=":material/stop_circle:")
         return
     ended = "Finished" if state == "finished" else "Stopped"
-    what = f"{ended} after {status.epoch} epochs and {words.span(status.seconds)}"
+    what = f"{ended} after {status.epoch} epoch{'s' * (status.epoch != 1)} and {words.span(status.seconds)}"
     if status.folds and state == "finished":
         what += f". The model learned from all training and validation photos, after {status.folds} folds"
     elif status.best_accuracy is not None:
@@ -286,7 +287,11 @@ def _query(run: Run) -> dict[str, str]:
     return query
 
 
-def _numbers(epochs: list[dict], records: list[dict], state: str) -> None:
+def _numbers(run: Run, epochs: list[dict], records: list[dict], state: str) -> None:
+    """The last epoch's figures; of a run that has ended, those of its model as it answers."""
+    if state in runs.FINAL and (reached := compare.reached(run)).accuracy:
+        _final_numbers(reached, epochs)
+        return
     last = epochs[-1] if epochs else {}
     steps = [record for record in records if record["kind"] == "step"]
     with st.grid(4, min_column_width=140):
@@ -297,6 +302,23 @@ def _numbers(epochs: list[dict], records: list[dict], state: str) -> None:
             st.metric("Validation loss", f"{last['valid_loss']:.3f}" if "valid_loss" in last else "–", border=True)
         else:
             st.metric("Learning rate", f"{steps[-1]['lr']:.2g}" if steps else "–", border=True)
+
+
+def _final_numbers(reached: compare.Reached, epochs: list[dict]) -> None:
+    kept = next((record for record in epochs if record["epoch"] == reached.kept_epoch), {})
+    train_loss, valid_loss = (
+        "–" if loss is None else f"{loss:.3f}" for loss in (kept.get("train_loss"), reached.valid_loss)
+    )
+    right, when = reached.accuracy, f"in epoch {reached.kept_epoch}"
+    look = {"border": True, "delta_color": "off", "delta_arrow": "off"}
+    with st.grid(4, min_column_width=140):
+        st.metric("Training accuracy", _percent(kept.get("train_accuracy")), when, **look)
+        st.metric(
+            "Validation accuracy", f"{right.value:.1%}", f"{right.low:.0%} to {right.high:.0%}", **look,
+            help="Of the model that is kept, as it answers. The range is a 95 % interval.",
+        )  # fmt: skip
+        st.metric("Training loss", train_loss, when, **look)
+        st.metric("Validation loss", valid_loss, "as it answers", **look)
 
 
 def _settings(run: Run) -> None:
@@ -311,7 +333,7 @@ def _settings(run: Run) -> None:
     names = [words.name_of(name) for name in values] + ["Photos per split", "Computed in"]
     shown = [words.say(name, value) for name, value in values.items()]
     shown += [", ".join(f"{n} {split}" for split, n in counts.items()) or "–", facts.get("precision", "–")]
-    st.dataframe({"Setting": names, "Value": shown}, hide_index=True)
+    text_table({"Setting": names, "Value": shown})
     if is_local() and run.checkpoint_path.exists():
         st.caption("The model lies here:")
         st.code(str(run.checkpoint_path), language=None)

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
+from flowers_core import sureness
 from flowers_core.ui.answers import Answered
 from flowers_core.ui.plain import harmless
+from flowers_core.ui.text_table import text_table
 
 CHOSEN = "look-into"
 
@@ -26,12 +28,15 @@ def table(answers: Sequence[Answered]) -> Answered:
         }
     )
     names = {str(number): f"{number + 1}: {_said(a)}" for number, a in enumerate(answers)}
+    # Shown as words, sorted as the number that it is. The photos' long addresses need not travel a second time.
+    shown = rows.style.format({"Photo": lambda _: "", "Probability": sureness.percent}, na_rep="")
+    st.space("small")  # for the toolbar, which a phone always shows
     st.dataframe(
-        rows, key="answers-table", hide_index=True, row_height=64, width="stretch",
+        shown, key="answers-table", hide_index=True, row_height=64, width="stretch",
         on_select=lambda: _take_row(), selection_mode="single-row",
         column_config={
             "Photo": st.column_config.ImageColumn(width=80),
-            "Probability": st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent"),
+            "Probability": st.column_config.NumberColumn(),
         },
         alt="Every photo with its answer",
     )  # fmt: skip
@@ -51,7 +56,7 @@ def unreadable(answers: Sequence[Answered]) -> None:
     count = "One file" if len(answers) == 1 else f"{len(answers)} files"
     st.warning(f"{count} could not be read; no answer for that.", icon=":material/broken_image:")
     rows = [(a.picture.name, a.prediction.error) for a in answers]
-    st.dataframe(pd.DataFrame(rows, columns=["File", "Reason"]), hide_index=True, width="stretch")
+    text_table(pd.DataFrame(rows, columns=["File", "Reason"]))
 
 
 def to_csv(answers: Sequence[Answered]) -> bytes:

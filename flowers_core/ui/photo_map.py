@@ -75,7 +75,7 @@ def _figure(decoded: DecodedSource, chosen: np.ndarray, places: np.ndarray, brig
     figure.update_xaxes(**hidden)
     figure.update_yaxes(**hidden)
     figure.update_layout(
-        height=720, margin={"l": 0, "r": 0, "t": 0, "b": 0}, dragmode=False, hovermode="closest",
+        height=720, margin={"l": 0, "r": 0, "t": 36, "b": 0}, dragmode=False, hovermode="closest",
         legend={"orientation": "h", "y": -0.02, "itemsizing": "constant"}, clickmode="event+select",
     )  # fmt: skip
     return figure

@@ -104,16 +104,18 @@ def _colours(decoded: DecodedSource, index: int) -> None:
         }
     )
     scale = alt.Scale(domain=names, range=["#d1495b", "#4f9d69", "#4a7fc1"])
+    levels = alt.Axis(values=[0, 50, 100, 150, 200, 255], labelFlush=False)
     chart = (
         alt.Chart(table)
         .mark_line(interpolate="monotone", strokeWidth=2)
         .encode(
-            alt.X("level:Q", title="Brightness of the channel (0 to 255)", scale=alt.Scale(domain=[0, 255])),
-            alt.Y("share:Q", title="Share of the pixels", axis=alt.Axis(format="%")),
+            alt.X("level:Q", title="Brightness of the channel (0 to 255)", axis=levels,
+                  scale=alt.Scale(domain=[0, 255], nice=False)),
+            alt.Y("share:Q", title="Share of the pixels", axis=alt.Axis(format="%", tickCount=5, labelFlush=False)),
             alt.Color("colour:N", title=None, scale=scale, legend=alt.Legend(orient="top")),
         )
         .properties(height=260)
-    )
+    )  # fmt: skip
     red, green, blue = (int(value) for value in record["colour"])
     with st.grid(5, min_column_width=120):
         st.metric("Mean red", red)

@@ -12,6 +12,7 @@ from flowers_core.ui import changes, opened
 from flowers_core.ui.pictures import thumbnails
 from flowers_core.ui.plain import plain
 from flowers_core.ui.seen import features_of, stored
+from flowers_core.ui.text_table import text_table
 
 PER_PAGE = 6
 """Findings on one page."""
@@ -133,7 +134,7 @@ def _unreadable(decoded: DecodedSource) -> None:
         return
     st.caption("These files were left out. The rest works without them.")
     rows = [(problem.path, problem.reason) for problem in decoded.source.problems]
-    st.dataframe(pd.DataFrame(rows, columns=["File", "Reason"]), hide_index=True, width="stretch")
+    text_table(pd.DataFrame(rows, columns=["File", "Reason"]))
 
 
 def _found(decoded: DecodedSource) -> list[Finding]:

@@ -5,7 +5,7 @@ import io
 import pandas as pd
 import streamlit as st
 
-from flowers_core import metrics
+from flowers_core import metrics, sureness
 from flowers_core.cache import DecodedSource
 from flowers_core.evaluate import Report
 from flowers_core.ui import charts, frame
@@ -113,9 +113,9 @@ def _cell(report: Report, decoded: DecodedSource, set_id: str) -> None:
     st.caption(f"{len(chosen)} photo{'s' * (len(chosen) != 1)}{more}; mistakes first, the surest before the others.")
     shown = chosen[:SHOWN]
     captions = [
-        f"{report.classes[a.true]}, called {report.classes[a.predicted]} ({a.probabilities[0]:.0%})"
-        if a.true != a.predicted
-        else f"{report.classes[a.true]} ({a.probabilities[0]:.0%})"
+        report.classes[a.true]
+        + (f", called {report.classes[a.predicted]}" if a.true != a.predicted else "")
+        + f" ({sureness.percent(a.probabilities[0])})".replace(" %", "\N{NO-BREAK SPACE}%")
         for a in shown
     ]
     indices = [index[answer.photo] for answer in shown]

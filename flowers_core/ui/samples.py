@@ -50,7 +50,7 @@ class _Held:
 
     @property
     def title(self) -> str:
-        return f"{PARTS[self.split]} photos of {self.known.name}"
+        return f"{PARTS[self.split]} photos"
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,12 @@ def _held_back(card: Card) -> _Held | None:
 
 
 def _told(held: _Held) -> str:
+    name = plain(held.known.name)
     if not held.home:
-        return "Real photos of your own set. Whether the model learned from some of them is not known."
+        return f"Real photos of “{name}”. Whether the model learned from some of them is not known."
     if held.split == "test":
-        return "Real photos, kept apart while the model learned."
-    return "Real photos. The model did not learn from them, but they chose when it was at its best."
+        return f"Real photos of “{name}”, kept apart while the model learned."
+    return f"Real photos of “{name}”. The model did not learn from them, but they chose when it was at its best."
 
 
 def _clicked(tiles: list[_Tile]) -> Picture | None:

@@ -7,44 +7,58 @@ from flowers_core.studies import Plan, Summary
 from flowers_core.ui import words
 
 TRIAL_WORDS = {"finished": "complete", "pruned": "cut short", "failed": "failed", "running": "running"}
+BEST = "best so far"
 OBJECTIVE_TITLES = {"accuracy": "Validation accuracy", "loss": "Validation loss"}
 
 
 def history(plan: Plan, summary: Summary) -> alt.LayerChart:
-    """Every trial's figure on valid, and the best so far."""
+    """Every trial's figure on valid, and the best so far of the complete ones.
+
+    A trial that was cut short has a figure of another sort: what the network alone reached by then, with one look.
+    """
     accuracy = plan.objective == "accuracy"
-    rows, line, record = [], [], None
+    rows: dict[str, list[tuple]] = {"finished": [], "pruned": []}
+    line, record = [], None
     for trial in summary.trials:
         value = trial.accuracy if accuracy else trial.loss
-        if value is None or trial.state not in ("finished", "pruned"):
+        if value is None or trial.state not in rows:
             continue
-        rows.append((trial.number + 1, value, TRIAL_WORDS[trial.state]))
+        rows[trial.state].append((trial.number + 1, value, TRIAL_WORDS[trial.state]))
         if trial.state == "finished":
             record = value if record is None else (max if accuracy else min)(record, value)
-            line.append((trial.number + 1, record, "best so far"))
-    x = alt.X("trial:Q", title="Trial", axis=alt.Axis(tickMinStep=1, format="d", grid=False),
-              scale=alt.Scale(domain=[0, max(plan.trials, len(summary.trials)) + 0.5], nice=False))  # fmt: skip
-    y = alt.Y("value:Q", title=OBJECTIVE_TITLES[plan.objective], axis=alt.Axis(format=".0%" if accuracy else ".2~f"),
+            line.append((trial.number + 1, record, BEST))
+    title, form = OBJECTIVE_TITLES[plan.objective], ".0%" if accuracy else ".3~g"
+    x = alt.X("trial:Q", title="Trial", axis=alt.Axis(tickMinStep=1, format="d", grid=False, labelFlush=False),
+              scale=alt.Scale(domain=[0.5, max(plan.trials, len(summary.trials)) + 0.5], nice=False))  # fmt: skip
+    y = alt.Y("value:Q", title=title, axis=alt.Axis(format=form, tickCount=5, labelFlush=False),
               scale=alt.Scale(domain=[0, 1.03], nice=False) if accuracy else alt.Scale(zero=False))  # fmt: skip
-    color = alt.Color("what:N", title=None, legend=alt.Legend(orient="top", symbolOpacity=1),
-                      scale=alt.Scale(domain=["complete", "best so far", "cut short"]))  # fmt: skip
+    legend = alt.Legend(orient="top", symbolOpacity=1, symbolStrokeWidth=1.5, symbolSize=70)
+    color = alt.Color("what:N", title=None, legend=legend, scale=alt.Scale(domain=[TRIAL_WORDS["finished"], BEST]))
+    # A scale of its own makes its entry in the legend hollow and grey, too; not unless its layer is the first one.
+    grey = alt.Stroke("what:N", title=None, legend=legend,
+                      scale=alt.Scale(domain=[TRIAL_WORDS["pruned"]], range=["gray"]))  # fmt: skip
     tooltip = [alt.Tooltip("trial:Q", title="Trial"),
-               alt.Tooltip("value:Q", title=OBJECTIVE_TITLES[plan.objective], format=".1%" if accuracy else ".3f"),
+               alt.Tooltip("value:Q", title=title, format=".1%" if accuracy else ".3f"),
                alt.Tooltip("what:N", title="Which is")]  # fmt: skip
     columns = ["trial", "value", "what"]
-    points = alt.Chart(pd.DataFrame(rows, columns=columns)).mark_circle(size=70, opacity=0.9)
+    full, hollow = (alt.Chart(pd.DataFrame(rows[state], columns=columns)) for state in ("finished", "pruned"))
     steps = alt.Chart(pd.DataFrame(line, columns=columns)).mark_line(interpolate="step-after", strokeWidth=2)
-    return alt.layer(steps.encode(x, y, color), points.encode(x, y, color, tooltip=tooltip)).properties(height=300)
+    return alt.layer(
+        hollow.mark_point(size=60, strokeWidth=2, filled=False, opacity=1).encode(x, y, grey, tooltip=tooltip),
+        steps.encode(x, y, color),
+        full.mark_circle(size=70, opacity=0.9).encode(x, y, color, tooltip=tooltip),
+    ).properties(height=300)
 
 
 def importance(summary: Summary) -> alt.Chart:
     """Share of the differences between trials that each setting explains."""
     rows = [(words.name_of(name), share) for name, share in summary.importance.items()]
+    shares = alt.Axis(format="%", grid=False, tickCount=4, labelFlush=False)
     return (
         alt.Chart(pd.DataFrame(rows, columns=["setting", "share"]))
         .mark_bar()
         .encode(
-            alt.X("share:Q", title="Share of the differences", axis=alt.Axis(format=".0%", grid=False)),
+            alt.X("share:Q", title="Share of the differences", axis=shares),
             alt.Y("setting:N", title=None, sort="-x", axis=alt.Axis(labelLimit=200, labelFlush=False)),
             tooltip=[alt.Tooltip("setting:N", title="Setting"), alt.Tooltip("share:Q", title="Share", format=".0%")],
         )

@@ -6,15 +6,13 @@ import streamlit as st
 from flowers_core import compare
 from flowers_core.runs import Run
 from flowers_core.ui import charts, frame, keep, live, words
+from flowers_core.ui.text_table import text_table
 
 MOST = 6
 """Runs at once: as many as there are colours."""
 
 FIRST = 3
 """Runs that are shown before anybody has chosen."""
-
-WIDTH = 118
-"""Pixels of a table's column at least: a phone shows two, and a wider screen stretches them."""
 
 CURVES = {
     "Validation accuracy": "valid_accuracy",
@@ -142,6 +140,4 @@ def _differences(compared: list[Run], names: list[str]) -> None:
 
 def _upright(rows: list[dict]) -> None:
     """A table with one column per training: so it fits a narrow screen, and reads as the legend does."""
-    column = st.column_config.TextColumn(width=WIDTH)
-    table = pd.DataFrame(rows).set_index("Training").T
-    st.dataframe(table, column_config=dict.fromkeys(table.columns, column))
+    text_table(pd.DataFrame(rows).set_index("Training").T, hide_index=False)

@@ -13,6 +13,7 @@ from flowers_core.sources.library import KnownSet
 from flowers_core.ui import frame, settings
 from flowers_core.ui.choices import look_again, show_error
 from flowers_core.ui.plain import plain
+from flowers_core.ui.text_table import text_table
 
 SHARES, COUNTS = "Shares", "Photos per kind"
 
@@ -43,8 +44,7 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
         show_error(error)
         return
     rows = [(split, now[split].photos, amount.photos, amount.per_kind) for split, amount in then.items()]
-    table = pd.DataFrame(rows, columns=["Split", "Photos now", "Photos then", "Per kind then"])
-    st.dataframe(table, hide_index=True, width="stretch")
+    text_table(pd.DataFrame(rows, columns=["Split", "Photos now", "Photos then", "Per kind then"]))
     st.caption(
         f"Every kind is divided alike, by chance from the seed. {together:,} photos have a copy or a near copy here; "
         "those stay together, so that no model is asked what it has seen."

@@ -1,5 +1,6 @@
 """A photo moved, turned, scaled and badly lit with sliders: how the answer holds, now and all along each slider."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from flowers_core import sureness
 from flowers_core.images import from_square, to_jpeg
 from flowers_core.sources.records import class_key
 from flowers_core.ui.answers import Answered, kept, open_picture
@@ -24,7 +26,8 @@ SHOWN = 340
 
 @dataclass(frozen=True)
 class Dial:
-    """One slider. `field` is the field of `disturb.Disturbance` that it sets; `unit` is how many of its steps are 1."""
+    """One slider. `field` is the field of `disturb.Disturbance` that it sets; `unit` is how many of its steps are 1;
+    `marks` are what its chart's axis shows."""
 
     field: str
     label: str
@@ -33,16 +36,17 @@ class Dial:
     step: float
     neutral: float
     format: str
+    marks: tuple[float, ...]
     unit: float = 1.0
 
 
 DIALS = (
-    Dial("move_x", "Moved to the side", -50, 50, 1, 0, "%d %%", 100),
-    Dial("move_y", "Moved up or down", -50, 50, 1, 0, "%d %%", 100),
-    Dial("turn", "Turned", -180, 180, 1, 0, "%d°"),
-    Dial("scale", "Size", 30, 300, 5, 100, "%d %%", 100),
-    Dial("exposure", "Light", -5, 3, 0.5, 0, "%+.1f stops"),
-    Dial("blur", "Blurred", 0, 10, 0.5, 0, "%.1f px"),
+    Dial("move_x", "Moved to the side", -50, 50, 1, 0, "%d %%", (-50, -25, 0, 25, 50), 100),
+    Dial("move_y", "Moved up or down", -50, 50, 1, 0, "%d %%", (-50, -25, 0, 25, 50), 100),
+    Dial("turn", "Turned", -180, 180, 1, 0, "%d°", (-180, -90, 0, 90, 180)),
+    Dial("scale", "Size", 30, 300, 5, 100, "%d %%", (50, 100, 200, 300), 100),
+    Dial("exposure", "Light", -5, 3, 0.5, 0, "%+.1f stops", (-4, -2, 0, 2)),
+    Dial("blur", "Blurred", 0, 10, 0.5, 0, "%.1f px", (0, 5, 10)),
 )
 
 
@@ -81,7 +85,8 @@ def _live(model: Path, answered: Answered) -> None:
         )  # fmt: skip
     with right:
         for i in best:
-            st.progress(float(probabilities[i]), f"{plain(network.classes[i])}: {probabilities[i]:.1%}")
+            probability = float(probabilities[i])
+            st.progress(probability, f"{plain(network.classes[i])}: {sureness.percent(probability)}")
 
 
 def _slider(dial: Dial) -> float:
@@ -137,9 +142,10 @@ def _measured(model: Path, answered: Answered, name: str) -> pd.DataFrame:
         answers = sweep(network, opened.square, opened.aspect, changes)
         for value, row in zip(values, answers, strict=True):
             first = network.classes[int(row.argmax())]
-            rows.append((dial.label, value, float(row[label]), first, first == name))
+            probability = float(row[label])
+            rows.append((dial.label, value, probability, sureness.percent(probability), first, first == name))
     bar.empty()
-    return pd.DataFrame(rows, columns=["dial", "value", "probability", "first", "holds"])
+    return pd.DataFrame(rows, columns=["dial", "value", "probability", "said", "first", "holds"])
 
 
 def values_along(dial: Dial) -> list[float]:
@@ -156,13 +162,14 @@ def name_in_question(answered: Answered) -> str:
 
 
 def _chart(rows: pd.DataFrame, dial: Dial) -> alt.LayerChart:
-    x = alt.X("value:Q", title=None, scale=alt.Scale(domain=[dial.low, dial.high], nice=False),
-              axis=alt.Axis(grid=False, tickCount=5))  # fmt: skip
+    sign = re.sub("%[^%]*[df]", "", dial.format).replace("%%", "%")
+    axis = alt.Axis(grid=False, values=dial.marks, labelFlush=False, labelExpr=f"datum.label + '{sign}'")
+    x = alt.X("value:Q", title=None, scale=alt.Scale(domain=[dial.low, dial.high], nice=False), axis=axis)
     y = alt.Y("probability:Q", title=None, scale=alt.Scale(domain=[0, 1.04], nice=False),
-              axis=alt.Axis(format=".0%", values=[0, 0.5, 1]))  # fmt: skip
+              axis=alt.Axis(format=".0%", values=[0, 0.5, 1], labelFlush=False))  # fmt: skip
     tooltip = [
         alt.Tooltip("value:Q", title=dial.label, format="~g"),
-        alt.Tooltip("probability:Q", title="Probability", format=".1%"),
+        alt.Tooltip("said:N", title="Probability"),
         alt.Tooltip("first:N", title="First name"),
     ]
     line = alt.Chart(rows).mark_line(strokeWidth=2, interpolate="monotone").encode(x, y)

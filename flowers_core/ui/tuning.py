@@ -16,6 +16,7 @@ from flowers_core.ui import search_charts as charts
 from flowers_core.ui.choices import show_error
 from flowers_core.ui.plain import plain
 from flowers_core.ui.settings import VARIANT_TITLES, starts
+from flowers_core.ui.text_table import text_table
 
 EVERY_S = 2.0
 """Seconds between two looks at a living search."""
@@ -101,10 +102,9 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
             help="Trials that run side by side. They share the processor, so more than one seldom pays on a laptop.",
         )  # fmt: skip
     with st.expander("What is tried for each", icon=":material/straighten:"):
-        st.dataframe(
+        text_table(
             {"Setting": [words.name_of(name) for name in names], "Tried": [_tried(name, space[name]) for name in names],
-             "First trial": [_value(name, getattr(base, name)) for name in names]},
-            hide_index=True,
+             "First trial": [_value(name, getattr(base, name)) for name in names]}
         )  # fmt: skip
     plan = Plan(replace(base, epochs=epochs), {name: space[name] for name in names}, trials, pruner, objective, workers)
     problem = _problem(plan, decoded)
@@ -153,7 +153,7 @@ def _panel(study: Study, was_alive: bool) -> None:
     _figures(summary)
     finished = [trial for trial in summary.trials if trial.state == "finished"]
     if finished:
-        _charts(plan, summary)
+        _charts(plan, summary, state)
         best = summary.best_trial()
         st.info(_luck(best.accuracy, summary.valid_n, f"{best.accuracy:.0%}", finished), icon=":material/casino:")
     if summary.trials:
@@ -198,19 +198,39 @@ def _figures(summary: Summary) -> None:
         st.metric("Failed", states.count("failed"), border=True)
 
 
-def _charts(plan: Plan, summary: Summary) -> None:
+def _charts(plan: Plan, summary: Summary, state: str) -> None:
     left, right = st.columns([3, 2])
     left.altair_chart(
         charts.history(plan, summary), alt="Every trial's figure, and the best so far", key="tune-history"
     )
+    if any(trial.state == "pruned" for trial in summary.trials):
+        left.caption(
+            "Hollow: cut short. The figure is what one look at each photo reached by then; the others are final."
+        )
     if summary.importance:
         right.altair_chart(charts.importance(summary), alt="Which settings made the difference", key="tune-importance")
         right.caption("Which settings made the difference, as far as so few trials can tell.")
     else:
-        right.info(
-            f"Which settings matter shows after {tune.LEAST_FOR_IMPORTANCE} complete trials.",
-            icon=":material/bar_chart:",
-        )
+        right.info(_why_no_importance(summary, state), icon=":material/bar_chart:")
+
+
+def _why_no_importance(summary: Summary, state: str) -> str:
+    least, states = tune.LEAST_FOR_IMPORTANCE, [trial.state for trial in summary.trials]
+    complete = states.count("finished")
+    if complete >= least:
+        return "No setting made a difference that shows: the complete trials are all equally good."
+    if state in studies.ALIVE:
+        return f"Which settings matter shows after {least} complete trials."
+    text = (
+        f"Which settings matter can't be told from {complete} complete trial{'s' * (complete != 1)}: it takes {least}. "
+    )
+    if state != "finished":
+        return text + "Go on with this search."
+    return text + (
+        "Start a search with more trials, or one that trains every trial to its end."
+        if "pruned" in states
+        else "Start a search with more trials."
+    )
 
 
 def _take(study: Study) -> None:
@@ -234,11 +254,10 @@ def _take(study: Study) -> None:
         if (trial := study.trial(best.number)).checkpoint_path.exists():
             live.leads(trial)
         return
-    st.dataframe(
+    text_table(
         {"Setting": [words.name_of(name) for name in best.settings],
          "Best": [_value(name, value) for name, value in best.settings.items()],
-         "Before": [_value(name, getattr(base, name)) for name in best.settings]},
-        hide_index=True,
+         "Before": [_value(name, getattr(base, name)) for name in best.settings]}
     )  # fmt: skip
     if (trial := study.trial(best.number)).checkpoint_path.exists():
         live.leads(trial)

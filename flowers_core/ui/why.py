@@ -34,7 +34,7 @@ def where_it_looked(model: Path, card: Card, answered: Answered) -> None:
     with left:
         st.image(heat, width="stretch", alt="Where the network looked")
         st.caption(
-            "Bright: here the last convolution found what speaks for this name (Grad-CAM)."
+            "Bright: here the last convolution found what speaks for this name (Grad-CAM, cell by cell)."
             + ("" if all_seen else " The dark edges are cut off before it looks.")
         )
     with right:

@@ -1,0 +1,8 @@
+"""A probability in words: no classifier is ever wholly sure, whatever its last digit rounds to."""
+
+
+def percent(probability: float) -> str:
+    """One answer's probability (0 to 1) for people: "83.1 %", "over 99.9 %" or "under 0.1 %"."""
+    if probability > 0.999:
+        return "over 99.9 %"
+    return "under 0.1 %" if probability < 0.001 else f"{100 * probability:.1f} %"

@@ -1,0 +1,49 @@
+"""Charts that a class can read: ticks where something is, labels beside what they name."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from flowers_core.cache import decode_source
+from flowers_core.lr_finder import Finding
+from flowers_core.sources import open_source
+from flowers_core.ui import charts, data_charts, try_it
+
+
+def texts(found: Finding, low: float, high: float) -> dict[str, str]:
+    """Which side of its line each label of a range test stands on."""
+    chart = charts.range_test(found, low, high).to_dict()
+    words = {
+        layer["data"]["name"]: layer["mark"]["align"] for layer in chart["layer"] if layer["mark"]["type"] == "text"
+    }
+    return {chart["datasets"][name][0]["what"]: side for name, side in words.items() if chart["datasets"][name]}
+
+
+def test_a_range_test_is_marked_at_powers_of_ten() -> None:
+    found = Finding((1e-6, 1e-3, 1.0), (1.0, 0.5, 3.0), (1.0, 0.5, 3.0), 1e-4, 0.01, "")
+    axis = charts.range_test(found, 5e-7, 2.0).to_dict()["layer"][0]["encoding"]["x"]["axis"]
+    assert axis["values"] == pytest.approx([1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1])
+    assert axis["format"] == "~g", "0.001, as the field beside it has it"
+
+
+def test_no_line_crosses_a_label_of_a_range_test_and_no_edge_cuts_it() -> None:
+    for diverged, side in ((0.001, "left"), (0.5, "right")):
+        found = Finding((1e-6, 1e-3, 1.0), (1.0, 0.5, 3.0), (1.0, 0.5, 3.0), 1e-4, diverged, "")
+        assert texts(found, 1e-6, 1.0) == {"suggested": "right", "the loss leaves": side}
+
+
+def test_photos_are_counted_in_whole_ones(three_kinds: Path) -> None:
+    decoded = decode_source(open_source(three_kinds))
+    axis = data_charts.balance(decoded).to_dict()["encoding"]["x"]["axis"]
+    assert (axis["tickMinStep"], axis["format"]) == (1, "d")
+
+
+@pytest.mark.parametrize("dial", try_it.DIALS, ids=lambda dial: dial.field)
+def test_a_sliders_axis_has_its_unit_and_marks_within_its_reach(dial: try_it.Dial) -> None:
+    rows = pd.DataFrame({"value": [0.0], "probability": [1.0], "said": [""], "first": [""], "holds": [True]})
+    axis = try_it._chart(rows, dial).to_dict()["layer"][0]["encoding"]["x"]["axis"]
+    assert all(dial.low <= mark <= dial.high for mark in axis["values"])
+    assert dial.neutral in axis["values"]
+    unit = {"move_x": " %", "move_y": " %", "turn": "°", "scale": " %", "exposure": " stops", "blur": " px"}[dial.field]
+    assert axis["labelExpr"] == f"datum.label + '{unit}'"

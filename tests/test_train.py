@@ -204,6 +204,30 @@ def test_after_ruin_the_model_of_the_last_good_epoch_is_kept(
     assert [record["epoch"] for record in run.metrics()[0] if record["kind"] == "epoch"] == [1, 2]
 
 
+@pytest.mark.parametrize("cost", [0.2, 3.0, 40.0])
+def test_saving_takes_a_twentieth_of_the_time_at_most_however_slow_the_disk(
+    cost: float, decoded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = train._Fit(QUICK, decoded, new_run(QUICK, tmp_path / "run"), lambda: "")
+    loop.run.log({"kind": "step"})
+    now, saved_at = 0.0, []
+
+    def save_state(*_: object) -> None:
+        nonlocal now
+        now += cost
+        saved_at.append(now)
+
+    monkeypatch.setattr(keeping.time, "monotonic", lambda: now)
+    monkeypatch.setattr(keeping.checkpoint, "save_state", save_state)
+    monkeypatch.setattr(keeping.Keeper, "save_best", lambda self: None)
+    loop.keeper.saved_at = now
+    while now < 4 * 3600:
+        now += 0.25  # a training step
+        loop.keeper.save_if_due()
+    assert len(saved_at) * cost < 0.05 * now
+    assert max(later - sooner for sooner, later in pairwise(saved_at)) <= max(10, 26 * cost) + 1, "little work is lost"
+
+
 def test_without_validation_photos_the_last_epoch_counts(tmp_path: Path) -> None:
     folder = draw_set(tmp_path / "set", {"Train": 1})  # too few to spare one for validation
     run = new_run(QUICK, tmp_path / "run")

@@ -128,6 +128,8 @@ def from_dict(values: dict) -> TrainConfig:
     Raises:
         ConfigError: unknown fields or values out of range.
     """
+    if values.get("optimizer") == "sgd-lean":  # how earlier versions called little memory; such runs stay readable
+        values = values | {"optimizer": "sgd", "memory": "little"}
     unknown = set(values) - {f.name for f in fields(TrainConfig)}
     if unknown:
         raise ConfigError(f"Unknown settings: {', '.join(sorted(unknown))}")

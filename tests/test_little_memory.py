@@ -29,6 +29,13 @@ def test_a_narrow_networks_hidden_layers_are_products_with_room_for_every_class(
     assert build("2014", 30).ranks == {}
 
 
+def test_runs_of_versions_that_had_an_optimiser_for_it_stay_readable() -> None:
+    now = config.preset("small")
+    before = config.to_dict(now) | {"optimizer": "sgd-lean"}
+    del before["memory"]
+    assert config.from_dict(before) == now
+
+
 def test_the_papers_start_is_as_spread_in_a_product() -> None:
     torch.manual_seed(1)
     hidden = build("2012", 3, narrow=True).classifier[1]

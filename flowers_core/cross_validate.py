@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowers_core import evaluate, metrics
+from flowers_core import evaluate, likeness, metrics
 from flowers_core.cache import DecodedSource
 from flowers_core.config import TrainConfig
 from flowers_core.errors import DataError, RunError
@@ -46,20 +46,22 @@ def deal(decoded: DecodedSource, folds: int, seed: int) -> list[int]:
     """The fold, from 0, of every training and validation photo; -1 for test photos, which take no part.
 
     Each kind's photos are shuffled and dealt one by one, the next kind where the last one ended: all folds get as
-    many, of each kind as equally many as can be. Copies of one file stay together, so that no model is asked about a
-    photo that it has seen. Unlike with general splitters, a kind of two photos never lies in one fold as a whole.
+    many, of each kind as equally many as can be. Copies and near copies stay together, so that no model is asked about
+    a photo that it has as good as seen. Unlike with general splitters, a kind of two photos never lies in one fold as a
+    whole.
 
     Raises:
         DataError: a kind has fewer than two photos, or there are fewer photos than folds.
     """
-    source = decoded.source
-    copies: dict[int, dict[str, list[int]]] = {label: defaultdict(list) for label in range(len(source.classes))}
+    source, group_of = decoded.source, likeness.groups(decoded)
+    alike: dict[int, dict[str, list[int]]] = {label: defaultdict(list) for label in range(len(source.classes))}
     label_of: dict[str, int] = {}
     for index, photo in enumerate(source.photos):
         if photo.split != "test":
             digest = decoded.entries[index].digest
-            copies[label_of.setdefault(digest, photo.label)][digest].append(index)
-    lacking = [source.classes[label] for label, files in copies.items() if len(files) < 2]
+            group = str(group_of[photo.name]) if photo.name in group_of else digest
+            alike[label_of.setdefault(group, photo.label)][group].append(index)
+    lacking = [source.classes[label] for label, looks in alike.items() if len(looks) < 2]
     if lacking:
         hint = "Add photos of them, or train without folds."
         what = f"Cross-validation needs two different photos of each kind; there are fewer of: {first_few(lacking)}"
@@ -68,11 +70,11 @@ def deal(decoded: DecodedSource, folds: int, seed: int) -> list[int]:
         hint = f"Choose at most {len(label_of)} folds."
         raise DataError(f"There are only {len(label_of)} photos for {folds} folds", source.root, hint)
     fold_of, turn = [-1] * len(source.photos), 0
-    for label, files in copies.items():
-        digests = sorted(files)
-        random.Random(f"{seed}:{label}").shuffle(digests)
-        for digest in digests:
-            for index in files[digest]:
+    for label, looks in alike.items():
+        order = sorted(looks)
+        random.Random(f"{seed}:{label}").shuffle(order)
+        for group in order:
+            for index in looks[group]:
                 fold_of[index] = turn % folds
             turn += 1
     return fold_of

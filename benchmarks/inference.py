@@ -79,13 +79,10 @@ def in_turns(answers: dict[str, Callable[[bytes], object]], photos: list[bytes])
 
 def folder_speeds(classifier: Classifier, network: torch.nn.Module, prepare: Callable, photos: list[bytes]) -> dict:
     """Photos per second when many are named together."""
-    from flowers_core.images import SIDE, decode, to_square
 
     def ours() -> None:
-        for start in range(0, len(photos), BATCH):
-            images = [decode(content, want=SIDE) for content in photos[start : start + BATCH]]
-            squares = np.stack([to_square(image) for image in images])
-            classifier.probabilities(squares, np.array([image.width / image.height for image in images]))
+        for _ in classifier.classify_files((content, "photo") for content in photos):
+            pass
 
     @torch.inference_mode()
     def theirs() -> None:

@@ -3,13 +3,10 @@
 import hashlib
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +16,7 @@ from filelock import FileLock
 from flowers_core import likeness, looks
 from flowers_core.errors import DataError, ImageError
 from flowers_core.images import DECODER_VERSION, SIDE, decode_sized, read_file, to_square
+from flowers_core.parallel import in_order
 from flowers_core.sources import Photo, Source, edits, splits
 from flowers_core.sources.edits import Edit
 from flowers_core.sources.records import SPLITS, Problem, making_many
@@ -271,7 +269,8 @@ def _decode_into(index: _Index, todo: list[Photo], stamps: dict[str, str], progr
             return time.monotonic() + max(SAVE_EVERY_S, SAVE_SHARE * (time.monotonic() - started))
 
         save_at = time.monotonic() + SAVE_EVERY_S
-        for done, (photo, decoded) in enumerate(_decoded(todo, known)):
+        all_decoded = in_order(lambda photo: _decode_one(photo.path, known), todo)
+        for done, (photo, decoded) in enumerate(zip(todo, all_decoded, strict=True)):
             if progress and done % 20 == 0:
                 progress("Reading the photos", done, len(todo))
             stamp = stamps[photo.name]
@@ -303,25 +302,6 @@ class _Decoded(NamedTuple):
     width: int = 0
     height: int = 0
     reason: str = ""
-
-
-def _decoded(photos: list[Photo], known: dict[str, Entry]) -> Iterator[tuple[Photo, _Decoded]]:
-    """Each photo with its decoded parts, in order. Threads suffice: Pillow decodes without Python's lock.
-
-    Only a few dozen photos are in flight, so that memory stays small.
-    """
-    workers = os.cpu_count() or 1
-    queue = iter(photos)
-    pool = ThreadPoolExecutor(workers)
-    try:
-        pending = deque((photo, pool.submit(_decode_one, photo.path, known)) for photo in islice(queue, 8 * workers))
-        while pending:
-            photo, future = pending.popleft()
-            for following in islice(queue, 1):
-                pending.append((following, pool.submit(_decode_one, following.path, known)))
-            yield photo, future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _decode_one(path: Path, known: dict[str, Entry]) -> _Decoded:

@@ -1,6 +1,8 @@
 """One path from a photo to probabilities, for uploads, the camera, whole folders and evaluation alike."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,13 @@ from flowers_core import calibrate, checkpoint, kind_space, precision
 from flowers_core.augment import eval_views
 from flowers_core.errors import ImageError
 from flowers_core.images import SIDE, decode, to_square
+from flowers_core.parallel import in_order
 
 AT_ONCE = 64
 """Views that go through the network together: a photo's six views then read its weights once, not six times."""
+
+PHOTOS_AT_ONCE = 32
+"""Of many, that are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,36 @@ class Prediction:
         """As `predict --json` prints it."""
         top = [{"name": name, "probability": round(p, 6)} for name, p in self.top]
         return {"file": self.file, "known": self.known, "top": top, "error": self.error or None}
+
+
+@dataclass(frozen=True, eq=False)
+class Square:
+    """A photo ready for the network, or the reason why there is none.
+
+    Args:
+        file: its name, for people.
+        pixels: (256, 256, 3) uint8, from `images.to_square`.
+        aspect: width over height of the photo.
+        error: why it could not be read, "" when it could.
+    """
+
+    file: str
+    pixels: np.ndarray | None = None
+    aspect: float = 1.0
+    error: str = ""
+
+    @classmethod
+    def of(cls, image: Image.Image, file: str) -> "Square":
+        """From an upright RGB picture."""
+        return cls(file, to_square(image), image.width / image.height)
+
+
+def read_square(source: Path | bytes, file: str) -> Square:
+    """From a path or a file's bytes."""
+    try:
+        return Square.of(decode(source, want=SIDE), file)
+    except ImageError as error:
+        return Square(file, error=error.what)
 
 
 class Classifier:
@@ -100,15 +136,34 @@ class Classifier:
 
     def classify(self, image: Image.Image, file: str = "", top: int = 5) -> Prediction:
         """The most probable kinds of an upright RGB picture."""
-        logits, summaries = self.see(to_square(image)[None], np.array([image.width / image.height]))
-        probabilities = calibrate.probabilities(logits, self.card.temperature)[0]
-        best = np.argsort(-probabilities, kind="stable")[:top]
-        named = tuple((self.classes[i], float(probabilities[i])) for i in best)
-        return Prediction(file, named, known=bool(self.knows(logits, summaries)[0]))
+        return self.classify_squares([Square.of(image, file)], top)[0]
 
     def classify_file(self, source: Path | bytes, file: str, top: int = 5) -> Prediction:
         """Like `classify`, from a path or a file's bytes; what can't be read becomes a prediction with an error."""
-        try:
-            return self.classify(decode(source, want=SIDE), file, top)
-        except ImageError as error:
-            return Prediction(file, error=error.what, known=False)
+        return self.classify_squares([read_square(source, file)], top)[0]
+
+    def classify_files(self, files: Iterable[tuple[Path | bytes, str]], top: int = 5) -> Iterator[Prediction]:
+        """Like `classify_file`, for many (source, name) pairs, in their order: decoded by all cores, then looked at
+        together."""
+        squares = in_order(lambda file: read_square(*file), files)
+        while batch := list(islice(squares, PHOTOS_AT_ONCE)):
+            yield from self.classify_squares(batch, top)
+
+    def classify_squares(self, squares: Sequence[Square], top: int = 5) -> list[Prediction]:
+        """The answers to photos that go through the network together."""
+        readable = [square for square in squares if not square.error]
+        if not readable:
+            return [Prediction(square.file, error=square.error, known=False) for square in squares]
+        seen = self.see(np.stack([square.pixels for square in readable]), np.array([s.aspect for s in readable]))
+        probabilities = calibrate.probabilities(seen[0], self.card.temperature)
+        answers = iter(zip(probabilities, self.knows(*seen), strict=True))
+        return [
+            Prediction(square.file, error=square.error, known=False)
+            if square.error
+            else self._named(square.file, *next(answers), top)
+            for square in squares
+        ]
+
+    def _named(self, file: str, probabilities: np.ndarray, known: bool, top: int) -> Prediction:
+        best = np.argsort(-probabilities, kind="stable")[:top]
+        return Prediction(file, tuple((self.classes[i], float(probabilities[i])) for i in best), known=bool(known))

@@ -1,6 +1,7 @@
 """Naming flowers on the page: one photo or many, samples, why, moved and turned, and what was wrong."""
 
 import io
+import itertools
 import os
 import subprocess
 import sys
@@ -15,13 +16,14 @@ from browser_app import save_model
 from conftest import KINDS, draw_set
 from PIL import Image
 from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, _nothing_kept, button, jpeg, opened, tables, texts, unescaped  # noqa: F401 - one applies
 
 from flowers_core import alexnet, checkpoint, predict, robustness, runs
 from flowers_core.images import decode
 from flowers_core.sources import library, own
-from flowers_core.ui import many, samples, try_it, why
+from flowers_core.ui import answers, many, samples, try_it, why
 from flowers_core.ui.answers import Answered, Picture
 from flowers_core.ui.plain import harmless
 
@@ -143,10 +145,10 @@ def test_a_model_of_102_kinds_gives_five_names(home: Path) -> None:
 
 @pytest.mark.usefixtures("model")
 def test_what_is_not_one_of_the_kinds_is_said_not_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unsure(self, image, file="", top=5) -> predict.Prediction:
-        return predict.Prediction(file, (("rose", 0.4), ("daffodil", 0.3)), known=False)
+    def unsure(self, squares, top=5) -> list[predict.Prediction]:
+        return [predict.Prediction(s.file, (("rose", 0.4), ("daffodil", 0.3)), known=False) for s in squares]
 
-    monkeypatch.setattr(predict.Classifier, "classify", unsure)
+    monkeypatch.setattr(predict.Classifier, "classify_squares", unsure)
     app = shown(jpeg())
     assert texts(app, "header") == ["Not one of the 3 kinds, I think"]
     assert ":gray[If it had to be one of the 3:]" in texts(app, "markdown")
@@ -156,6 +158,41 @@ def test_what_is_not_one_of_the_kinds_is_said_not_to_be(monkeypatch: pytest.Monk
     table = shown(a=jpeg(), b=jpeg("sunflower")).dataframe[0].value
     assert list(table["Name"]) == ["none of the kinds (nearest: rose)"] * 2
     assert table["Probability"].isna().all()
+
+
+def test_many_files_get_the_answers_that_each_gets_alone(model: Path) -> None:
+    classifier = predict.Classifier(model)
+    kinds = itertools.islice(itertools.cycle(PROBABILITIES), predict.PHOTOS_AT_ONCE + 3)
+    files = [(jpeg(name), f"{number}.jpg") for number, name in enumerate(kinds)]
+    files[1], files[-1] = (b"no photo", "1.jpg"), (b"", "last.jpg")
+    together = list(classifier.classify_files(iter(files), top=2))
+    assert [p.file for p in together] == [name for _, name in files]
+    assert [bool(p.error) for p in together] == [number in (1, len(files) - 1) for number in range(len(files))]
+    for answer, (content, name) in zip(together, files, strict=True):
+        alone = classifier.classify_file(content, name, top=2)
+        assert (answer.error, answer.known) == (alone.error, alone.known)
+        assert [guess for guess, _ in answer.top] == [guess for guess, _ in alone.top]
+        assert [p for _, p in answer.top] == pytest.approx([p for _, p in alone.top], abs=0.01)
+    assert list(classifier.classify_files([])) == []
+
+
+@pytest.mark.usefixtures("model")
+def test_many_photos_are_looked_at_once_and_with_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "AT_ONCE", 2)
+    told, batches = [], []
+    classify = predict.Classifier.classify_squares
+    monkeypatch.setattr(
+        predict.Classifier, "classify_squares", lambda self, s, top=5: batches.append(len(s)) or classify(self, s, top)
+    )
+    bar = DeltaGenerator.progress
+    monkeypatch.setattr(
+        DeltaGenerator, "progress", lambda self, value, text=None: told.append(text) or bar(self, value, text)
+    )
+    app = shown(*(jpeg(name) for name in [*PROBABILITIES] * 2), broken=b"no photo")
+    assert batches == [2, 2, 2, 1]
+    assert [text for text in told if "photos" in text] == [f"{done} of 7 photos" for done in (0, 2, 4, 6)]
+    app.run()
+    assert len(batches) == 4, "answers are kept"
 
 
 def test_a_name_that_the_model_is_unsure_of_is_no_headline(home: Path) -> None:
@@ -236,9 +273,9 @@ def test_the_built_in_model_names_the_drawn_samples(monkeypatch: pytest.MonkeyPa
 @pytest.mark.usefixtures("model")
 def test_an_answer_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    original = predict.Classifier.classify
+    original = predict.Classifier.classify_squares
     monkeypatch.setattr(
-        predict.Classifier, "classify", lambda self, *args: asked.append(args[1]) or original(self, *args)
+        predict.Classifier, "classify_squares", lambda self, s: asked.extend(x.file for x in s) or original(self, s)
     )
     app = shown(a=jpeg(), b=jpeg("sunflower"))
     assert sorted(asked) == ["a.jpg", "b.jpg"]

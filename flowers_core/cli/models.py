@@ -62,7 +62,7 @@ def _predict(options: argparse.Namespace) -> list[dict]:
     from flowers_core.predict import Classifier
 
     classifier = Classifier(options.checkpoint)
-    predictions = [classifier.classify_file(path, str(path), options.top) for path in options.images]
+    predictions = list(classifier.classify_files(((path, str(path)) for path in options.images), options.top))
     if not options.json:
         for prediction in predictions:
             answer = ", ".join(f"{name} {sureness.percent(p)}" for name, p in prediction.top)

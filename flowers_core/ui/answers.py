@@ -2,9 +2,10 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from flowers_core import species, sureness
 from flowers_core.checkpoint import Card
 from flowers_core.errors import ImageError
 from flowers_core.images import SIDE, SUFFIXES, decode, to_jpeg, to_square
+from flowers_core.parallel import in_order
 from flowers_core.sources.records import class_key
 from flowers_core.ui.models import classifier
 from flowers_core.ui.pictures import THUMBNAIL
@@ -23,12 +25,15 @@ from flowers_core.ui.plain import plain
 if TYPE_CHECKING:
     from PIL import Image
 
-    from flowers_core.predict import Prediction
+    from flowers_core.predict import Prediction, Square
 
 ENDINGS = tuple(suffix.removeprefix(".") for suffix in SUFFIXES)
 SHOWN_SIDE = 512
 MOST_KEPT, MOST_OPEN = 2000, 4
 """Answers (a few kilobytes each), and photos with pixels, that a session keeps."""
+
+AT_ONCE = 32
+"""Photos that are looked at together."""
 
 SURE = 0.5
 """Probability from which a name stands alone, as the answer: below, the others together are likelier."""
@@ -71,15 +76,33 @@ class Opened:
     aspect: float
 
 
-def answer(model: Path, picture: Picture) -> Answered:
-    """The model's answer, from this session's memory when it was asked before.
+def answer(model: Path, pictures: Sequence[Picture], progress: Callable[[int, int], None]) -> list[Answered]:
+    """The model's answers, from this session's memory where it was asked before.
+
+    Args:
+        model: the checkpoint.
+        pictures: any number.
+        progress: told how many of them are answered, and how many there are.
 
     Raises:
         CheckpointError: the model can't be used.
     """
-    key = (str(model), model.stat().st_mtime_ns, picture.digest, picture.name)
-    # Without the photo's bytes: a session that has seen many photos would hold them all.
-    return Answered(picture, *kept("answers", key, MOST_KEPT, lambda: _ask(model, picture)))
+    written = model.stat().st_mtime_ns
+    # Without the photos' bytes: a session that has seen many photos would hold them all.
+    keys = [(str(model), written, picture.digest, picture.name) for picture in pictures]
+    memory = st.session_state.setdefault("answers", OrderedDict())
+    found = {key: memory[key] for key in keys if key in memory}
+    missing = {key: picture for key, picture in zip(keys, pictures, strict=True) if key not in found}
+    unanswered, opened, total = iter(missing), in_order(_open, missing.values()), len(found) + len(missing)
+    while batch := list(islice(opened, AT_ONCE)):
+        progress(len(found), total)
+        predictions = classifier(model).classify_squares([square for square, _ in batch])
+        for prediction, (_, thumbnail), key in zip(predictions, batch, unanswered, strict=False):
+            found[key] = memory[key] = prediction, thumbnail
+    for key in found:
+        memory.move_to_end(key)
+    _forget(memory, MOST_KEPT)
+    return [Answered(picture, *found[key]) for key, picture in zip(keys, pictures, strict=True)]
 
 
 def open_picture(picture: Picture) -> Opened:
@@ -154,14 +177,15 @@ def _name(answered: Answered, classes: int) -> None:
         st.badge("That is right" if correct else f"It is: {plain(right)}", icon=f":material/{icon}:", color=colour)
 
 
-def _ask(model: Path, picture: Picture) -> tuple["Prediction", bytes]:
-    from flowers_core.predict import Prediction
+def _open(picture: Picture) -> tuple["Square", bytes]:
+    """The photo for the network and, small, for people."""
+    from flowers_core.predict import Square
 
     try:
         image = decode(picture.content, want=SIDE)
     except ImageError as error:
-        return Prediction(picture.name, error=error.what, known=False), b""
-    return classifier(model).classify(image, picture.name), _small(image, THUMBNAIL)
+        return Square(picture.name, error=error.what), b""
+    return Square.of(image, picture.name), _small(image, THUMBNAIL)
 
 
 def _small(image: "Image.Image", side: int) -> bytes:
@@ -177,6 +201,10 @@ def kept(name: str, key: object, most: int, make: Callable):
     if key not in store:
         store[key] = make()
     store.move_to_end(key)
+    _forget(store, most)
+    return store[key]
+
+
+def _forget(store: OrderedDict, most: int) -> None:
     while len(store) > most:
         store.popitem(last=False)
-    return store[key]

@@ -1,0 +1,31 @@
+"""Work on many photos by all cores at once."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+Item, Done = TypeVar("Item"), TypeVar("Done")
+
+AHEAD = 8
+"""Items per core that are in work or wait to be taken: enough to keep all cores busy, few enough for small memories."""
+
+
+def in_order(work: Callable[[Item], Done], items: Iterable[Item]) -> Iterator[Done]:
+    """What `work` makes of each item, in the items' order. Threads suffice: Pillow decodes without Python's lock.
+
+    Raises what `work` raises, at the item's place.
+    """
+    workers = os.cpu_count() or 1
+    queue = iter(items)
+    pool = ThreadPoolExecutor(workers)
+    try:
+        pending = deque(pool.submit(work, item) for item in islice(queue, AHEAD * workers))
+        while pending:
+            future = pending.popleft()
+            pending.extend(pool.submit(work, item) for item in islice(queue, 1))
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -52,7 +52,8 @@ class Card:
         transform: fields of the EvalTransform that the network expects.
         config: the settings that it was trained with.
         data: name, fingerprint and photo counts per split of what it was trained on.
-        results: what was measured ("valid_accuracy", "valid_n", "epoch", ...).
+        results: what was measured ("valid_accuracy", "valid_n", "epoch", ...); with "folds" by so many sisters in
+            cross-validation.
         made_with: versions of this program and its libraries, and the machine.
         temperature: divides the logits, so that a probability of 0.8 is right in 8 of 10 cases.
         rejection: {"score": "kinds", "threshold": t, "accepted": share, "energy": e}: a photo that the model's
@@ -258,7 +259,7 @@ def _checked(values: dict) -> Card:
         raise TypeError("classes are names")
     if card.variant not in VARIANTS or not card.classes or len(set(card.classes)) < len(card.classes):
         raise ValueError("no such network")
-    measured = [card.results.get(name) for name in ("valid_accuracy", "valid_n", "valid_loss", "epoch")]
+    measured = [card.results.get(name) for name in ("valid_accuracy", "valid_n", "valid_loss", "epoch", "folds")]
     if not all(value is None or _is_number(value) for value in measured):
         raise TypeError("results are numbers")
 

@@ -119,7 +119,8 @@ def about(card: Card) -> None:
     """What the model is, in one line: what it learned from, how good it is, and what it knows."""
     accuracy = card.results.get("valid_accuracy")
     n = card.results.get("valid_n", 0)
-    reached = f" Right on {accuracy:.0%} of {n} validation photos." if accuracy is not None else ""
+    asked = f"{n:,} photos in cross-validation" if "folds" in card.results else f"{n:,} validation photos"
+    reached = f" Right on {accuracy:.0%} of {asked}." if accuracy is not None else ""
     trained = card.data.get("counts", {}).get("train")
     learned = f"learned from {trained:,} photos of " if trained else "from "
     st.text(f"AlexNet {card.variant}, {learned}{card.data.get('data', 'unknown photos')}.{reached}")

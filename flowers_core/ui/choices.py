@@ -190,7 +190,8 @@ def describe(path: Path) -> str:
     card = checkpoint.read_card(path)
     name = Run(path.parent).label()[0] if path.name == "best.safetensors" else ""
     accuracy = card.results.get("valid_accuracy")
-    reached = f", {accuracy:.0%} on valid" if accuracy is not None else ""
+    by = f"in {card.results['folds']} folds" if "folds" in card.results else "on valid"
+    reached = f", {accuracy:.0%} {by}" if accuracy is not None else ""
     if checkpoint.is_shipped(path):
         return f"Built in: {len(card.classes)} kinds{reached}"
     when = datetime.fromtimestamp(path.stat().st_mtime).strftime("%d %b %H:%M")

@@ -63,7 +63,7 @@ class Judged:
         photos: those not seen.
         full: (n, 1, classes) logits of the fully connected layers before they were made small.
         alone, second: the same of the small ones, and of the second reader.
-        kind_scores: (n,)
+        columns: (n, columns) what the kind space looks at.
     """
 
     network: AlexNet
@@ -71,7 +71,7 @@ class Judged:
     full: np.ndarray
     alone: np.ndarray
     second: np.ndarray
-    kind_scores: np.ndarray
+    columns: np.ndarray
 
 
 def all_to_learn(folder: Path) -> DecodedSource:
@@ -125,8 +125,8 @@ def judged(full: AlexNet, part: DecodedSource) -> Judged:
     )
     before, _, _ = looks(full)
     alone, second, summary = looks(small)
-    scores = small.kind_space.scores(kind_space.columns(summary.numpy(), small.summary_filters))
-    return Judged(small.eval(), held, before.numpy(), alone.numpy(), second.numpy(), scores)
+    columns = kind_space.columns(summary.numpy(), small.summary_filters)
+    return Judged(small.eval(), held, before.numpy(), alone.numpy(), second.numpy(), columns)
 
 
 def weighed(network: AlexNet, weight: float) -> AlexNet:
@@ -208,14 +208,17 @@ def build(folder: Path, others: list[Path]) -> None:
     for number in range(1, FOLDS + 1):
         full, _, part = trained(decoded, fold_of, number)
         members.append(judged(full, part))
-    pooled = {
-        name: np.concatenate([getattr(m, name) for m in members]) for name in ("full", "alone", "second", "kind_scores")
-    }
+    pooled = {name: np.concatenate([getattr(m, name) for m in members]) for name in ("full", "alone", "second")}
     labels = np.concatenate([member.photos.labels.numpy() for member in members])
     weigh = reader.weigh(pooled["alone"], pooled["second"], labels)
     print("the second reader counts", weigh, flush=True)
     logits, before = (pooled[name] + weigh * pooled["second"] for name in ("alone", "full"))
-    calibration = calibrate.fit(logits, labels, pooled["kind_scores"])
+    starts = np.cumsum([0] + [len(member.photos) for member in members])
+    kind_scores = np.concatenate([
+        member.network.kind_space.scores(member.columns, logits[start : start + len(member.photos)].mean(1))
+        for start, member in zip(starts, members, strict=False)
+    ])  # fmt: skip
+    calibration = calibrate.fit(logits, labels, kind_scores)
     result, uncompressed = (figures(each, labels, calibrate.fit(each, labels).temperature) for each in (logits, before))
     for name, found in (("small", result), ("full", uncompressed)):
         print(name, {k: str(v) for k, v in found.items() if k != "confusion"}, flush=True)
@@ -235,7 +238,7 @@ def build(folder: Path, others: list[Path]) -> None:
     for member in members:
         weighed(member.network, weigh)
     text = describe(
-        shipped, path, result, uncompressed, held_out(logits, labels, pooled["kind_scores"]),
+        shipped, path, result, uncompressed, held_out(logits, labels, kind_scores),
         accepted_others(classifier, others), disturbed(members), len(labels),
     )  # fmt: skip
     write_bytes(path.with_suffix(".md"), text.encode())

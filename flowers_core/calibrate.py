@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logsumexp, softmax
 
+from flowers_core import kind_space
+
 LEAST_PHOTOS = 20
 """Below so many validation photos a temperature is a guess; logits stay as they are."""
 
@@ -34,7 +36,8 @@ class Calibration:
         if self.kinds_threshold is None:
             return {"score": "energy", "threshold": self.threshold, "accepted": ACCEPTED}
         return {
-            "score": "kinds", "threshold": self.kinds_threshold, "accepted": ACCEPTED, "energy": self.threshold,
+            "score": "kinds", "threshold": self.kinds_threshold, "logits": kind_space.LOGITS, "accepted": ACCEPTED,
+            "energy": self.threshold,
         }  # fmt: skip
 
 

@@ -56,10 +56,10 @@ class Card:
             cross-validation.
         made_with: versions of this program and its libraries, and the machine.
         temperature: divides the logits, so that a probability of 0.8 is right in 8 of 10 cases.
-        rejection: {"score": "kinds", "threshold": t, "accepted": share, "energy": e}: a photo that the model's
-            `kind_space` scores below t is none of the classes, as the given share of known ones is not; so, less
-            reliably, is one whose `calibrate.scores` is below e. {"score": "energy", "threshold": e, ...} where there
-            is no kind space; empty when nothing is known of that.
+        rejection: {"score": "kinds", "threshold": t, "logits": w, "accepted": share, "energy": e}: a photo that the
+            model's `kind_space` scores below t, with logits of weight w (0 where missing), is none of the classes, as
+            the given share of known ones is not; so, less reliably, is one whose `calibrate.scores` is below e.
+            {"score": "energy", "threshold": e, ...} where there is no kind space; empty when nothing is known of that.
     """
 
     variant: str
@@ -265,7 +265,7 @@ def _checked(values: dict) -> Card:
 
     if not _is_number(card.temperature) or not 0.01 <= card.temperature <= 100:
         raise ValueError("no such temperature")
-    if card.rejection and not _is_number(card.rejection.get("threshold")):
+    if card.rejection and not all(_is_number(card.rejection.get(name, 0.0)) for name in ("threshold", "logits")):
         raise TypeError("a threshold is a number")
 
     names = ("size", "window", "views", "mean", "std")

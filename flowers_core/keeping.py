@@ -159,8 +159,9 @@ class Keeper:
             self.calibration = calibrate.Calibration(reader.TEMPERATURE)
         else:
             space = self.kind_space
-            scores = space.scores(kind_space.columns(summary.numpy(), filters)) if space else None
-            self.calibration = calibrate.fit(together.numpy(), truth, scores)
+            logits = together.numpy()
+            scores = space.scores(kind_space.columns(summary.numpy(), filters), logits.mean(1)) if space else None
+            self.calibration = calibrate.fit(logits, truth, scores)
         network.add_reader(weigh * weight, weigh * bias)
         self.readers = {f"reader.{name}": tensor.half().cpu() for name, tensor in network.reader.state_dict().items()}
         return together

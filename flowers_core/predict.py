@@ -129,7 +129,8 @@ class Classifier:
         threshold."""
         space, filters = self.network.kind_space, self.network.summary_filters
         if space:
-            found = space.scores(kind_space.columns(summaries, filters))
+            weight = self.card.rejection.get("logits", 0.0)
+            found = space.scores(kind_space.columns(summaries, filters), logits.mean(1), weight)
         else:
             found = calibrate.scores(logits, self.card.temperature)
         return found >= self.card.rejection.get("threshold", -np.inf)

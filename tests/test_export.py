@@ -79,7 +79,12 @@ def save(path: Path, variant: str = "2014", rejection: dict | None = None, **tra
             np.array([i.width / i.height for i in images]),
         )
         scores = kind_scores(classifier, squares, aspects)
-        limit = {"score": "kinds", "threshold": float(np.sort(scores)[1:3].mean()), "energy": 0.0}
+        limit = {
+            "score": "kinds",
+            "threshold": float(np.sort(scores)[1:3].mean()),
+            "logits": kind_space.LOGITS,
+            "energy": 0.0,
+        }
         checkpoint.save(path, checkpoint.with_kinds(checkpoint.shrink(network), space), replace(card, rejection=limit))
     return path
 
@@ -91,8 +96,9 @@ def pictures() -> list[Image.Image]:
 
 
 def kind_scores(classifier: Classifier, squares: np.ndarray, aspects: np.ndarray) -> np.ndarray:
-    _, summaries = classifier.see(squares, aspects)
-    return classifier.network.kind_space.scores(kind_space.columns(summaries, classifier.network.summary_filters))
+    logits, summaries = classifier.see(squares, aspects)
+    columns = kind_space.columns(summaries, classifier.network.summary_filters)
+    return classifier.network.kind_space.scores(columns, logits.mean(1))
 
 
 def app_knows(path: Path, images: list[Image.Image]) -> list[bool]:

@@ -61,13 +61,14 @@ class Model:
         if rejection["score"] == "energy":
             temperature = self.about["temperature"]
             score = temperature * (logits / temperature).logsumexp(1).mean()
-        else:  # is it nearer to one of the kinds than to flowers in general?
+        else:  # is it nearer to one of the kinds than to flowers in general, and do the logits say so, too?
             (layer,) = (layer for layer in self.about["layers"] if layer["op"] == "kinds")
             parts = ("middle", "directions", "means", "spread")
             middle, directions, means, spread = (self.weights[f"kinds.{part}"] for part in parts)
             seen = torch.cat([m.mean(2) for m in maps[-layer["convolutions"] :]], 1).mean(0)
             place = directions @ (seen.sqrt() - middle)
-            score = (place**2 / spread).sum() - ((place - means) ** 2).sum(1).min()
+            weight = rejection.get("logits", 0.0)
+            score = (place**2 / spread).sum() + (weight * logits.mean(0) - ((place - means) ** 2).sum(1)).max()
         return bool(score >= rejection["threshold"])
 
     def views(self, photo: torch.Tensor) -> torch.Tensor:

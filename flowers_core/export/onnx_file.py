@@ -66,7 +66,8 @@ def write(path: Path, layers: list[Layer], about: dict) -> None:
     outputs = [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", classes])]
     if about["rejection"]:
         kinds = [layer for layer in layers if layer.op == "kinds"]
-        found = _kind_score(graph, kinds[0], maps, len(views)) if kinds else _energy(graph, scaled, len(views), about)
+        by_photo = graph.node("Reshape", [logits, shape], "logits_by_photo")
+        found = _kind_score(graph, kinds[0], maps, by_photo, about) if kinds else _energy(graph, scaled, about)
         limit = graph.floats("threshold", about["rejection"]["threshold"])
         graph.node("GreaterOrEqual", [found, limit], "known")
         outputs.append(helper.make_tensor_value_info("known", TensorProto.BOOL, ["n"]))
@@ -203,14 +204,14 @@ def _read(graph: _Graph, layer: Layer, logits: str, maps: list[str]) -> str:
     return graph.node("Add", [logits, second], "both_readers")
 
 
-def _kind_score(graph: _Graph, layer: Layer, maps: list[str], views: int) -> str:
-    """(n,): `KindSpace.scores`."""
+def _kind_score(graph: _Graph, layer: Layer, maps: list[str], logits: str, about: dict) -> str:
+    """(n,): `KindSpace.scores`, from logits (n, views, classes)."""
     name, directions, means = layer.name, layer.more["directions"], layer.more["means"]
     seen = maps[-layer.settings["convolutions"] :]
     each = [
         graph.node("ReduceMean", [x], f"{name}.{place}.mean", axes=[2, 3], keepdims=0) for place, x in enumerate(seen)
     ]
-    shape = graph.constant(f"{name}.by_photo", np.array([-1, views, len(directions)]))
+    shape = graph.constant(f"{name}.by_photo", np.array([-1, len(about["views"]), len(directions)]))
     each = graph.node("Reshape", [graph.node("Concat", each, f"{name}.means_of_view", axis=1), shape], f"{name}.views")
     mean = graph.node("ReduceMean", [each], f"{name}.means_of_photo", axes=[1], keepdims=0)
     roots = graph.node("Sqrt", [mean], f"{name}.roots")
@@ -225,14 +226,19 @@ def _kind_score(graph: _Graph, layer: Layer, maps: list[str], views: int) -> str
     apart = graph.node("Sub", [graph.node("ReduceSum", [square, across], f"{name}.length", keepdims=1), along],
                        f"{name}.less_along")  # fmt: skip
     apart = graph.node("Add", [apart, lengths], f"{name}.from_each")
-    nearest = graph.node("ReduceMin", [apart], f"{name}.from_nearest", axes=[1], keepdims=0)
-    return graph.node("Sub", [usual, nearest], "score")
+    said = graph.node("ReduceMean", [logits], "logits_of_photo", axes=[1], keepdims=0)
+    said = graph.node(
+        "Mul", [said, graph.floats("logit_weight", about["rejection"].get("logits", 0.0))], "logits_weighed"
+    )
+    near = graph.node("Sub", [said, apart], f"{name}.near_each")
+    nearest = graph.node("ReduceMax", [near], f"{name}.near", axes=[1], keepdims=0)
+    return graph.node("Add", [usual, nearest], "score")
 
 
-def _energy(graph: _Graph, scaled: str, views: int, about: dict) -> str:
+def _energy(graph: _Graph, scaled: str, about: dict) -> str:
     """(n,) the negative energy of logits over temperature, (n * views, classes): `calibrate.scores`."""
     each = graph.node("ReduceLogSumExp", [scaled], "energy_of_view", axes=[1], keepdims=0)
-    by_photo = graph.constant("energies_by_photo", np.array([-1, views]))
+    by_photo = graph.constant("energies_by_photo", np.array([-1, len(about["views"])]))
     mean = graph.node("ReduceMean", [graph.node("Reshape", [each, by_photo], "energies")], "energy", axes=[1],
                       keepdims=0)  # fmt: skip
     return graph.node("Mul", [mean, graph.floats("energy_scale", about["temperature"])], "score")

@@ -5,9 +5,11 @@ const COLUMNS = 8; // what a kernel computes at once
 
 class Network {
   // layers: as the exported page lists them; packed: their weights, steps and biases in the order of the list.
-  constructor(layers, packed, side, views, { plain = false } = {}) {
+  // logitWeight: what a unit of a logit counts where it is asked whether a photo shows one of the kinds at all.
+  constructor(layers, packed, side, views, { plain = false, logitWeight = 0 } = {}) {
     this.layers = layers;
     this.side = side;
+    this.logitWeight = logitWeight;
     const plan = planned(layers, side, Math.ceil(views / COLUMNS));
     this.memory = new WebAssembly.Memory({ initial: Math.ceil(plan.bytes / 65536) + 1 });
     this.kernels = (!plain && wasmKernels(this.memory)) || plainKernels(this.memory);
@@ -74,7 +76,7 @@ class Network {
       const second = this.reader ? this.read(seen[number]) : new Float64Array(classes);
       return second.map((value, kind) => value + this.floats[first + kind * COLUMNS]);
     });
-    return { logits, nearness: this.kinds && this.nearness(seen) };
+    return { logits, nearness: this.kinds && this.nearness(seen, logits) };
   }
 
   summary({ at, channels, side, stride }) {
@@ -94,17 +96,18 @@ class Network {
     return product(weights, seen.slice(-convolutions).flatMap(({ means, deviations }) => [...means, ...deviations]).map(Math.sqrt), bias);
   }
 
-  // How much nearer a photo is to one of the kinds than to flowers in general.
-  nearness(seen) {
+  // How much nearer a photo is to one of the kinds than to flowers in general, as far as the logits agree.
+  nearness(seen, logits) {
     const { convolutions, middle, directions, means, spread } = this.kinds, zeros = new Float64Array(middle.length);
     const views = seen.map((each) => each.slice(-convolutions).flatMap((summary) => summary.means));
     const mean = (column) => views.reduce((sum, view) => sum + view[column], 0) / views.length;
     const place = product(directions, views[0].map((_, column) => Math.sqrt(mean(column)) - middle[column]), zeros);
-    const columns = place.length;
-    let nearest = Infinity;
-    for (let kind = 0; kind < means.length; kind += columns)
-      nearest = Math.min(nearest, place.reduce((sum, value, column) => sum + (value - means[kind + column]) ** 2, 0));
-    return place.reduce((sum, value, column) => sum + value ** 2 / spread[column], 0) - nearest;
+    const columns = place.length, kinds = means.length / columns;
+    const near = Array.from({ length: kinds }, (_, kind) => {
+      const logit = logits.reduce((sum, view) => sum + view[kind], 0) / logits.length;
+      return this.logitWeight * logit - place.reduce((sum, value, column) => sum + (value - means[kind * columns + column]) ** 2, 0);
+    });
+    return place.reduce((sum, value, column) => sum + value ** 2 / spread[column], 0) + Math.max(...near);
   }
 
   other(at) {

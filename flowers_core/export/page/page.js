@@ -33,9 +33,9 @@ function started() {
     else answer(data);
   };
   worker.onerror = (event) => fail(`This browser could not run the model (${event.message}). Try a newer one.`);
-  const { layers, transform, views, square, temperature } = about;
+  const { layers, transform, views, square, temperature, rejection } = about;
   const plain = location.hash === "#plain"; // for trying the engine without WebAssembly
-  worker.postMessage({ about: { layers, transform, views, square, temperature }, weights: $("weights").textContent.trim(), plain });
+  worker.postMessage({ about: { layers, transform, views, square, temperature, rejection }, weights: $("weights").textContent.trim(), plain });
   $("weights").remove();
   return worker;
 }

@@ -7,7 +7,8 @@ onmessage = async ({ data }) => {
   try {
     if (data.about) {
       about = data.about;
-      network = new Network(about.layers, await unpacked(data.weights), about.transform.size, about.views.length, data);
+      const options = { plain: data.plain, logitWeight: about.rejection?.logits };
+      network = new Network(about.layers, await unpacked(data.weights), about.transform.size, about.views.length, options);
       postMessage({ ready: network.kernels.name });
     } else {
       const start = performance.now();

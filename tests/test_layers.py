@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 CORE = ROOT / "flowers_core"
 LAYERS = [
-    {"errors", "storage", "recipes", "config", "presets", "memory", "species", "kind_space"},
+    {"errors", "storage", "recipes", "config", "presets", "memory", "species", "kind_space", "parallel"},
     {
         "images",
         "looks",

@@ -73,6 +73,18 @@ class Judged:
     second: np.ndarray
     columns: np.ndarray
 
+    def logits(self, weigh: float) -> np.ndarray:
+        """(n, 1, classes) of both readers, the second one counting so much."""
+        return self.alone + weigh * self.second
+
+    def uncompressed_logits(self, weigh: float) -> np.ndarray:
+        """The same before the network was made small."""
+        return self.full + weigh * self.second
+
+    def kind_scores(self, weigh: float) -> np.ndarray:
+        """(n,) of the kind space."""
+        return self.network.kind_space.scores(self.columns, self.logits(weigh).mean(1))
+
 
 def all_to_learn(folder: Path) -> DecodedSource:
     """All photos of a source, whatever splits it gives, as training photos."""
@@ -208,33 +220,33 @@ def build(folder: Path, others: list[Path]) -> None:
     for number in range(1, FOLDS + 1):
         full, _, part = trained(decoded, fold_of, number)
         members.append(judged(full, part))
-    pooled = {name: np.concatenate([getattr(m, name) for m in members]) for name in ("full", "alone", "second")}
     labels = np.concatenate([member.photos.labels.numpy() for member in members])
-    weigh = reader.weigh(pooled["alone"], pooled["second"], labels)
+    weigh = reader.weigh(
+        *(np.concatenate([getattr(m, voice) for m in members]) for voice in ("alone", "second")), labels
+    )
     print("the second reader counts", weigh, flush=True)
-    logits, before = (pooled[name] + weigh * pooled["second"] for name in ("alone", "full"))
-    starts = np.cumsum([0] + [len(member.photos) for member in members])
-    kind_scores = np.concatenate([
-        member.network.kind_space.scores(member.columns, logits[start : start + len(member.photos)].mean(1))
-        for start, member in zip(starts, members, strict=False)
-    ])  # fmt: skip
+    logits = np.concatenate([member.logits(weigh) for member in members])
+    before = np.concatenate([member.uncompressed_logits(weigh) for member in members])
+    kind_scores = np.concatenate([member.kind_scores(weigh) for member in members])
     calibration = calibrate.fit(logits, labels, kind_scores)
     result, uncompressed = (figures(each, labels, calibrate.fit(each, labels).temperature) for each in (logits, before))
     for name, found in (("small", result), ("full", uncompressed)):
         print(name, {k: str(v) for k, v in found.items() if k != "confusion"}, flush=True)
 
-    full, card, part = trained(decoded, fold_of, 0)
-    small = weighed(made_small(full, select(part, "train")), weigh)
+    full, card, whole = trained(decoded, fold_of, 0)
+    small = weighed(made_small(full, select(whole, "train")), weigh)
+    results = {
+        "epoch": card.results["epoch"], "folds": FOLDS, "valid_accuracy": result["top1"].value, "valid_n": len(labels),
+    }  # fmt: skip
     shipped = replace(
         card, transform=asdict(TRANSFORM), config=to_dict(CONFIG), temperature=calibration.temperature,
-        rejection=calibration.rejection,
-        results={"epoch": card.results["epoch"], "folds": FOLDS, "valid_accuracy": result["top1"].value, "valid_n": len(labels)},
+        rejection=calibration.rejection, results=results,
     )  # fmt: skip
     path = shipped_dir() / "flowers30.safetensors"
     checkpoint.save(path, checkpoint.with_kinds(checkpoint.shrink(small), small.kind_space), shipped)
 
     classifier = Classifier(path)
-    similar.save(similar.build(classifier, part), similar.shipped_path(path))
+    similar.save(similar.build(classifier, whole), similar.shipped_path(path))
     for member in members:
         weighed(member.network, weigh)
     text = describe(

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from flowers_core.ui import add_photos, changes, frame, grow, import_jobs, kinds, opened, set_card
+from flowers_core.ui import add_photos, changes, frame, grow, import_jobs, kinds, linked, opened, set_card
 from flowers_core.ui.choices import choose_set, look_again, open_set
 
 frame.enter()
@@ -30,9 +30,9 @@ if not is_inside:
 changes.last(decoded)
 
 views = ["Kinds", "Charts", "Map", "What the network sees", "Problems"]
-view = st.segmented_control(
-    "View", views, default=views[0], required=True, key="view", bind="query-params", label_visibility="collapsed",
-    on_change=opened.close_all,
+view = linked.choose(  # not `required`: a browser would keep a click on the view that is shown to itself
+    "View", dict(zip(views, views, strict=True)), "view", remember=False, widget=st.segmented_control,
+    label_visibility="collapsed", on_change=opened.close_all,
 )  # fmt: skip
 
 photo = opened.photo(decoded)

@@ -578,6 +578,24 @@ def test_a_click_on_a_cell_shows_its_photos(page: Page, server: Server) -> None:
 # Photos
 
 
+def test_the_view_that_is_shown_leads_back_to_all_kinds(page: Page, server: Server) -> None:
+    views = page.get_by_test_id("stButtonGroup").first
+    for opens in (["rose"], ["rose", "Open"]):
+        visit(page, f"{server.url}/photos")
+        for name in opens:
+            settled(page).get_by_role("button", name=name, exact=True).first.click()
+            address_says(page, kind="rose")
+        settled(page)
+        views.get_by_text("Kinds", exact=True).click()
+        expect(page.get_by_role("searchbox")).to_be_visible()
+        expect(page).not_to_have_url(re.compile("kind="))
+    views.get_by_text("Charts", exact=True).click()
+    expect(page.get_by_role("heading", name="Photos per kind")).to_be_visible()
+    address_says(page, view="Charts")
+    page.go_back()
+    expect(page.get_by_role("searchbox")).to_be_visible()
+
+
 def test_a_click_on_the_map_opens_the_photo_below_it(page: Page, server: Server) -> None:
     visit(page, f"{server.url}/photos?view=Map")
     point = page.locator(".scatterlayer .trace").nth(KINDS.index("rose")).locator(".points path").first

@@ -352,6 +352,16 @@ def test_a_kind_opens_with_its_photos_and_closes_again() -> None:
 
 
 @pytest.mark.usefixtures("known")
+def test_the_view_that_is_shown_closes_a_kind_when_it_is_clicked_again() -> None:
+    app = opened("photos", kind="sunflower")
+    view = next(each for each in app.get("button_group") if each.label == "View")
+    view.set_value(None).run()
+    assert not texts(app, "header")
+    assert "kind" not in app.query_params
+    assert next(each for each in app.get("button_group") if each.label == "View").value == "Kinds"
+
+
+@pytest.mark.usefixtures("known")
 @pytest.mark.parametrize(
     ("view", "charts", "pictures"),
     [("Charts", 5, 3), ("What the network sees", 0, 12), ("Map", 1, 0), ("Problems", 0, 0)],

@@ -5,6 +5,7 @@
 import base64
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from test_pages import _nothing_kept, button, counted, known, opened, photo, tex
 from flowers_core import problems
 from flowers_core.cache import decode_source
 from flowers_core.sources import Photo, edits, library, open_source
-from flowers_core.ui import data_charts, photo_page, words
+from flowers_core.ui import data_charts, kinds, photo_page, words
 
 
 @pytest.mark.usefixtures("known")
@@ -133,7 +134,67 @@ def test_a_click_on_the_map_opens_the_photo_below_it(known: library.KnownSet) ->
 
 def click(app: AppTest, chart: str, point: dict) -> None:
     """What a browser sends when a point of a chart is clicked; AppTest knows no such click."""
-    states = app._tree.get_widget_states()
     selection = {"points": [point], "point_indices": [point["point_index"]], "box": [], "lasso": []}
-    states.widgets.append(WidgetState(id=chart, string_value=json.dumps({"selection": selection})))
+    send(app, WidgetState(id=chart, string_value=json.dumps({"selection": selection})))
+
+
+def turn_to(app: AppTest, page: int) -> None:
+    """A click on a page's number in the pager."""
+    (pager,) = app.main.get("pagination")
+    send(app, WidgetState(id=pager.proto.id, int_value=page))
+
+
+def send(app: AppTest, state: WidgetState) -> None:
+    states = app._tree.get_widget_states()
+    states.widgets.append(state)
     app._run(states)
+
+
+def tiles(app: AppTest) -> list[str]:
+    """The kinds whose tiles are shown."""
+    return [each.label for each in app.button if (each.key or "").startswith("open-")]
+
+
+@pytest.fixture
+def many_kinds(tmp_path: Path) -> list[str]:
+    """The names of very many kinds, in the order of the page, whose set is there."""
+    names = [f"kind {n}" for n in range(2 * kinds.PER_PAGE + 10)]
+    for n, name in enumerate(names):
+        (tmp_path / "many" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8), (n, 255 - n, 0)).save(tmp_path / "many" / name / "1.png")
+    library.remember(tmp_path / "many", "many kinds")
+    return names
+
+
+def test_very_many_kinds_come_in_pages(many_kinds: list[str]) -> None:
+    app = opened("photos")
+    assert tiles(app) == many_kinds[: kinds.PER_PAGE]
+    turn_to(app, 3)
+    assert not app.exception
+    assert tiles(app) == many_kinds[2 * kinds.PER_PAGE :]
+    button(app, many_kinds[-1]).click().run()
+    assert texts(app, "header") == [many_kinds[-1]]
+    button(app, "All kinds").click().run()
+    assert tiles(app) == many_kinds[2 * kinds.PER_PAGE :], "the way back leads to where it began"
+
+
+def test_a_search_is_over_all_pages_and_begins_on_its_first(many_kinds: list[str]) -> None:
+    app = opened("photos")
+    turn_to(app, 2)
+    search = next(each for each in app.text_input if each.label == "Search")
+    search.set_value("9").run()
+    assert tiles(app) == [name for name in many_kinds if "9" in name]
+    assert not app.main.get("pagination")
+    search = next(each for each in app.text_input if each.label == "Search")
+    search.set_value("kind").run()
+    assert tiles(app) == many_kinds[: kinds.PER_PAGE]
+    search = next(each for each in app.text_input if each.label == "Search")
+    search.set_value(many_kinds[-1]).run()
+    button(app, many_kinds[-1]).click().run()
+    button(app, "All kinds").click().run()
+    assert tiles(app) == [many_kinds[-1]], "what was searched for is still there"
+
+
+@pytest.mark.usefixtures("known")
+def test_few_kinds_have_no_pager() -> None:
+    assert not opened("photos").main.get("pagination")

@@ -8,11 +8,14 @@ from flowers_core.cache import DecodedSource
 from flowers_core.images import to_jpeg
 from flowers_core.sources import SPLITS
 from flowers_core.ui import opened
-from flowers_core.ui.pictures import cover
+from flowers_core.ui.pictures import cover, paged
 from flowers_core.ui.plain import plain
 
 MEAN_OF = 60
 """Photos of a kind at most that its mean image is made of, evenly spread over them."""
+
+PER_PAGE = 60
+"""Kinds on one page: a browser takes ten seconds over a thousand tiles."""
 
 ORDERS = ("Name", "Most photos", "Fewest photos")
 
@@ -27,28 +30,29 @@ def show(decoded: DecodedSource) -> None:
 
 
 def _all_kinds(decoded: DecodedSource) -> None:
-    """All kinds as tiles with a cover photo, findable by any of their names."""
+    """All kinds as tiles with a cover photo, findable by any of their names; many of them on several pages."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        term = st.text_input("Search", placeholder="Search by name, also Latin", type="search", live="300ms")
-        order = st.selectbox("Order", ORDERS, width=170)
-        lacking = st.selectbox("Show", ["All kinds", *(f"Without {split} photos" for split in SPLITS)], width=210)
-    totals = decoded.counts.sum(1)
-    labels = np.arange(len(totals))
-    if order != ORDERS[0]:
-        labels = np.argsort(-totals if order == ORDERS[1] else totals, kind="stable")
-    shown = []
-    for label in labels.tolist():
+        term = st.text_input(
+            "Search", placeholder="Search by name, also Latin", type="search", live="300ms", key="kinds-search",
+            persist_state="page",
+        )  # fmt: skip
+        order = st.selectbox("Order", ORDERS, width=170, key="kinds-order", persist_state="page")
+        kept = ["All kinds", *(f"Without {split} photos" for split in SPLITS)]
+        lacking = st.selectbox("Show", kept, width=210, key="kinds-lacking", persist_state="page")
+    found = _found(decoded, term, order, lacking)
+    if not found:
+        st.info("No kind has that in its name." if lacking == "All kinds" else "No such kind.")
+    place = st.container()
+    # Another search has a pager of its own, so that it begins on its first page.
+    key = f"kinds-page-{decoded.source.key}-{order}-{lacking}-{term}"
+    page = [found[i] for i in paged(len(found), key, PER_PAGE)]
+    if len(found) > PER_PAGE:
+        st.caption(f"{len(found):,} kinds")
+    covers = _first_of_each(decoded)
+    grid = place.grid("auto", min_column_width=170)
+    for label in page:
         name = decoded.source.classes[label]
         about = species.find(name)
-        words = f"{name} {about.latin} {about.also}" if about else name
-        fits = lacking == "All kinds" or not decoded.counts[label, SPLITS.index(lacking.split()[1])]
-        if fits and term.casefold().strip() in words.casefold():
-            shown.append((label, name, about))
-    if not shown:
-        st.info("No kind has that in its name." if lacking == "All kinds" else "No such kind.")
-    covers = _first_of_each(decoded)
-    grid = st.grid("auto", min_column_width=170)
-    for label, name, about in shown:
         with grid.cell(), st.container(border=True):
             if covers[label] >= 0:
                 st.image(cover(decoded, int(covers[label])), width="stretch", alt=name)
@@ -56,6 +60,24 @@ def _all_kinds(decoded: DecodedSource) -> None:
             latin = f"*{about.latin}*  \n" if about else ""
             counts = zip(SPLITS, decoded.counts[label].tolist(), strict=True)
             st.caption(latin + (" · ".join(f"{count:,} {split}" for split, count in counts if count) or "no photos"))
+
+
+def _found(decoded: DecodedSource, term: str, order: str, lacking: str) -> list[int]:
+    """The labels of the kinds with the term in one of their names that lack what they are to lack, in order."""
+    totals = decoded.counts.sum(1)
+    labels = np.arange(len(totals))
+    if order != ORDERS[0]:
+        labels = np.argsort(-totals if order == ORDERS[1] else totals, kind="stable")
+    if lacking != "All kinds":
+        labels = labels[decoded.counts[labels, SPLITS.index(lacking.split()[1])] == 0]
+    term = term.casefold().strip()
+    return [label for label in labels.tolist() if term in _names(decoded.source.classes[label])]
+
+
+def _names(name: str) -> str:
+    """All names of a kind, in lower case, for a search."""
+    about = species.find(name)
+    return (f"{name} {about.latin} {about.also}" if about else name).casefold()
 
 
 def _one_kind(decoded: DecodedSource, label: int) -> None:

@@ -12,6 +12,7 @@ THUMBNAIL = 160
 """Longer side of a thumbnail, pixels."""
 
 PER_PAGE = 48
+"""Photos on one page of a gallery."""
 
 
 def thumbnails(decoded: DecodedSource, indices: Sequence[int], side: int = THUMBNAIL) -> list[bytes]:
@@ -33,11 +34,11 @@ def cover(decoded: DecodedSource, index: int, width: int = 320, height: int = 22
     return _cover(decoded.entries[index].digest, width, height, decoded, index)
 
 
-def paged(count: int, key: str) -> range:
-    """A pager below a gallery; the indices of the page that is shown."""
-    pages = max(1, -(-count // PER_PAGE))
-    page = st.pagination(pages, key=key) if pages > 1 else 1
-    return range((page - 1) * PER_PAGE, min(count, page * PER_PAGE))
+def paged(count: int, key: str, per_page: int = PER_PAGE) -> range:
+    """A pager below a gallery that has more than one page; the indices of the page that is shown."""
+    pages = max(1, -(-count // per_page))
+    page = st.pagination(pages, key=key, persist_state="page") if pages > 1 else 1
+    return range((page - 1) * per_page, min(count, page * per_page))
 
 
 @st.cache_data(max_entries=4000, show_spinner=False)

@@ -176,23 +176,23 @@ def decode_original(source: Source, progress: Callable[[str, int, int], None] | 
             with making_many():
                 index = _Index(folder)
                 stamps = {photo.name: _stamp(photo.file) for photo in source.photos}
-            known = index.entries
-            todo = [p for p in source.photos if p.name not in known or known[p.name].stamp != stamps[p.name]]
+            states = zip(source.photos, stamps.values(), map(index.entries.get, stamps), strict=True)
+            todo = [photo for photo, stamp, entry in states if entry is None or entry.stamp != stamp]
             if (todo and index.is_mostly_stale(stamps)) or index.is_damaged():
                 index.start_anew()
                 todo = list(source.photos)
             if todo:
                 _decode_into(index, todo, stamps, progress)
-            entries = {photo.name: index.entries[photo.name] for photo in source.photos}
+            entries = [index.entries[name] for name in stamps]
             pixels, records = index.open_pixels(), index.open_records()
-    kept = tuple(photo for photo in source.photos if not entries[photo.name].reason)
-    problems = [Problem(name, entry.reason) for name, entry in entries.items() if entry.reason]
+    kept = tuple(photo for photo, entry in zip(source.photos, entries, strict=True) if not entry.reason)
+    problems = [Problem(name, entry.reason) for name, entry in zip(stamps, entries, strict=True) if entry.reason]
     if not kept:
         detail = f" ({problems[0].path}: {problems[0].reason})" if problems else ""
         hint = "Copy the photos again, or choose another folder."
         raise DataError(f"None of {len(problems)} photos could be read{detail}", source.root, hint)
     cleaned = replace(source, photos=kept, problems=(*source.problems, *problems))
-    decoded = DecodedSource(cleaned, tuple(entries[photo.name] for photo in kept), pixels, records)
+    decoded = DecodedSource(cleaned, tuple(entry for entry in entries if not entry.reason), pixels, records)
     if source.plan is None:
         return decoded
     return replace(decoded, source=splits.keep_together(cleaned, likeness.groups(decoded)))

@@ -162,8 +162,9 @@ def class_key(name: str) -> str:
 
 def natural_order(name: str) -> tuple:
     """Sorts by letters without case, and numbers by their size: 2 before 10. Different names never tie."""
-    parts = _DIGITS.split(_composed(name).casefold())
-    return [(0, int(part), "") if k % 2 else (1, 0, part) for k, part in enumerate(parts) if part], name
+    parts = _DIGITS.split(_composed(name).casefold())  # text and digits in turns, however the name begins
+    parts[1::2] = map(int, parts[1::2])
+    return parts, name
 
 
 def _words(name: str) -> str:

@@ -486,6 +486,8 @@ def test_copies_are_decoded_once_and_share_their_pixels(tmp_path, home):
     assert again.fingerprint == decoded.fingerprint
     for index in range(0, 2010, 97):
         assert (again.square(index) == to_square(decode(again.source.photos[index].path, want=SIDE))).all()
+    some = [2009, 0, 7, 7, 1200]
+    assert (again.squares(np.array(some)) == np.stack([again.square(index) for index in some])).all()
 
 
 @pytest.mark.parametrize("name", ["pixels.u8", "looks.bin"])

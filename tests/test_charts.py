@@ -1,13 +1,16 @@
 """Charts that a class can read: ticks where something is, labels beside what they name."""
 
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from flowers_core.cache import decode_source
 from flowers_core.lr_finder import Finding
-from flowers_core.sources import open_source
+from flowers_core.sources import SPLITS, open_source
 from flowers_core.ui import charts, data_charts, try_it
 
 
@@ -37,6 +40,16 @@ def test_photos_are_counted_in_whole_ones(three_kinds: Path) -> None:
     decoded = decode_source(open_source(three_kinds))
     axis = data_charts.balance(decoded).to_dict()["encoding"]["x"]["axis"]
     assert (axis["tickMinStep"], axis["format"]) == (1, "d")
+
+
+@pytest.mark.parametrize(("photos", "most", "step"), [(300, 40, 1), (20_000, 900, 64)])
+def test_every_size_is_counted_in_its_split_and_rounded_where_there_are_very_many(photos, most, step) -> None:
+    chance = np.random.default_rng(3)
+    sizes, splits = chance.integers(1, most, (photos, 2), np.int32), chance.integers(0, 3, photos, np.int8)
+    (rows,) = data_charts.shapes(SimpleNamespace(sizes=sizes, splits=splits)).to_dict()["datasets"].values()
+    counted = {(row["width"], row["height"], row["split"]): row["size"] for row in rows}
+    rounded = (sizes // step * step).tolist()
+    assert counted == Counter((w, h, SPLITS[n]) for (w, h), n in zip(rounded, splits.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("dial", try_it.DIALS, ids=lambda dial: dial.field)

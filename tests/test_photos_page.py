@@ -195,6 +195,15 @@ def test_a_search_is_over_all_pages_and_begins_on_its_first(many_kinds: list[str
     assert tiles(app) == [many_kinds[-1]], "what was searched for is still there"
 
 
+def test_mean_images_of_very_many_kinds_come_in_pages_too(many_kinds: list[str]) -> None:
+    app = opened("photos", view="Charts")
+    assert len(app.main.get("image")) == kinds.PER_PAGE
+    turn_to(app, 3)
+    assert not app.exception
+    assert texts(app, "caption")[-10:] == many_kinds[-10:]
+
+
+@pytest.mark.parametrize("view", ["Kinds", "Charts"])
 @pytest.mark.usefixtures("known")
-def test_few_kinds_have_no_pager() -> None:
-    assert not opened("photos").main.get("pagination")
+def test_few_kinds_have_no_pager(view: str) -> None:
+    assert not opened("photos", view=view).main.get("pagination")

@@ -9,7 +9,8 @@ import streamlit as st
 
 from flowers_core.cache import DecodedSource
 from flowers_core.sources import SPLITS
-from flowers_core.ui.kinds import mean_image
+from flowers_core.ui.kinds import PER_PAGE, mean_image, some_of
+from flowers_core.ui.pictures import paged
 from flowers_core.ui.plain import plain
 
 MOST_POINTS = 2000
@@ -68,8 +69,10 @@ def show(decoded: DecodedSource) -> None:
 
     st.subheader("Each kind's photos laid over each other")
     st.caption("Where a mean image shows a shape, the photos show their flower in one place and size.")
-    grid = st.grid("auto", min_column_width=110)
-    for label in np.flatnonzero(totals).tolist():
+    place, labels = st.container(), np.flatnonzero(totals).tolist()
+    page = [labels[i] for i in paged(len(labels), f"means-page-{decoded.source.key}", PER_PAGE)]
+    grid = place.grid("auto", min_column_width=110)
+    for label in page:
         name = decoded.source.classes[label]
         with grid.cell():
             st.image(mean_image(decoded, label), width="stretch", alt=f"Mean of the photos of {name}")
@@ -97,12 +100,14 @@ def shapes(decoded: DecodedSource) -> alt.Chart:
     """How many photos have which size; sizes are rounded where there are very many."""
     sizes, step = decoded.sizes, 1
     while True:
-        table = np.column_stack([sizes // step * step, decoded.splits])
-        distinct, counts = np.unique(table, axis=0, return_counts=True)
+        columns = *(sizes // step * step).T, decoded.splits
+        most = [column.max() + 1 for column in columns]
+        distinct, counts = np.unique(np.ravel_multi_index(columns, most), return_counts=True)
         if len(distinct) <= MOST_POINTS:
             break
         step *= 2
-    found = pd.DataFrame(distinct, columns=["width", "height", "split"]).assign(size=counts)
+    table = np.column_stack(np.unravel_index(distinct, most))
+    found = pd.DataFrame(table, columns=["width", "height", "split"]).assign(size=counts)
     found["split"] = [SPLITS[n] for n in found["split"]]
     return (
         alt.Chart(found)
@@ -141,9 +146,7 @@ def _flower_colours(key: str, fingerprint: str, _decoded: DecodedSource) -> list
     """Each kind's name with its flowers' colours as "#rrggbb", sorted as `colours` shows them."""
     found = []
     for label in np.flatnonzero(_decoded.counts.sum(1)).tolist():
-        rows = _decoded.rows[_decoded.labels == label]
-        some = rows[np.linspace(0, len(rows) - 1, min(COLOURS_OF, len(rows))).astype(int)]
-        shades = flower_shades(np.stack([_decoded.pixels[row] for row in some]))
+        shades = flower_shades(_decoded.squares(some_of(_decoded, label, COLOURS_OF)))
         hue, saturation, _ = rgb_to_hsv(*shades.mean(0) / 255)
         found.append(((saturation < WHITE, (hue + 0.1) % 1), _decoded.source.classes[label], shades))
     return [

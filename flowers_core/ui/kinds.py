@@ -111,6 +111,12 @@ def _one_kind(decoded: DecodedSource, label: int) -> None:
     opened.paged_grid(decoded, indices, f"kind-{label}")
 
 
+def some_of(decoded: DecodedSource, label: int, most: int) -> np.ndarray:
+    """(n,) indices of at most so many of a kind's photos, evenly spread over them."""
+    of_kind = np.flatnonzero(decoded.labels == label)
+    return of_kind[np.linspace(0, len(of_kind) - 1, min(most, len(of_kind))).astype(int)]
+
+
 def mean_image(decoded: DecodedSource, label: int) -> bytes:
     """The mean of a kind's photos, squeezed to a square, as a JPEG file."""
     return _mean_image(decoded.source.key, decoded.fingerprint, label, decoded)
@@ -120,10 +126,8 @@ def mean_image(decoded: DecodedSource, label: int) -> bytes:
 def _mean_image(key: str, fingerprint: str, label: int, _decoded: DecodedSource) -> bytes:
     from PIL import Image
 
-    rows = _decoded.rows[_decoded.labels == label]
-    some = rows[np.linspace(0, len(rows) - 1, min(MEAN_OF, len(rows))).astype(int)]
-    total = sum(_decoded.pixels[row].astype(np.uint32) for row in some)
-    return to_jpeg(Image.fromarray((total / len(some)).round().astype(np.uint8)))
+    mean = _decoded.squares(some_of(_decoded, label, MEAN_OF)).mean(0)
+    return to_jpeg(Image.fromarray(mean.round().astype(np.uint8)))
 
 
 def _first_of_each(decoded: DecodedSource) -> np.ndarray:

@@ -42,6 +42,12 @@ def test_photos_are_counted_in_whole_ones(three_kinds: Path) -> None:
     assert (axis["tickMinStep"], axis["format"]) == (1, "d")
 
 
+def test_pixels_of_photos_of_one_size_are_marked_as_whole_ones(three_kinds: Path) -> None:
+    encoding = data_charts.shapes(decode_source(open_source(three_kinds))).to_dict()["encoding"]
+    for side in ("x", "y"):
+        assert (encoding[side]["axis"]["tickMinStep"], encoding[side]["axis"]["format"]) == (1, ",d")
+
+
 @pytest.mark.parametrize(("photos", "most", "step"), [(300, 40, 1), (20_000, 900, 64)])
 def test_every_size_is_counted_in_its_split_and_rounded_where_there_are_very_many(photos, most, step) -> None:
     chance = np.random.default_rng(3)

@@ -30,7 +30,7 @@ KINDS_AXIS = alt.Axis(labelLimit=220, labelOverlap=False, labelFlush=False)
 COUNTS = alt.Axis(tickMinStep=1, format="d", labelFlush=False)
 """Whole photos, however few there are."""
 
-PIXELS = alt.Axis(tickCount=8, labelFlush=False)
+PIXELS = alt.Axis(tickCount=8, tickMinStep=1, format=",d", labelFlush=False)
 
 _SPLIT = alt.Color("split:N", title=None, scale=alt.Scale(domain=["train", "valid", "test"]))
 _GREY = np.array([0.299, 0.587, 0.114])

@@ -286,6 +286,20 @@ def test_nothing_covers_text_on_a_phone(
     assert at_rest(lambda: page.evaluate(COVERED)) == []
 
 
+def test_a_long_choice_is_read_in_full_on_a_phone(busy_server: Server, new_page: Callable[..., Page]) -> None:
+    page = new_page(viewport=PHONE, has_touch=True, is_mobile=True)
+    visit(page, f"{busy_server.url}/train?run=20200101-120000-x-2014")
+    chosen = box(page, "Training")
+    expect(chosen).to_have_css("text-overflow", "ellipsis")
+    chosen.click()
+    option = page.get_by_role("option", name="A name that says all that was tried on Tuesday, at length")
+    expect(option).to_be_visible()
+    cut = "row => [row, ...row.children].some(e => e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight)"
+    assert not option.evaluate(cut)
+    (around,) = [each.bounding_box() for each in option.locator("> div").all()]
+    assert around["height"] <= option.bounding_box()["height"]
+
+
 def test_axes_of_epochs_show_whole_ones(busy_server: Server, page: Page) -> None:
     visit(page, f"{busy_server.url}/train?run=20200100-120000-x-2014")
     page.locator("summary", has_text="Learning rate").click()

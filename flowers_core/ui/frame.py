@@ -1,8 +1,12 @@
 """The frame around every page: its navigation, and the way back into it from a cold link."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import streamlit as st
+
+STYLE = Path(__file__).with_name("style.css")
+"""What Streamlit's theme can't say."""
 
 EVERY_S = 3.0
 """Seconds between two looks at whether a training is still going on."""
@@ -41,6 +45,7 @@ def navigation():
         ]
         for section, pages in PAGES.items()
     }
+    st.html(STYLE)
     page = st.navigation(sections)
     if st.session_state.get("page") != page.url_path:
         st.session_state["page"] = page.url_path

@@ -33,7 +33,7 @@ def _all_kinds(decoded: DecodedSource) -> None:
     """All kinds as tiles with a cover photo, findable by any of their names; many of them on several pages."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         term = st.text_input(
-            "Search", placeholder="Search by name, also Latin", type="search", live="300ms", key="kinds-search",
+            "Search", placeholder="Name, also Latin", type="search", live="300ms", key="kinds-search",
             persist_state="page",
         )  # fmt: skip
         order = st.selectbox("Order", ORDERS, width=170, key="kinds-order", persist_state="page")

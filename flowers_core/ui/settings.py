@@ -191,7 +191,7 @@ def starts(variant: str) -> dict[str, str]:
     found = {"scratch": "Nothing: random weights (from scratch)"}
     if variant == "2014":
         found = {
-            "imagenet": "ImageNet: convolutions that have seen a million photos",
+            "imagenet": "ImageNet: convolutions that saw a million photos",
             "imagenet-full": "ImageNet with its fully connected layers (233 MB download)",
             **found,
         }

@@ -49,7 +49,7 @@ def title(study: Study) -> str:
     except FlowersError:
         what = "unknown settings"
     best = summary.best_trial()
-    reached = f", best {best.accuracy:.0%} on valid" if best and best.accuracy is not None else ""
+    reached = f", best {best.accuracy:.0%}" if best and best.accuracy is not None else ""
     ended = "running" if state in studies.ALIVE else WORDS[state][0].lower() + reached
     return f"{study.started:%d %b %H:%M:%S}: {what} ({ended})"
 

@@ -17,7 +17,7 @@ from test_pages import _nothing_kept, button, counted, known, opened, photo, tex
 from flowers_core import problems
 from flowers_core.cache import decode_source
 from flowers_core.sources import Photo, edits, library, open_source
-from flowers_core.ui import data_charts, kinds, photo_page, words
+from flowers_core.ui import data_charts, kinds, photo_page, pictures, words
 
 
 @pytest.mark.usefixtures("known")
@@ -201,6 +201,21 @@ def test_mean_images_of_very_many_kinds_come_in_pages_too(many_kinds: list[str])
     turn_to(app, 3)
     assert not app.exception
     assert texts(app, "caption")[-10:] == many_kinds[-10:]
+
+
+def test_a_photo_leads_back_to_the_page_of_photos_that_it_was_opened_on(tmp_path: Path) -> None:
+    for folder, count in (("Train/rose", pictures.PER_PAGE + 2), ("Valid/tulip", 1)):
+        (tmp_path / "set" / folder).mkdir(parents=True)
+        for n in range(count):
+            Image.new("RGB", (8, 8), (n, 200, count)).save(tmp_path / "set" / folder / f"{n}.png")
+    app = opened("photos", data=library.remember(tmp_path / "set", "many photos").id, kind="rose")
+    turn_to(app, 2)
+    shown = [each for each in app.button if each.label == "Open"]
+    assert len(shown) == 2
+    shown[0].click().run()
+    assert f"Train/rose/{pictures.PER_PAGE}.png" in texts(app, "text")
+    button(app, "Back").click().run()
+    assert len([each for each in app.button if each.label == "Open"]) == 2
 
 
 @pytest.mark.parametrize("view", ["Kinds", "Charts"])

@@ -108,7 +108,7 @@ def _one_kind(decoded: DecodedSource, label: int) -> None:
         st.info("No photos here.")
         return
     indices = indices[np.argsort(decoded.splits[indices], kind="stable")]  # training photos first
-    opened.paged_grid(decoded, indices, f"kind-{label}")
+    opened.paged_grid(decoded, indices, f"kind-{label}-{'-'.join(chosen)}")
 
 
 def some_of(decoded: DecodedSource, label: int, most: int) -> np.ndarray:

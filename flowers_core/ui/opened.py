@@ -79,7 +79,7 @@ def photo_grid(decoded: DecodedSource, indices: Sequence[int], captions: Sequenc
 def paged_grid(decoded: DecodedSource, indices: Sequence[int], key: str) -> None:
     """Like `photo_grid`, with split and size as captions and a pager below when there are many."""
     place = st.container()
-    page = [int(indices[i]) for i in paged(len(indices), key=f"{key}-page")]
+    page = [int(indices[i]) for i in paged(len(indices), f"{key}-page-{decoded.source.key}")]
     photos, sizes = decoded.source.photos, decoded.sizes
     captions = [f"{photos[i].split} · {sizes[i][0]}×{sizes[i][1]}" for i in page]
     if len(indices) > PER_PAGE:

@@ -91,7 +91,7 @@ def visit(url: str, classify: bool) -> None:
             garden.draw("sunflower", 5, 640).save(photo, "JPEG")
             upload = {"name": "sunflower.jpg", "mimeType": "image/jpeg", "buffer": photo.getvalue()}
             page.locator("input[type=file]").set_input_files(upload)
-            page.get_by_test_id("stProgress").first.wait_for(timeout=60_000)
+            page.get_by_test_id("stProgress").filter(has_text="%").first.wait_for(timeout=60_000)
             page.wait_for_timeout(3000)
         browser.close()
 

@@ -25,8 +25,6 @@ from flowers_core.compress import compress
 from flowers_core.config import TrainConfig, to_dict
 from flowers_core.dataset import Split, select
 from flowers_core.disturb import disturb
-from flowers_core.errors import ImageError
-from flowers_core.images import SIDE, decode, to_square
 from flowers_core.predict import Classifier
 from flowers_core.robustness import CONDITIONS
 from flowers_core.runs import Run
@@ -44,8 +42,8 @@ FOLDS = 5
 RANK = 46
 """Of the hidden layers: the largest with which the file stays under 8 MB."""
 
-SUMMARIES = 24_000
-"""Views of the training photos that the second reader learns from: twelve of each."""
+SUMMARIES = 12 * 2500
+"""Views of the training photos that the second reader learns from at most: twelve of each are made."""
 
 FEATURE_PHOTOS = 1500
 """Training photos whose features choose the directions that are kept."""
@@ -81,9 +79,9 @@ class Judged:
         """The same before the network was made small."""
         return self.full + weigh * self.second
 
-    def kind_scores(self, weigh: float) -> np.ndarray:
+    def kind_scores(self, weigh: float, logit_weight: float) -> np.ndarray:
         """(n,) of the kind space."""
-        return self.network.kind_space.scores(self.columns, self.logits(weigh).mean(1))
+        return self.network.kind_space.scores(self.columns, self.logits(weigh).mean(1), logit_weight)
 
 
 def all_to_learn(folder: Path) -> DecodedSource:
@@ -98,9 +96,13 @@ def trained(decoded: DecodedSource, fold_of: list[int], number: int) -> tuple[Al
     part = cross_validate.part(decoded, fold_of, number - 1 if number else None)
     run = Run(runs_dir() / (f"flowers30-{number}" if number else "flowers30"))
     run.folder.mkdir(parents=True, exist_ok=True)
+    config = replace(CONFIG, seed=number or CONFIG.seed)
     if run.resume_path.exists() or not run.checkpoint_path.exists():
-        fit(replace(CONFIG, seed=number or CONFIG.seed), part, run, lambda: "")
-    return *checkpoint.load(run.checkpoint_path), part
+        fit(config, part, run, lambda: "")
+    network, card = checkpoint.load(run.checkpoint_path)
+    if (card.data["fingerprint"], card.config) != (part.fingerprint, to_dict(config)):
+        sys.exit(f"{run.folder} is of other photos or settings. Move it away and start again.")
+    return network, card, part
 
 
 @torch.inference_mode()
@@ -121,7 +123,6 @@ def made_small(full: AlexNet, learned: Split) -> AlexNet:
         small, learned, TRANSFORM, STRENGTHS[CONFIG.augmentation], torch.Generator().manual_seed(0),
         precision.device(), precision.choose("auto", precision.device()), SUMMARIES,
     )  # fmt: skip
-    # First the places: the reader takes the roots of the summaries where they lie.
     columns = kind_space.columns(seen[plain].numpy(), small.summary_filters)
     small.kind_space = kind_space.fit(columns, labels[plain].numpy(), small.classes)
     small.add_reader(*reader.fit(seen, labels, small.classes, photos))
@@ -131,7 +132,6 @@ def made_small(full: AlexNet, learned: Split) -> AlexNet:
 def judged(full: AlexNet, part: DecodedSource) -> Judged:
     """A sister model, small, and its answers to the photos of its fold."""
     small, held = made_small(full, select(part, "train")), select(part, "test")
-    full.add_reader()
     looks = functools.partial(
         view_looks, split=held, transform=TRANSFORM, device=precision.device(), number_format="float32"
     )
@@ -153,22 +153,17 @@ def accepted_others(classifier: Classifier, folders: list[Path]) -> dict[str, di
     """For each folder of other things: how many photos there are, and how many are taken for one of the kinds."""
     counts = {}
     for folder in folders:
-        known = []
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            try:
-                image = decode(path, want=SIDE)
-            except ImageError:
-                continue
-            seen = classifier.see(to_square(image)[None], np.array([image.width / image.height]))
-            known.append(bool(classifier.knows(*seen)[0]))
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        answers = classifier.classify_files((path, path.name) for path in files)
+        known = [answer.known for answer in answers if not answer.error]
         if known:
             counts[folder.name] = {"n": len(known), "accepted": sum(known)}
     return counts
 
 
 @torch.inference_mode()
-def disturbed(members: list[Judged]) -> list[dict]:
-    """Top-1 of photos under each disturbance, each by the sister that has not seen it."""
+def disturbed(members: list[Judged]) -> tuple[int, list[dict]]:
+    """How many photos were disturbed, and top-1 under each disturbance, each by the sister that has not seen it."""
     rows = []
     some = [(member.network, member.photos.thinned(DISTURBED)) for member in members]
     n = sum(len(split) for _, split in some)
@@ -183,7 +178,7 @@ def disturbed(members: list[Judged]) -> list[dict]:
         found = metrics.proportion(hits, n)
         rows.append({"name": condition.name, "amount": condition.amount, "text": str(found)})
         print(condition.name, condition.amount, found, flush=True)
-    return rows
+    return n, rows
 
 
 def figures(logits: np.ndarray, labels: np.ndarray, temperature: float) -> dict:
@@ -227,7 +222,10 @@ def build(folder: Path, others: list[Path]) -> None:
     print("the second reader counts", weigh, flush=True)
     logits = np.concatenate([member.logits(weigh) for member in members])
     before = np.concatenate([member.uncompressed_logits(weigh) for member in members])
-    kind_scores = np.concatenate([member.kind_scores(weigh) for member in members])
+
+    def kind_scores(logit_weight: float) -> np.ndarray:
+        return np.concatenate([member.kind_scores(weigh, logit_weight) for member in members])
+
     calibration = calibrate.fit(logits, labels, kind_scores)
     result, uncompressed = (figures(each, labels, calibrate.fit(each, labels).temperature) for each in (logits, before))
     for name, found in (("small", result), ("full", uncompressed)):
@@ -250,7 +248,7 @@ def build(folder: Path, others: list[Path]) -> None:
     for member in members:
         weighed(member.network, weigh)
     text = describe(
-        shipped, path, result, uncompressed, held_out(logits, labels, kind_scores),
+        shipped, path, result, uncompressed, held_out(logits, labels, kind_scores(calibration.logit_weight)),
         accepted_others(classifier, others), disturbed(members), len(labels),
     )  # fmt: skip
     write_bytes(path.with_suffix(".md"), text.encode())
@@ -262,7 +260,8 @@ def describe(card, path, result, uncompressed, halves, others, robustness, n) ->
         f"| {name} | {c.precision} | {c.recall} | {c.f1:.2f} |"
         for name, c in zip(card.classes, metrics.per_class(result["confusion"]), strict=True)
     )
-    changes = "\n".join(f"| {row['name']} {row['amount']} | {row['text']} |" for row in robustness)
+    asked, rows = robustness
+    changes = "\n".join(f"| {row['name']} {row['amount']} | {row['text']} |" for row in rows)
     mistaken = "\n".join(
         f"| {name} | {row['n']} | {row['accepted'] / row['n']:.0%} |" for name, row in sorted(others.items())
     )
@@ -306,7 +305,7 @@ At the threshold that lets 95 % of true flowers pass, so many other pictures pas
 
 ## Disturbed photos
 
-Top-1 with 95 % interval of {FOLDS * DISTURBED} of the photos, each disturbed and asked about by the sister that had not seen it:
+Top-1 with 95 % interval of {asked} of the photos, each disturbed and asked about by the sister that had not seen it:
 
 | disturbance | top-1 |
 |---|---|

@@ -172,7 +172,7 @@ class AlexNet(nn.Module):
         self.reader: Reader | None = None
         """Adds its logits to those of the fully connected layers, where training has ended with one."""
         self.kind_space: KindSpace | None = None
-        """Set by `checkpoint.load`, where the file tells where the kinds lie."""
+        """Where the kinds lie, where the checkpoint tells."""
         self.features = _feature_layers(VARIANTS[variant])
         self.avgpool = nn.AdaptiveAvgPool2d(6)  # nothing to do at 224 pixels; lets other sizes through
         flat = VARIANTS[variant].convolutions[-1].filters * 6 * 6

@@ -1,6 +1,7 @@
 """Probabilities that mean something: a temperature for the logits, and a score for photos of something else."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import logsumexp, softmax
@@ -29,6 +30,11 @@ class Calibration:
     kinds_threshold: float | None = None
 
     @property
+    def logit_weight(self) -> float:
+        """What a unit of a logit counts for a kind space."""
+        return kind_space.LOGIT_WEIGHT / self.temperature
+
+    @property
     def rejection(self) -> dict:
         """As a checkpoint's card holds it."""
         if self.threshold is None:
@@ -36,8 +42,8 @@ class Calibration:
         if self.kinds_threshold is None:
             return {"score": "energy", "threshold": self.threshold, "accepted": ACCEPTED}
         return {
-            "score": "kinds", "threshold": self.kinds_threshold, "logits": kind_space.LOGITS, "accepted": ACCEPTED,
-            "energy": self.threshold,
+            "score": "kinds", "threshold": self.kinds_threshold, "logit_weight": self.logit_weight,
+            "accepted": ACCEPTED, "energy": self.threshold,
         }  # fmt: skip
 
 
@@ -61,13 +67,15 @@ def loss(logits: np.ndarray, labels: np.ndarray, temperature: float) -> float:
     return float(-np.log(np.maximum(right, 1e-12)).mean())
 
 
-def fit(logits: np.ndarray, labels: np.ndarray, kind_scores: np.ndarray | None = None) -> Calibration:
+def fit(
+    logits: np.ndarray, labels: np.ndarray, kind_scores: Callable[[float], np.ndarray] | None = None
+) -> Calibration:
     """From photos that the network was not trained on.
 
     Args:
         logits: (n, views, classes).
         labels: (n,) true classes.
-        kind_scores: (n,) of a kind space; None where there is none.
+        kind_scores: (n,) of a kind space for a weight of the logits; None where there is none.
 
     Returns:
         The temperature of the least cross-entropy (Guo et al. 2017, "On calibration of modern neural networks"),
@@ -87,8 +95,11 @@ def fit(logits: np.ndarray, labels: np.ndarray, kind_scores: np.ndarray | None =
     temperature = float(np.exp(found.x))
     if n < LEAST_PHOTOS_FOR_REJECTION:
         return Calibration(temperature)
-    thresholds = [
-        None if found is None else float(np.quantile(found, 1 - ACCEPTED))
-        for found in (scores(logits, temperature), kind_scores)
-    ]
-    return Calibration(temperature, *thresholds)
+    fitted = Calibration(temperature, _threshold(scores(logits, temperature)))
+    if kind_scores is None:
+        return fitted
+    return replace(fitted, kinds_threshold=_threshold(kind_scores(fitted.logit_weight)))
+
+
+def _threshold(found: np.ndarray) -> float:
+    return float(np.quantile(found, 1 - ACCEPTED))

@@ -56,9 +56,9 @@ class Card:
             cross-validation.
         made_with: versions of this program and its libraries, and the machine.
         temperature: divides the logits, so that a probability of 0.8 is right in 8 of 10 cases.
-        rejection: {"score": "kinds", "threshold": t, "logits": w, "accepted": share, "energy": e}: a photo that the
-            model's `kind_space` scores below t, with logits of weight w (0 where missing), is none of the classes, as
-            the given share of known ones is not; so, less reliably, is one whose `calibrate.scores` is below e.
+        rejection: {"score": "kinds", "threshold": t, "logit_weight": w, "accepted": share, "energy": e}: a photo that
+            the model's `kind_space` scores below t, with logits of weight w (0 where missing), is none of the classes,
+            as the given share of known ones is not; so, less reliably, is one whose `calibrate.scores` is below e.
             {"score": "energy", "threshold": e, ...} where there is no kind space; empty when nothing is known of that.
     """
 
@@ -265,8 +265,9 @@ def _checked(values: dict) -> Card:
 
     if not _is_number(card.temperature) or not 0.01 <= card.temperature <= 100:
         raise ValueError("no such temperature")
-    if card.rejection and not all(_is_number(card.rejection.get(name, 0.0)) for name in ("threshold", "logits")):
-        raise TypeError("a threshold is a number")
+    rejection = card.rejection
+    if rejection and not (_is_number(rejection.get("threshold")) and _is_number(rejection.get("logit_weight", 0.0))):
+        raise TypeError("thresholds and weights are numbers")
 
     names = ("size", "window", "views", "mean", "std")
     size, window, views, mean, std = (card.transform[name] for name in names)

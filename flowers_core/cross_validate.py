@@ -45,21 +45,24 @@ class Pooled:
 def deal(decoded: DecodedSource, folds: int, seed: int) -> list[int]:
     """The fold, from 0, of every training and validation photo; -1 for test photos, which take no part.
 
-    Each kind's photos are shuffled and dealt one by one, the next kind where the last one ended: all folds get as
-    many, of each kind as equally many as can be. Copies and near copies stay together, so that no model is asked about
-    a photo that it has as good as seen. Unlike with general splitters, a kind of two photos never lies in one fold as a
-    whole.
+    Copies and near copies stay together, so that no model is asked about a photo that it has as good as seen; a photo
+    without any is a group of its own. Each kind's groups are shuffled and dealt one by one, the next kind where the
+    last one ended: all folds get as many, of each kind as equally many as can be. Unlike with general splitters, a kind
+    of two groups never lies in one fold as a whole. The same photos are always dealt alike.
 
     Raises:
-        DataError: a kind has fewer than two photos, or there are fewer photos than folds.
+        DataError: a kind has fewer than two photos that differ, or there are fewer such photos than folds.
     """
     source, group_of = decoded.source, likeness.groups(decoded)
+    name_of: dict[int | None, str] = {}  # its smallest digest: the numbers depend on the order of the cache
+    for photo, entry in zip(source.photos, decoded.entries, strict=True):
+        if (number := group_of.get(photo.name)) is not None:
+            name_of[number] = min(entry.digest, name_of.get(number, entry.digest))
     alike: dict[int, dict[str, list[int]]] = {label: defaultdict(list) for label in range(len(source.classes))}
     label_of: dict[str, int] = {}
     for index, photo in enumerate(source.photos):
         if photo.split != "test":
-            digest = decoded.entries[index].digest
-            group = str(group_of[photo.name]) if photo.name in group_of else digest
+            group = name_of.get(group_of.get(photo.name), decoded.entries[index].digest)
             alike[label_of.setdefault(group, photo.label)][group].append(index)
     lacking = [source.classes[label] for label, looks in alike.items() if len(looks) < 2]
     if lacking:
@@ -68,7 +71,7 @@ def deal(decoded: DecodedSource, folds: int, seed: int) -> list[int]:
         raise DataError(what, source.root, hint)
     if len(label_of) < folds:
         hint = f"Choose at most {len(label_of)} folds."
-        raise DataError(f"There are only {len(label_of)} photos for {folds} folds", source.root, hint)
+        raise DataError(f"There are only {len(label_of)} different photos for {folds} folds", source.root, hint)
     fold_of, turn = [-1] * len(source.photos), 0
     for label, looks in alike.items():
         order = sorted(looks)

@@ -1,5 +1,6 @@
 """What outlives a training process: the state to go on from, and the best epoch's model, scored and calibrated."""
 
+import functools
 import time
 from dataclasses import asdict, replace
 
@@ -159,8 +160,8 @@ class Keeper:
             self.calibration = calibrate.Calibration(reader.TEMPERATURE)
         else:
             space = self.kind_space
-            logits = together.numpy()
-            scores = space.scores(kind_space.columns(summary.numpy(), filters), logits.mean(1)) if space else None
+            logits, columns = together.numpy(), kind_space.columns(summary.numpy(), filters)
+            scores = functools.partial(space.scores, columns, logits.mean(1)) if space else None
             self.calibration = calibrate.fit(logits, truth, scores)
         network.add_reader(weigh * weight, weigh * bias)
         self.readers = {f"reader.{name}": tensor.half().cpu() for name, tensor in network.reader.state_dict().items()}

@@ -23,8 +23,8 @@ DOUBT = 1.0
 direction that tells no kinds apart is strange, too."""
 
 
-LOGITS = 8.0
-"""What one unit of a kind's logit counts, in units of squared distance."""
+LOGIT_WEIGHT = 12.0
+"""What one unit of a kind's logit counts, in units of squared distance, where logits are calibrated (temperature 1)."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +43,17 @@ class KindSpace:
     means: np.ndarray
     spread: np.ndarray
 
-    def scores(self, features: np.ndarray, logits: np.ndarray, weight: float = LOGITS) -> np.ndarray:
+    def scores(self, features: np.ndarray, logits: np.ndarray, logit_weight: float) -> np.ndarray:
         """How much photos look like any of the kinds: (n,), higher is more.
 
         Args:
             features: (n, columns).
             logits: (n, classes) of the network, the mean over the views.
-            weight: of the logits.
+            logit_weight: what a unit of them counts; 0 asks for the distances alone.
         """
         place = (np.sqrt(np.maximum(features, 0)) - self.middle) @ self.directions.T
         squares = (place**2).sum(1, keepdims=True) - 2 * place @ self.means.T + (self.means**2).sum(1)
-        return (place**2 / self.spread).sum(1) + (weight * logits - squares).max(1)
+        return (place**2 / self.spread).sum(1) + (logit_weight * logits - squares).max(1)
 
     def to_dict(self) -> dict[str, np.ndarray]:
         """Its arrays by name, as a checkpoint keeps them."""

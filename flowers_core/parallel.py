@@ -13,12 +13,20 @@ AHEAD = 8
 """Items per core that are in work or wait to be taken: enough to keep all cores busy, few enough for small memories."""
 
 
+def usable_cores() -> int:
+    """Cores that this process may run on; containers often allow fewer than the machine has."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS and Windows don't tell
+        return os.cpu_count() or 1
+
+
 def in_order(work: Callable[[Item], Done], items: Iterable[Item]) -> Iterator[Done]:
     """What `work` makes of each item, in the items' order. Threads suffice: Pillow decodes without Python's lock.
 
     Raises what `work` raises, at the item's place.
     """
-    workers = os.cpu_count() or 1
+    workers = usable_cores()
     queue = iter(items)
     pool = ThreadPoolExecutor(workers)
     try:

@@ -16,14 +16,6 @@ def device() -> torch.device:
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
-def usable_cores() -> int:
-    """Cores that this process may run on; containers often allow fewer than the machine has."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS and Windows don't tell
-        return os.cpu_count() or 1
-
-
 def choose(wanted: str, place: torch.device) -> str:
     """ "float32" or "bfloat16": what was asked for, or with "auto" what is faster here.
 

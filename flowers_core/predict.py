@@ -10,16 +10,13 @@ import torch
 from PIL import Image
 
 from flowers_core import calibrate, checkpoint, kind_space, precision
-from flowers_core.augment import eval_views
+from flowers_core.augment import eval_views, view_windows
 from flowers_core.errors import ImageError
 from flowers_core.images import SIDE, decode, to_square
 from flowers_core.parallel import in_order
 
-AT_ONCE = 64
-"""Views that go through the network together: a photo's six views then read its weights once, not six times."""
-
-PHOTOS_AT_ONCE = 32
-"""Of many, that are looked at together."""
+VIEWS_AT_ONCE = 32
+"""That go through the network together: a photo's six views then read its weights once, not six times."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +93,11 @@ class Classifier:
     def classes(self) -> tuple[str, ...]:
         return self.card.classes
 
+    @property
+    def photos_at_once(self) -> int:
+        """How many of many are looked at together: the fewer, the more views each has."""
+        return max(1, VIEWS_AT_ONCE // len(view_windows(self.transform)))
+
     def logits(self, squares: np.ndarray, aspects: np.ndarray) -> np.ndarray:
         """What the network says of each view: (n, views, classes) float32. Arguments as for `see`."""
         return self.see(squares, aspects)[0]
@@ -113,7 +115,7 @@ class Classifier:
         """
         pixels = torch.from_numpy(np.require(squares, requirements="W"))
         views = eval_views(pixels, torch.from_numpy(aspects.astype(np.float32)), self.transform)
-        if len(pixels) * len(views) <= AT_ONCE:
+        if len(pixels) * len(views) <= VIEWS_AT_ONCE:
             views = [torch.cat(views).contiguous(memory_format=torch.channels_last)]
         read = [self.network.read(view.to(self.device, self.dtype)) for view in views]
         answers, seen = (torch.cat([each.float().cpu() for each in part]) for part in zip(*read, strict=True))
@@ -129,7 +131,7 @@ class Classifier:
         threshold."""
         space, filters = self.network.kind_space, self.network.summary_filters
         if space:
-            weight = self.card.rejection.get("logits", 0.0)
+            weight = self.card.rejection.get("logit_weight", 0.0)  # older models have distances alone
             found = space.scores(kind_space.columns(summaries, filters), logits.mean(1), weight)
         else:
             found = calibrate.scores(logits, self.card.temperature)
@@ -147,17 +149,16 @@ class Classifier:
         """Like `classify_file`, for many (source, name) pairs, in their order: decoded by all cores, then looked at
         together."""
         squares = in_order(lambda file: read_square(*file), files)
-        while batch := list(islice(squares, PHOTOS_AT_ONCE)):
+        while batch := list(islice(squares, self.photos_at_once)):
             yield from self.classify_squares(batch, top)
 
     def classify_squares(self, squares: Sequence[Square], top: int = 5) -> list[Prediction]:
-        """The answers to photos that go through the network together."""
-        readable = [square for square in squares if not square.error]
-        if not readable:
-            return [Prediction(square.file, error=square.error, known=False) for square in squares]
-        seen = self.see(np.stack([square.pixels for square in readable]), np.array([s.aspect for s in readable]))
-        probabilities = calibrate.probabilities(seen[0], self.card.temperature)
-        answers = iter(zip(probabilities, self.knows(*seen), strict=True))
+        """The answers to photos that go through the network together; what can't be read keeps its error."""
+        answers = iter(())
+        if readable := [square for square in squares if not square.error]:
+            seen = self.see(np.stack([square.pixels for square in readable]), np.array([s.aspect for s in readable]))
+            probabilities = calibrate.probabilities(seen[0], self.card.temperature)
+            answers = zip(probabilities, self.knows(*seen), strict=True)
         return [
             Prediction(square.file, error=square.error, known=False)
             if square.error

@@ -22,6 +22,7 @@ from flowers_core.frozen import FrozenFeatures
 from flowers_core.keeping import Keeper
 from flowers_core.loop_state import begin
 from flowers_core.outer_sgd import OuterSGD
+from flowers_core.parallel import usable_cores
 from flowers_core.runs import Run, Status, Witness
 from flowers_core.schedule import clip, learning_rate
 from flowers_core.storage import sweep
@@ -119,7 +120,7 @@ class _Fit:
         self.transform: TrainTransform = STRENGTHS[config.augmentation]
         self.base = input_transform(config)
         self.device = precision.device()
-        torch.set_num_threads(config.threads or max(1, precision.usable_cores() // distributed.neighbours()))
+        torch.set_num_threads(config.threads or max(1, usable_cores() // distributed.neighbours()))
         self.steps_per_epoch = math.ceil(len(self.train) / config.batch_size)
         self.steps = self.steps_per_epoch * config.epochs
         self.status = Status(phase="training", epochs=config.epochs, steps=self.steps, process=os.getpid())

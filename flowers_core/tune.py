@@ -154,7 +154,7 @@ class _Worker:
         if os.environ.get("FLOWERS_WORKER") and hasattr(os, "nice"):
             os.nice(5)  # the pages stay quick while trials take every core
         if self.plan.workers > 1 and not self.plan.config.threads:
-            from flowers_core.precision import usable_cores
+            from flowers_core.parallel import usable_cores
 
             threads = max(1, usable_cores() // self.plan.workers)
             self.plan = replace(self.plan, config=replace(self.plan.config, threads=threads))

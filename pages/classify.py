@@ -58,8 +58,10 @@ with below if len(pictures) > 1 else beside:  # a table needs the whole width
             def tell(done: int, total: int) -> None:
                 bar.progress(done / total, f"{done} of {total} photos" if total > 1 else "Looking…")
 
-            answered = answers.answer(path, pictures, tell)
-            bar.empty()
+            try:
+                answered = answers.answer(path, pictures, tell)
+            finally:
+                bar.empty()
             readable = [a for a in answered if not a.prediction.error]
             unreadable = [a for a in answered if a.prediction.error]
             if len(pictures) == 1 and unreadable:

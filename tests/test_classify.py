@@ -23,7 +23,7 @@ from test_pages import ROOT, _nothing_kept, button, jpeg, opened, tables, texts,
 from flowers_core import alexnet, checkpoint, predict, robustness, runs
 from flowers_core.images import decode
 from flowers_core.sources import library, own
-from flowers_core.ui import answers, many, samples, try_it, why
+from flowers_core.ui import many, samples, try_it, why
 from flowers_core.ui.answers import Answered, Picture
 from flowers_core.ui.plain import harmless
 
@@ -162,7 +162,7 @@ def test_what_is_not_one_of_the_kinds_is_said_not_to_be(monkeypatch: pytest.Monk
 
 def test_many_files_get_the_answers_that_each_gets_alone(model: Path) -> None:
     classifier = predict.Classifier(model)
-    kinds = itertools.islice(itertools.cycle(PROBABILITIES), predict.PHOTOS_AT_ONCE + 3)
+    kinds = itertools.islice(itertools.cycle(PROBABILITIES), classifier.photos_at_once + 3)
     files = [(jpeg(name), f"{number}.jpg") for number, name in enumerate(kinds)]
     files[1], files[-1] = (b"no photo", "1.jpg"), (b"", "last.jpg")
     together = list(classifier.classify_files(iter(files), top=2))
@@ -178,7 +178,7 @@ def test_many_files_get_the_answers_that_each_gets_alone(model: Path) -> None:
 
 @pytest.mark.usefixtures("model")
 def test_many_photos_are_looked_at_once_and_with_progress(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "AT_ONCE", 2)
+    monkeypatch.setattr(predict, "VIEWS_AT_ONCE", 2)
     told, batches = [], []
     classify = predict.Classifier.classify_squares
     monkeypatch.setattr(
@@ -190,7 +190,7 @@ def test_many_photos_are_looked_at_once_and_with_progress(monkeypatch: pytest.Mo
     )
     app = shown(*(jpeg(name) for name in [*PROBABILITIES] * 2), broken=b"no photo")
     assert batches == [2, 2, 2, 1]
-    assert [text for text in told if "photos" in text] == [f"{done} of 7 photos" for done in (0, 2, 4, 6)]
+    assert [text for text in told if "photos" in text] == [f"{done} of 7 photos" for done in (0, 2, 4, 6, 7)]
     app.run()
     assert len(batches) == 4, "answers are kept"
 

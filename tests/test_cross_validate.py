@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import draw_set
+from PIL import Image
 
-from flowers_core import alexnet, checkpoint, config, cross_validate, runs, train
+from flowers_core import alexnet, checkpoint, config, cross_validate, likeness, runs, train
 from flowers_core.cache import DecodedSource, decode_source
 from flowers_core.config import TrainConfig
 from flowers_core.cross_validate import deal, fold_run, part, pooled
@@ -46,12 +47,27 @@ def test_the_deal_follows_the_seed(decoded) -> None:
 
 
 def test_copies_of_a_photo_stay_in_one_fold(tmp_path: Path) -> None:
-    folder = draw_set(tmp_path / "set", {"Train": 4, "Valid": 1}, size=24)
-    (folder / "Valid" / "rose" / "copy.jpg").write_bytes((folder / "Train" / "rose" / "1.jpg").read_bytes())
-    twins = decode_source(open_source(folder))
+    twins = with_copies(tmp_path)
     for seed in range(5):
         fold_of = dict(zip((photo.name for photo in twins.source.photos), deal(twins, 3, seed), strict=True))
         assert fold_of["Train/rose/1.jpg"] == fold_of["Valid/rose/copy.jpg"]
+        assert fold_of["Train/rose/2.jpg"] == fold_of["Valid/rose/near.jpg"]
+
+
+def test_the_deal_does_not_depend_on_how_the_cache_numbers_copies(tmp_path: Path, monkeypatch) -> None:
+    twins = with_copies(tmp_path)
+    dealt, numbers = deal(twins, 3, seed=1), likeness.groups(twins)
+    assert len(set(numbers.values())) == 2
+    monkeypatch.setattr(likeness, "groups", lambda decoded: {name: 7 - number for name, number in numbers.items()})
+    assert deal(twins, 3, seed=1) == dealt
+
+
+def with_copies(folder: Path) -> DecodedSource:
+    """A set in which one photo has a copy, and one a near copy."""
+    folder = draw_set(folder / "set", {"Train": 4, "Valid": 1}, size=96)
+    (folder / "Valid" / "rose" / "copy.jpg").write_bytes((folder / "Train" / "rose" / "1.jpg").read_bytes())
+    Image.open(folder / "Train" / "rose" / "2.jpg").save(folder / "Valid" / "rose" / "near.jpg", quality=50)
+    return decode_source(open_source(folder))
 
 
 def test_too_few_photos_are_refused_by_name(tmp_path: Path, decoded) -> None:
@@ -59,7 +75,7 @@ def test_too_few_photos_are_refused_by_name(tmp_path: Path, decoded) -> None:
     (folder / "Train" / "rose" / "2.jpg").unlink()
     with pytest.raises(DataError, match="two different photos of each kind; there are fewer of: rose"):
         deal(decode_source(open_source(folder)), 2, seed=1)
-    with pytest.raises(DataError, match="only 18 photos for 20 folds"):
+    with pytest.raises(DataError, match="only 18 different photos for 20 folds"):
         deal(decoded, 20, seed=1)
 
 

@@ -43,6 +43,10 @@ def _small_and_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "MOST_PICTURES", 6)
 
 
+LOGIT_WEIGHT = 1000.0
+"""Makes what logits say of a picture as loud as the distances that convolutions without training give."""
+
+
 def save(path: Path, variant: str = "2014", rejection: dict | None = None, **transform: object) -> Path:
     """A checkpoint that tells pictures apart: random weights that keep the size of what passes through them.
 
@@ -68,7 +72,7 @@ def save(path: Path, variant: str = "2014", rejection: dict | None = None, **tra
     card = checkpoint.Card(
         variant, CLASSES, asdict(prepared), data={"data": "drawn", "counts": {"train": 7}},
         results={"valid_accuracy": 0.5, "valid_n": 4}, temperature=2.0,
-        rejection=rejection or {"score": "kinds", "threshold": 0.0, "energy": 0.0},
+        rejection=rejection or {"score": "kinds", "threshold": 0.0, "logit_weight": LOGIT_WEIGHT, "energy": 0.0},
     )  # fmt: skip
     checkpoint.save(path, checkpoint.with_kinds(checkpoint.shrink(network), None if rejection else space), card)
     if not rejection:
@@ -78,13 +82,10 @@ def save(path: Path, variant: str = "2014", rejection: dict | None = None, **tra
             np.stack([to_square(image) for image in images]),
             np.array([i.width / i.height for i in images]),
         )
-        scores = kind_scores(classifier, squares, aspects)
-        limit = {
-            "score": "kinds",
-            "threshold": float(np.sort(scores)[1:3].mean()),
-            "logits": kind_space.LOGITS,
-            "energy": 0.0,
-        }
+        silent, spoken = (kind_scores(classifier, squares, aspects, weight) for weight in (0.0, LOGIT_WEIGHT))
+        threshold = float(silent[0] + spoken[0]) / 2  # whoever forgets the logits is wrong about the first picture
+        assert 0 < (spoken >= threshold).sum() < len(images)
+        limit = card.rejection | {"threshold": threshold}
         checkpoint.save(path, checkpoint.with_kinds(checkpoint.shrink(network), space), replace(card, rejection=limit))
     return path
 
@@ -95,10 +96,10 @@ def pictures() -> list[Image.Image]:
     return [garden.draw("rose", seed, 256).resize(shape) for seed, shape in enumerate(shapes)]
 
 
-def kind_scores(classifier: Classifier, squares: np.ndarray, aspects: np.ndarray) -> np.ndarray:
+def kind_scores(classifier: Classifier, squares: np.ndarray, aspects: np.ndarray, logit_weight: float) -> np.ndarray:
     logits, summaries = classifier.see(squares, aspects)
     columns = kind_space.columns(summaries, classifier.network.summary_filters)
-    return classifier.network.kind_space.scores(columns, logits.mean(1))
+    return classifier.network.kind_space.scores(columns, logits.mean(1), logit_weight)
 
 
 def app_knows(path: Path, images: list[Image.Image]) -> list[bool]:

@@ -1,4 +1,4 @@
-"""What is none of the kinds is told by what the convolutions see, in a model file as in memory."""
+"""What is none of the kinds is told by convolutions and logits together, in a model file as in memory."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,10 +28,10 @@ def test_photos_of_the_kinds_score_higher_than_strange_ones() -> None:
     new, _ = clouds(random, 400, middles)
     strange, _ = clouds(random, 400, random.uniform(1, 2, (40, 16)))
     silent = np.zeros((400, 4))
-    limit = np.quantile(space.scores(new, silent), 1 - calibrate.ACCEPTED)
-    assert (space.scores(strange, silent) >= limit).mean() < 0.02
+    limit = np.quantile(space.scores(new, silent, 1.0), 1 - calibrate.ACCEPTED)
+    assert (space.scores(strange, silent, 1.0) >= limit).mean() < 0.02
     flat = np.full((5, 16), 1.5**2)
-    assert (space.scores(flat, silent[:5]) < limit).all(), "flowers in general are none of the kinds"
+    assert (space.scores(flat, silent[:5], 1.0) < limit).all(), "flowers in general are none of the kinds"
 
 
 def test_logits_count_where_they_speak_for_the_kind_that_a_photo_lies_near() -> None:
@@ -41,18 +41,18 @@ def test_logits_count_where_they_speak_for_the_kind_that_a_photo_lies_near() -> 
     space = kind_space.fit(features, labels, 4)
     speaks_for = {offset: np.eye(4)[(labels + offset) % 4] for offset in (0, 1)}
     alone, agreed, opposed = (
-        space.scores(features, logits) for logits in (np.zeros((400, 4)), speaks_for[0], speaks_for[1])
+        space.scores(features, logits, 12.0) for logits in (np.zeros((400, 4)), speaks_for[0], speaks_for[1])
     )
-    assert np.allclose(agreed - alone, kind_space.LOGITS)
-    assert ((opposed - alone) < kind_space.LOGITS / 2).mean() > 0.9, "another kind's voice helps little"
-    assert np.allclose(space.scores(features, speaks_for[0], weight=0), alone)
+    assert np.allclose(agreed - alone, 12.0)
+    assert ((opposed - alone) < 6.0).mean() > 0.9, "another kind's voice helps little"
+    assert np.allclose(space.scores(features, speaks_for[0], 0.0), alone)
 
 
 def test_a_kind_of_one_photo_and_directions_without_any_spread_do_no_harm() -> None:
     features = np.ones((3, 8), np.float32)
     features[:, 0] = [1, 4, 9]
     space = kind_space.fit(features, np.array([0, 1, 2]), 3)
-    assert np.isfinite(space.scores(features, np.zeros((3, 3)))).all()
+    assert np.isfinite(space.scores(features, np.zeros((3, 3)), 1.0)).all()
 
 
 @pytest.fixture
@@ -69,7 +69,8 @@ def trained(three_kinds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_training_with_enough_photos_leaves_a_model_that_knows_its_kinds(trained: Path, tmp_path: Path) -> None:
     network, card = checkpoint.load(trained)
     assert card.rejection["score"] == "kinds"
-    assert set(card.rejection) == {"score", "threshold", "logits", "accepted", "energy"}
+    assert set(card.rejection) == {"score", "threshold", "logit_weight", "accepted", "energy"}
+    assert card.rejection["logit_weight"] * card.temperature == pytest.approx(kind_space.LOGIT_WEIGHT)
     assert network.kind_space.means.shape == (3, 512)
     other = checkpoint.with_kinds(checkpoint.shrink(network), network.kind_space)
     checkpoint.save(tmp_path / "copy.safetensors", other, card)

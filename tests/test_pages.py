@@ -1243,6 +1243,7 @@ def test_weights_that_are_cut_off_are_an_error_to_read(home: Path, rose_sayer: P
     app.file_uploader(key="uploads").set_value([("mine.jpg", jpeg(), "image/jpeg")]).run()
     assert not app.exception
     assert [error.value for error in app.error] == ["The checkpoint is cut off or damaged."]
+    assert not app.get("progress"), "nobody waits for it any more"
     assert cut.name in texts(app, "text")
 
 

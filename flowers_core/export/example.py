@@ -67,7 +67,7 @@ class Model:
             middle, directions, means, spread = (self.weights[f"kinds.{part}"] for part in parts)
             seen = torch.cat([m.mean(2) for m in maps[-layer["convolutions"] :]], 1).mean(0)
             place = directions @ (seen.sqrt() - middle)
-            weight = rejection.get("logits", 0.0)
+            weight = rejection.get("logit_weight", 0.0)
             score = (place**2 / spread).sum() + (weight * logits.mean(0) - ((place - means) ** 2).sum(1)).max()
         return bool(score >= rejection["threshold"])
 

@@ -25,7 +25,8 @@ class Layer:
             read: how many convolutions it looks at, the last ones. Of each map after its ReLU it takes the mean and
             the standard deviation (all means of a convolution, then all deviations), the square roots of which are
             its inputs; its outputs are added to those of the layer before. kinds: how many convolutions it looks at;
-            of each map it takes the mean only, over all views of a photo: see `KindSpace.scores`.
+            of each map it takes the mean only, over all views of a photo, and it takes the logits: see
+            `KindSpace.scores`.
         weight: conv: (filters, channels per group, height, width); linear and read: (outputs, inputs); float32.
         bias: (outputs,) float32.
         more: other float32 arrays, by name: those of a `KindSpace`.

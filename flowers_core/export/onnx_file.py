@@ -66,8 +66,11 @@ def write(path: Path, layers: list[Layer], about: dict) -> None:
     outputs = [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", classes])]
     if about["rejection"]:
         kinds = [layer for layer in layers if layer.op == "kinds"]
-        by_photo = graph.node("Reshape", [logits, shape], "logits_by_photo")
-        found = _kind_score(graph, kinds[0], maps, by_photo, about) if kinds else _energy(graph, scaled, about)
+        if kinds:
+            by_photo = graph.node("Reshape", [logits, shape], "logits_by_photo")
+            found = _kind_score(graph, kinds[0], maps, by_photo, about)
+        else:
+            found = _energy(graph, scaled, about)
         limit = graph.floats("threshold", about["rejection"]["threshold"])
         graph.node("GreaterOrEqual", [found, limit], "known")
         outputs.append(helper.make_tensor_value_info("known", TensorProto.BOOL, ["n"]))
@@ -228,7 +231,7 @@ def _kind_score(graph: _Graph, layer: Layer, maps: list[str], logits: str, about
     apart = graph.node("Add", [apart, lengths], f"{name}.from_each")
     said = graph.node("ReduceMean", [logits], "logits_of_photo", axes=[1], keepdims=0)
     said = graph.node(
-        "Mul", [said, graph.floats("logit_weight", about["rejection"].get("logits", 0.0))], "logits_weighed"
+        "Mul", [said, graph.floats("logit_weight", about["rejection"].get("logit_weight", 0.0))], "logits_weighed"
     )
     near = graph.node("Sub", [said, apart], f"{name}.near_each")
     nearest = graph.node("ReduceMax", [near], f"{name}.near", axes=[1], keepdims=0)

@@ -32,9 +32,6 @@ SHOWN_SIDE = 512
 MOST_KEPT, MOST_OPEN = 2000, 4
 """Answers (a few kilobytes each), and photos with pixels, that a session keeps."""
 
-AT_ONCE = 32
-"""Photos that are looked at together."""
-
 SURE = 0.5
 """Probability from which a name stands alone, as the answer: below, the others together are likelier."""
 
@@ -93,15 +90,18 @@ def answer(model: Path, pictures: Sequence[Picture], progress: Callable[[int, in
     memory = st.session_state.setdefault("answers", OrderedDict())
     found = {key: memory[key] for key in keys if key in memory}
     missing = {key: picture for key, picture in zip(keys, pictures, strict=True) if key not in found}
-    unanswered, opened, total = iter(missing), in_order(_open, missing.values()), len(found) + len(missing)
-    while batch := list(islice(opened, AT_ONCE)):
+    if missing:
+        total = len(found) + len(missing)
         progress(len(found), total)
-        predictions = classifier(model).classify_squares([square for square, _ in batch])
-        for prediction, (_, thumbnail), key in zip(predictions, batch, unanswered, strict=False):
-            found[key] = memory[key] = prediction, thumbnail
+        network, opened = classifier(model), zip(missing, in_order(_open, missing.values()), strict=True)
+        while batch := list(islice(opened, network.photos_at_once)):
+            predictions = network.classify_squares([square for _, (square, _) in batch])
+            for (key, (_, thumbnail)), prediction in zip(batch, predictions, strict=True):
+                found[key] = memory[key] = prediction, thumbnail
+            progress(len(found), total)
     for key in found:
         memory.move_to_end(key)
-    _forget(memory, MOST_KEPT)
+    _forget(memory, max(MOST_KEPT, len(found)))  # or a click on one of very many would ask about the others again
     return [Answered(picture, *found[key]) for key, picture in zip(keys, pictures, strict=True)]
 
 
@@ -119,7 +119,7 @@ def about(card: Card) -> None:
     """What the model is, in one line: what it learned from, how good it is, and what it knows."""
     accuracy = card.results.get("valid_accuracy")
     n = card.results.get("valid_n", 0)
-    asked = f"{n:,} photos in cross-validation" if "folds" in card.results else f"{n:,} validation photos"
+    asked = f"{n:,} photos in cross-validation" if card.results.get("folds") else f"{n:,} validation photos"
     reached = f" Right on {accuracy:.0%} of {asked}." if accuracy is not None else ""
     trained = card.data.get("counts", {}).get("train")
     learned = f"learned from {trained:,} photos of " if trained else "from "

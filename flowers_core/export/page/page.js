@@ -129,7 +129,7 @@ function describe() {
     ["Network", `AlexNet ${card.variant}`],
     ["Learned from", [data.counts?.train && `${data.counts.train} photos`, data.data].filter(Boolean).join(" of ") || "not recorded"],
     ["Right on", results.valid_accuracy === undefined || results.valid_accuracy === null
-      ? "not measured" : `${percent(results.valid_accuracy)} of ${results.valid_n ?? "its"} validation photos`],
+      ? "not measured" : `${percent(results.valid_accuracy)} of ${results.valid_n ?? "its"} ${results.folds ? "photos in cross-validation" : "validation photos"}`],
     ["This file", about.shrunk],
     ["Photos", about.input],
     ["Made with", about.program],

@@ -7,7 +7,7 @@ onmessage = async ({ data }) => {
   try {
     if (data.about) {
       about = data.about;
-      const options = { plain: data.plain, logitWeight: about.rejection?.logits };
+      const options = { plain: data.plain, logitWeight: about.rejection?.logit_weight };
       network = new Network(about.layers, await unpacked(data.weights), about.transform.size, about.views.length, options);
       postMessage({ ready: network.kernels.name });
     } else {

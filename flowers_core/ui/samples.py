@@ -18,14 +18,14 @@ from flowers_core.ui.pictures import cover
 from flowers_core.ui.plain import plain
 
 DRAWN = (
+    ("bird of paradise", 1_000_028),
+    ("black-eyed susan", 1_000_018),
+    ("morning glory", 1_000_015),
+    ("oxeye daisy", 1_000_006),
+    ("foxglove", 1_000_030),
     ("english marigold", 1_000_011),
-    ("black-eyed susan", 1_000_006),
-    ("morning glory", 1_000_032),
-    ("californian poppy", 1_000_029),
-    ("bird of paradise", 1_000_031),
-    ("lotus", 1_000_008),
-    ("oxeye daisy", 1_000_012),
-    ("cyclamen", 1_000_022),
+    ("passion flower", 1_000_017),
+    ("common dandelion", 1_000_020),
 )
 """Kind and seed of the drawn samples, which the built-in model names rightly. After it was trained anew:
 `python -m checkpoints.choose_samples`."""

@@ -190,7 +190,7 @@ def describe(path: Path) -> str:
     card = checkpoint.read_card(path)
     name = Run(path.parent).label()[0] if path.name == "best.safetensors" else ""
     accuracy = card.results.get("valid_accuracy")
-    by = f"in {card.results['folds']} folds" if card.results.get("folds") else "on valid"
+    by = "in cross-validation" if card.results.get("folds") else "on valid"
     reached = f", {accuracy:.0%} {by}" if accuracy is not None else ""
     if checkpoint.is_shipped(path):
         return f"Built in: {len(card.classes)} kinds{reached}"

@@ -5,8 +5,8 @@
 Draws a few hundred flowers and puts each under many names: as hard links, so that all copies have one content, or
 with --distinct as files that differ in a few bytes behind the JPEG's end, so that every one is decoded.
 Prints one JSON object; "anonymous_mb" is memory of the process itself, without the mapped cache files. Clicks are made
-in Chromium (needs requirements-dev.txt) and last until the page has run to its end, and once more without a browser;
-the first of each kind may have to work something out, and counts by itself.
+in Chromium (needs requirements-dev.txt) and last until nothing more is painted, and once more without a browser; the
+first of each kind may have to work something out, and counts by itself.
 """
 
 import argparse
@@ -98,23 +98,28 @@ def opened(root: Path, home: Path) -> dict:
 
 SCRIPT = """
 import json, statistics, sys, time
+import tiles
 from streamlit.testing.v1 import AppTest
 
 app = AppTest.from_file(sys.argv[1], default_timeout=600).run()
 found = {}
 
 
-def press(what, label):
+def timed(what, click):
     started = time.perf_counter()
-    next(button for button in app.button if button.label.replace(chr(92), "") == label).click().run()
+    click()
     found.setdefault(what, []).append((time.perf_counter() - started) * 1000)
 
 
+def press(label):
+    next(button for button in app.button if button.label == label).click().run()
+
+
 for name in sys.argv[2:]:
-    press("open a kind", name)
-    for what, label in (("open a photo", "Open"), ("next photo", "Next"), ("back to the kind", "Back"),
-                        ("back to all kinds", "All kinds")):
-        press(what, label)
+    timed("open a kind", lambda: tiles.click(app, title=name))
+    timed("open a photo", lambda: tiles.click(app))
+    for what, label in (("next photo", "Next"), ("back to the kind", "Back"), ("back to all kinds", "All kinds")):
+        timed(what, lambda: press(label))
     assert not app.exception
 print(json.dumps({what: [round(times[0]), round(statistics.median(times[1:]))] for what, times in found.items()}))
 """
@@ -123,7 +128,7 @@ print(json.dumps({what: [round(times[0]), round(statistics.median(times[1:]))] f
 def script_runs(home: Path) -> dict:
     """Milliseconds that the Photos page's script takes for clicks, the first and the median of the next: what a server
     adds to the time of a viewer's browser."""
-    environment = {**os.environ, "FLOWERS_HOME": str(home), "PYTHONPATH": str(REPOSITORY)}
+    environment = {**os.environ, "FLOWERS_HOME": str(home), "PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'tests'}"}
     command = [sys.executable, "-c", SCRIPT, str(REPOSITORY / "pages/photos.py"), *(kind.name for kind in SPECIES[:6])]
     answer = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     return json.loads(answer.stdout)
@@ -137,8 +142,26 @@ def remember(root: Path, home: Path) -> None:
     library.remember(root / "set", "very many")
 
 
+WATCH = """() => {
+    window.clicked = Infinity;
+    window.lasted = 0;
+    if (window.watch) return;
+    const painted = () => { window.lasted = Math.max(window.lasted, performance.now() - window.clicked); };
+    document.addEventListener("click", () => { window.clicked = performance.now(); }, { capture: true });
+    document.addEventListener("load", painted, { capture: true });
+    window.watch = new MutationObserver(() => requestAnimationFrame(() => setTimeout(painted)));
+    const all = { subtree: true, childList: true, attributes: true, characterData: true };
+    window.watch.observe(document.querySelector("[data-testid=stMain]"), all);
+}"""
+"""Has a page tell in `lasted` how many milliseconds after the next click it was painted for the last time."""
+
+AT_REST_MS = 700
+"""After the script has ended, by when nothing is painted any more."""
+
+
 def clicks(home: Path) -> dict:
-    """Milliseconds of clicks on the Photos page, the first and the median of the next, and the server's memory."""
+    """Milliseconds from clicks on the Photos page until all is painted, the first and the median of the next, and the
+    server's memory."""
     sys.path.insert(0, str(REPOSITORY / "tests"))
     from browser_app import CHROMIUM, CHROMIUM_ARGS, Server
     from playwright.sync_api import Locator, sync_playwright
@@ -149,32 +172,38 @@ def clicks(home: Path) -> dict:
         with sync_playwright() as playwright:
             page = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS).new_page()
 
-            def timed(what: str, do: Callable[[], object], shows: Locator) -> None:
-                started = time.perf_counter()
-                do()
-                shows.first.wait_for(timeout=600_000)
+            def shown(sign: Locator) -> None:
+                sign.first.wait_for(timeout=600_000)
                 page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for(timeout=600_000)
-                found.setdefault(what, []).append((time.perf_counter() - started) * 1000)
+                page.wait_for_timeout(AT_REST_MS)
 
-            main = page.locator("[data-testid=stButton], [data-testid=stPagination]")
+            def timed(what: str, click: Callable[[], object], sign: Locator) -> None:
+                page.evaluate(WATCH)
+                click()
+                shown(sign)
+                found.setdefault(what, []).append(page.evaluate("window.lasted"))
 
             def button(name: str) -> Locator:
-                return main.get_by_role("button", name=name, exact=True).first
+                return page.get_by_test_id("stMain").get_by_role("button", name=name, exact=True).first
+
+            def tile(text: str) -> Locator:
+                return page.get_by_test_id("stMain").get_by_role("button").filter(has_text=text).first
 
             search = page.get_by_role("searchbox")
             signs = {
                 "Charts": page.get_by_role("heading", name="Photos per kind"),
-                "Map": button("Let the network look"),
+                "Map": button("Let the network look").or_(page.locator(".js-plotly-plot")),
                 "What the network sees": button("Shuffle"),
                 "Problems": button("Exclude"),
                 "Kinds": search,
             }
-            timed("open the page", lambda: page.goto(f"{server.url}/photos"), search)
+            page.goto(f"{server.url}/photos")
+            shown(search)
             for name in [kind.name for kind in SPECIES[:6]]:
-                timed("open a kind", button(name).click, page.get_by_role("heading", name=name, exact=True))
+                timed("open a kind", tile(name).click, page.get_by_role("heading", name=name, exact=True))
                 second = page.locator("[aria-label='Page 2'][aria-current=page]")
                 timed("leaf to the next photos", button("Next page").click, second)
-                timed("open a photo", button("Open").click, button("Back"))
+                timed("open a photo", tile("×").click, button("Back"))
                 timed("back to the kind", button("Back").click, button("All kinds"))
                 timed("back to all kinds", button("All kinds").click, search)
             for _ in range(3):

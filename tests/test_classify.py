@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import tiles
 from browser_app import save_model
 from conftest import KINDS, draw_set
 from PIL import Image
@@ -293,7 +294,7 @@ def test_a_sample_shows_whether_the_answer_is_right(home: Path) -> None:
     app.get("segmented_control")[0].set_value("A sample").run()
     assert any("Drawings, not photos:" in text for text in texts(app, "caption"))
     for kind, said in ((other, f"It is: {other}"), (right, "That is right")):
-        next(each for each in app.button if each.key == f"drawn-{kind}").click().run()
+        tiles.click(app, next(n for n, tile in enumerate(tiles.shown(app)) if tile["id"] == f"drawn-{kind}"))
         assert not app.exception
         assert any(said in unescaped(text) for text in texts(app, "markdown"))
 
@@ -310,9 +311,8 @@ def test_held_back_photos_of_ones_own_set_are_the_first_samples(
     choice = app.get("segmented_control")[1]
     assert choice.options == [told, "Drawn flowers"], "short, whatever the set is called"
     assert any("Real photos of “mine”" in unescaped(text) for text in texts(app, "caption"))
-    tiles = [each for each in app.button if each.key and each.key.startswith("held-")]
-    assert len(tiles) == len(KINDS)
-    tiles[1].click().run()
+    assert len(tiles.shown(app)) == len(KINDS)
+    tiles.click(app, 1)
     assert not app.exception
     assert any("That is right" in text for text in texts(app, "markdown")), "the second kind is rose"
 

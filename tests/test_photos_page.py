@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiles
 from PIL import Image
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.testing.v1 import AppTest
@@ -41,13 +42,17 @@ def test_a_link_to_a_kind_that_is_gone_shows_all_of_them() -> None:
 
 
 @pytest.mark.usefixtures("known")
-def test_photos_of_a_kind_open_by_a_button_that_says_so() -> None:
+def test_photos_of_a_kind_open_by_a_click_on_them() -> None:
     app = opened("photos", kind="rose")
-    buttons = [each for each in app.button if (each.key or "").startswith("kind-1-")]
-    assert {each.label for each in buttons} == {"Open"}
-    assert {each.proto.type for each in buttons} == {"secondary"}
-    buttons[0].click().run()
-    assert "photo" in app.query_params
+    assert [tile["note"].split(" · ")[0] for tile in tiles.shown(app)] == [
+        *4 * ["train"],
+        *2 * ["valid"],
+        *2 * ["test"],
+    ]
+    photo = tiles.shown(app)[5]["id"]
+    tiles.click(app, 5)
+    assert app.query_params["photo"] in (photo, [photo])
+    assert "Valid/rose/2.jpg" in texts(app, "text")
 
 
 def test_a_photos_own_picture_is_as_large_as_a_screen(tmp_path) -> None:
@@ -135,24 +140,13 @@ def test_a_click_on_the_map_opens_the_photo_below_it(known: library.KnownSet) ->
 def click(app: AppTest, chart: str, point: dict) -> None:
     """What a browser sends when a point of a chart is clicked; AppTest knows no such click."""
     selection = {"points": [point], "point_indices": [point["point_index"]], "box": [], "lasso": []}
-    send(app, WidgetState(id=chart, string_value=json.dumps({"selection": selection})))
+    tiles.send(app, WidgetState(id=chart, string_value=json.dumps({"selection": selection})))
 
 
 def turn_to(app: AppTest, page: int) -> None:
     """A click on a page's number in the pager."""
     (pager,) = app.main.get("pagination")
-    send(app, WidgetState(id=pager.proto.id, int_value=page))
-
-
-def send(app: AppTest, state: WidgetState) -> None:
-    states = app._tree.get_widget_states()
-    states.widgets.append(state)
-    app._run(states)
-
-
-def tiles(app: AppTest) -> list[str]:
-    """The kinds whose tiles are shown."""
-    return [each.label for each in app.button if (each.key or "").startswith("open-")]
+    tiles.send(app, WidgetState(id=pager.proto.id, int_value=page))
 
 
 @pytest.fixture
@@ -168,14 +162,14 @@ def many_kinds(tmp_path: Path) -> list[str]:
 
 def test_very_many_kinds_come_in_pages(many_kinds: list[str]) -> None:
     app = opened("photos")
-    assert tiles(app) == many_kinds[: kinds.PER_PAGE]
+    assert tiles.titles(app) == many_kinds[: kinds.PER_PAGE]
     turn_to(app, 3)
     assert not app.exception
-    assert tiles(app) == many_kinds[2 * kinds.PER_PAGE :]
-    button(app, many_kinds[-1]).click().run()
+    assert tiles.titles(app) == many_kinds[2 * kinds.PER_PAGE :]
+    tiles.click(app, title=many_kinds[-1])
     assert texts(app, "header") == [many_kinds[-1]]
     button(app, "All kinds").click().run()
-    assert tiles(app) == many_kinds[2 * kinds.PER_PAGE :], "the way back leads to where it began"
+    assert tiles.titles(app) == many_kinds[2 * kinds.PER_PAGE :], "the way back leads to where it began"
 
 
 def test_a_search_is_over_all_pages_and_begins_on_its_first(many_kinds: list[str]) -> None:
@@ -183,16 +177,16 @@ def test_a_search_is_over_all_pages_and_begins_on_its_first(many_kinds: list[str
     turn_to(app, 2)
     search = next(each for each in app.text_input if each.label == "Search")
     search.set_value("9").run()
-    assert tiles(app) == [name for name in many_kinds if "9" in name]
+    assert tiles.titles(app) == [name for name in many_kinds if "9" in name]
     assert not app.main.get("pagination")
     search = next(each for each in app.text_input if each.label == "Search")
     search.set_value("kind").run()
-    assert tiles(app) == many_kinds[: kinds.PER_PAGE]
+    assert tiles.titles(app) == many_kinds[: kinds.PER_PAGE]
     search = next(each for each in app.text_input if each.label == "Search")
     search.set_value(many_kinds[-1]).run()
-    button(app, many_kinds[-1]).click().run()
+    tiles.click(app, title=many_kinds[-1])
     button(app, "All kinds").click().run()
-    assert tiles(app) == [many_kinds[-1]], "what was searched for is still there"
+    assert tiles.titles(app) == [many_kinds[-1]], "what was searched for is still there"
 
 
 def test_mean_images_of_very_many_kinds_come_in_pages_too(many_kinds: list[str]) -> None:
@@ -210,12 +204,11 @@ def test_a_photo_leads_back_to_the_page_of_photos_that_it_was_opened_on(tmp_path
             Image.new("RGB", (8, 8), (n, 200, count)).save(tmp_path / "set" / folder / f"{n}.png")
     app = opened("photos", data=library.remember(tmp_path / "set", "many photos").id, kind="rose")
     turn_to(app, 2)
-    shown = [each for each in app.button if each.label == "Open"]
-    assert len(shown) == 2
-    shown[0].click().run()
+    assert len(tiles.shown(app)) == 2
+    tiles.click(app)
     assert f"Train/rose/{pictures.PER_PAGE}.png" in texts(app, "text")
     button(app, "Back").click().run()
-    assert len([each for each in app.button if each.label == "Open"]) == 2
+    assert len(tiles.shown(app)) == 2
 
 
 @pytest.mark.parametrize("view", ["Kinds", "Charts"])

@@ -7,8 +7,8 @@ from flowers_core import species
 from flowers_core.cache import DecodedSource
 from flowers_core.images import to_jpeg
 from flowers_core.sources import SPLITS
-from flowers_core.ui import opened
-from flowers_core.ui.pictures import cover, paged
+from flowers_core.ui import opened, tiles
+from flowers_core.ui.pictures import COVER, cover, paged
 from flowers_core.ui.plain import plain
 
 MEAN_OF = 60
@@ -49,17 +49,20 @@ def _all_kinds(decoded: DecodedSource) -> None:
     if len(found) > PER_PAGE:
         st.caption(f"{len(found):,} kinds")
     covers = _first_of_each(decoded)
-    grid = place.grid("auto", min_column_width=170)
-    for label in page:
-        name = decoded.source.classes[label]
-        about = species.find(name)
-        with grid.cell(), st.container(border=True):
-            if covers[label] >= 0:
-                st.image(cover(decoded, int(covers[label])), width="stretch", alt=name)
-            st.button(plain(name), key=f"open-{label}", width="stretch", on_click=opened.open_kind, args=(name,))
-            latin = f"*{about.latin}*  \n" if about else ""
-            counts = zip(SPLITS, decoded.counts[label].tolist(), strict=True)
-            st.caption(latin + (" · ".join(f"{count:,} {split}" for split, count in counts if count) or "no photos"))
+    with place:
+        tiles.grid([_tile(decoded, label, int(covers[label])) for label in page], opened.open_kind, f"{key}-tiles")
+
+
+def _tile(decoded: DecodedSource, label: int, first: int) -> tiles.Tile:
+    """A kind, with the photo of that index as its cover; -1 without photos."""
+    name = decoded.source.classes[label]
+    about = species.find(name)
+    counts = zip(SPLITS, decoded.counts[label].tolist(), strict=True)
+    return tiles.Tile(
+        id=name, picture=cover(decoded, first) if first >= 0 else None, aspect=COVER[0] / COVER[1], title=name,
+        latin=about.latin if about else "",
+        note=" · ".join(f"{count:,} {split}" for split, count in counts if count) or "no photos",
+    )  # fmt: skip
 
 
 def _found(decoded: DecodedSource, term: str, order: str, lacking: str) -> list[int]:

@@ -6,8 +6,8 @@ import streamlit as st
 
 from flowers_core.cache import DecodedSource
 from flowers_core.images import SIDE
+from flowers_core.ui import tiles
 from flowers_core.ui.pictures import PER_PAGE, paged, thumbnails
-from flowers_core.ui.plain import plain
 
 
 def is_asked() -> bool:
@@ -59,21 +59,22 @@ def close_all() -> None:
 
 
 def photo_grid(decoded: DecodedSource, indices: Sequence[int], captions: Sequence[str], key: str) -> None:
-    """Photos in a grid that fits the screen's width, as large as they are decoded; the button below each opens it.
+    """Photos in a grid that fits the screen's width, as large as they are decoded; a click opens one.
 
     Args:
         captions: one line for each photo.
-        key: sets the buttons apart from those of other grids.
+        key: sets it apart from other grids.
     """
-    grid = st.grid("auto", min_column_width=160, vertical_alignment="bottom")
-    for picture, index, caption in zip(thumbnails(decoded, indices, SIDE), indices, captions, strict=True):
-        with grid.cell():
-            st.image(picture, width="stretch", alt=caption)
-            st.caption(plain(caption))
-            st.button(
-                "Open", key=f"{key}-{index}", icon=":material/open_in_full:", on_click=open_photo,
-                args=(decoded, index),
-            )  # fmt: skip
+    photos = decoded.source.photos
+    of_id = {photos[i].id: i for i in indices}
+    pictures = thumbnails(decoded, indices, SIDE)
+    tiles.grid(
+        [
+            tiles.Tile(photos[i].id, picture, decoded.entries[i].aspect, note=caption)
+            for picture, i, caption in zip(pictures, indices, captions, strict=True)
+        ],
+        lambda photo: open_photo(decoded, of_id[photo]), key,
+    )  # fmt: skip
 
 
 def paged_grid(decoded: DecodedSource, indices: Sequence[int], key: str) -> None:

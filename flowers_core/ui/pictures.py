@@ -14,6 +14,9 @@ THUMBNAIL = 160
 PER_PAGE = 48
 """Photos on one page of a gallery."""
 
+COVER = (320, 220)
+"""Width and height of a kind's cover, pixels."""
+
 
 def thumbnails(decoded: DecodedSource, indices: Sequence[int], side: int = THUMBNAIL) -> list[bytes]:
     """The chosen photos as small JPEG files."""
@@ -29,7 +32,7 @@ def gallery(pictures: Sequence[bytes], captions: Sequence[str], side: int = THUM
         cell.caption(plain(caption))
 
 
-def cover(decoded: DecodedSource, index: int, width: int = 320, height: int = 220) -> bytes:
+def cover(decoded: DecodedSource, index: int, width: int = COVER[0], height: int = COVER[1]) -> bytes:
     """A photo cut to one shape, so that tiles of a gallery line up."""
     return _cover(decoded.entries[index].digest, width, height, decoded, index)
 

@@ -12,6 +12,7 @@ from flowers_core.errors import ImageError
 from flowers_core.images import read_file, to_jpeg
 from flowers_core.sources import library
 from flowers_core.sources.records import class_key
+from flowers_core.ui import tiles
 from flowers_core.ui.answers import Picture
 from flowers_core.ui.choices import kinds_by_split, open_set
 from flowers_core.ui.pictures import cover
@@ -54,7 +55,7 @@ class _Held:
 
 
 @dataclass(frozen=True)
-class _Tile:
+class _Sample:
     """A sample in the grid: its id, how it looks, what reads its file, and its kind."""
 
     key: str
@@ -79,13 +80,13 @@ def choose(card: Card) -> Picture | None:
             else "Drawings, not photos: a model that learned from photos may take one for another flower."
         )
         drawn = [(kind, _drawn(kind, seed)) for kind, seed in DRAWN]
-        return _clicked([_Tile(f"drawn-{kind}", file, lambda file=file: file, kind) for kind, file in drawn])
+        return _clicked([_Sample(f"drawn-{kind}", file, lambda file=file: file, kind) for kind, file in drawn])
     st.caption(_told(held))
     decoded = open_set(held.known)
     photos, classes = decoded.source.photos, decoded.source.classes
     return _clicked(
         [
-            _Tile(f"held-{decoded.source.key}-{photos[i].id}", cover(decoded, i, 256, 256),
+            _Sample(f"held-{decoded.source.key}-{photos[i].id}", cover(decoded, i, 256, 256),
                   lambda i=i: read_file(photos[i].path), classes[photos[i].label])
             for i in _of_different_kinds(decoded, held.split, _keys(card.classes))
         ]
@@ -124,16 +125,13 @@ def _told(held: _Held) -> str:
     return f"Real photos of “{name}”. The model did not learn from them, but they chose when it was at its best."
 
 
-def _clicked(tiles: list[_Tile]) -> Picture | None:
-    grid = st.grid(4, min_column_width=TILE, gap="xsmall")
-    for number, tile in enumerate(tiles):
-        with grid.cell(), st.container(gap="xsmall"):
-            st.image(tile.look, width="stretch", alt=f"Sample {number + 1}")
-            st.button("Try it", key=tile.key, width="stretch", on_click=_take, args=(tile.key,))
-    for tile in tiles:
-        if tile.key == st.session_state.get("sample"):
+def _clicked(samples: list[_Sample]) -> Picture | None:
+    looks = [tiles.Tile(sample.key, sample.look, 1.0, note="Try it") for sample in samples]
+    tiles.grid(looks, _take, "samples-grid", TILE)
+    for sample in samples:
+        if sample.key == st.session_state.get("sample"):
             with suppress(ImageError):  # the file went away meanwhile
-                return Picture(tile.read(), right=tile.kind)
+                return Picture(sample.read(), right=sample.kind)
     return None
 
 

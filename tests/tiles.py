@@ -1,0 +1,33 @@
+"""Grids of pictures (`flowers_core.ui.tiles`) as page tests meet them: AppTest knows no components."""
+
+import json
+
+from streamlit.components.v2.bidi_component.main import _make_trigger_id
+from streamlit.proto.WidgetStates_pb2 import WidgetState
+from streamlit.testing.v1 import AppTest
+
+
+def shown(app: AppTest) -> list[dict]:
+    """What the page's grid holds; [] without one."""
+    grids = app.main.get("bidi_component")
+    return json.loads(grids[0].proto.json)["tiles"] if grids else []
+
+
+def titles(app: AppTest) -> list[str]:
+    """Of all of its tiles."""
+    return [tile["title"] for tile in shown(app)]
+
+
+def click(app: AppTest, number: int = 0, title: str = "") -> AppTest:
+    """A click on the tile with that title, or on the one of that number."""
+    (grid,) = app.main.get("bidi_component")
+    number = titles(app).index(title) if title else number
+    clicked = json.dumps([{"event": "clicked", "value": shown(app)[number]["id"]}])
+    return send(app, WidgetState(id=_make_trigger_id(grid.proto.id, "events"), json_trigger_value=clicked))
+
+
+def send(app: AppTest, state: WidgetState) -> AppTest:
+    """What a browser tells after a click that AppTest has no method for."""
+    states = app._tree.get_widget_states()
+    states.widgets.append(state)
+    return app._run(states)

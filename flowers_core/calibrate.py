@@ -47,6 +47,23 @@ class Calibration:
         }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class CrossValidation:
+    """What the folds tell of the model that learns from all photos afterwards, and has none left to be asked about.
+
+    Args:
+        folds: how many there are.
+        photos: that they answer for together.
+        accuracy: their share of right answers; None before all folds have answered.
+        calibration: by their answers; None before, or when it is not known.
+    """
+
+    folds: int
+    photos: int
+    accuracy: float | None = None
+    calibration: Calibration | None = None
+
+
 def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """(n, views, classes) logits to (n, classes): the views' probabilities, averaged."""
     return softmax(np.asarray(logits, np.float64) / temperature, axis=2).mean(1)

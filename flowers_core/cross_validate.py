@@ -1,5 +1,6 @@
 """Cross-validation: judges a recipe by models that each answer for photos they never saw."""
 
+import functools
 import random
 import shutil
 from collections import defaultdict
@@ -8,20 +9,28 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowers_core import evaluate, likeness, metrics
+import numpy as np
+from safetensors.numpy import load, save
+
+from flowers_core import calibrate, evaluate, kind_space, likeness, metrics
 from flowers_core.cache import DecodedSource
+from flowers_core.calibrate import CrossValidation
 from flowers_core.config import TrainConfig
 from flowers_core.errors import DataError, RunError
 from flowers_core.evaluate import Report
 from flowers_core.runs import Run, Status, create
 from flowers_core.sources.records import first_few
-from flowers_core.storage import read_json, write_json
+from flowers_core.storage import read_json, write_bytes, write_json
 
 if TYPE_CHECKING:
+    from flowers_core.predict import Classifier
     from flowers_core.train import Result
 
 SPLIT = "cross-validation"
 """The split's name in its report."""
+
+LOOKS = "looks.safetensors"
+"""In a fold's folder: what calibrates the model of all photos."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,8 @@ def fold_run(run: Run, number: int) -> Run:
 
 
 def cross_validate(config: TrainConfig, decoded: DecodedSource, run: Run, wish: Callable[[], str]) -> "Result":
-    """Trains `config.folds` models and pools their answers, then trains one on all photos, into `run`'s folder.
+    """Trains `config.folds` models and pools their answers, then trains one on all photos, into `run`'s folder. The
+    answers say how sure that one may be, and what is none of its kinds.
 
     Can be stopped, killed and gone on with at any point like `fit`: folds that ended are not trained again. Their
     weights are deleted as soon as their answers are saved.
@@ -121,6 +131,7 @@ def cross_validate(config: TrainConfig, decoded: DecodedSource, run: Run, wish: 
     fold_of = deal(decoded, config.folds, config.seed)
     _require_same_photos(run, decoded)
     before = _Before(config)
+    folds = CrossValidation(config.folds, sum(fold >= 0 for fold in fold_of))
     for number in range(1, config.folds + 1):
         single = replace(config, folds=0)
         folder = fold_run(run, number).folder
@@ -130,14 +141,16 @@ def cross_validate(config: TrainConfig, decoded: DecodedSource, run: Run, wish: 
         if not (folder / "answers.json").exists():
             photos = part(decoded, fold_of, number - 1)
             if watched.status().phase != "finished" or not watched.checkpoint_path.exists():
-                result = fit(single, photos, watched, wish)
+                result = fit(single, photos, watched, wish, folds=folds)
                 if result.phase == "stopped":
                     return result
             _answer(watched, photos)
         watched.checkpoint_path.unlink(missing_ok=True)
         before.add(watched.status())
     accuracy = pooled(run, config.folds).report.top1.value
-    result = fit(config, part(decoded, fold_of, None), _Watched(run.folder, run, before, 0, accuracy), wish)
+    folds = replace(folds, accuracy=accuracy, calibration=_calibration(run, config.folds))
+    last = _Watched(run.folder, run, before, 0, accuracy)
+    result = fit(config, part(decoded, fold_of, None), last, wish, folds=folds)
     return replace(result, best_accuracy=accuracy if result.phase == "finished" else None)
 
 
@@ -197,8 +210,39 @@ class _Watched(Run):
 def _answer(fold: Run, photos: DecodedSource) -> None:
     from flowers_core.predict import Classifier
 
-    report = evaluate.ask(Classifier(fold.checkpoint_path), photos, "test")
+    classifier = Classifier(fold.checkpoint_path)
+    report = evaluate.ask(classifier, photos, "test")
+    write_bytes(fold.folder / LOOKS, save(_looks(classifier, photos)))
     write_json(fold.folder / "answers.json", asdict(replace(report, split=SPLIT)))
+
+
+def _looks(classifier: "Classifier", photos: DecodedSource) -> dict[str, np.ndarray]:
+    """What a fold's model makes of its own photos: their labels (n,), logits (n, views, classes), and how near they lie
+    to each kind (n, classes), where the model knows."""
+    own = [i for i, photo in enumerate(photos.source.photos) if photo.split == "test"]
+    space, filters, found = classifier.network.kind_space, classifier.network.summary_filters, []
+    for start in range(0, len(own), evaluate.BATCH):
+        batch = own[start : start + evaluate.BATCH]
+        aspects = np.array([photos.entries[i].aspect for i in batch])
+        logits, summaries = classifier.see(photos.squares(batch), aspects)
+        look = {"labels": photos.labels[batch], "logits": logits}
+        found.append(look | ({"nearness": space.nearness(kind_space.columns(summaries, filters))} if space else {}))
+    return {name: np.concatenate([look[name] for look in found]) for name in found[0]}
+
+
+def _calibration(run: Run, folds: int) -> calibrate.Calibration | None:
+    """By all photos, each as the model saw it that had not learned from it; None with too few of them, or when a fold
+    left no looks."""
+    try:
+        looks = [load((fold_run(run, number).folder / LOOKS).read_bytes()) for number in range(1, folds + 1)]
+    except FileNotFoundError:  # the folds answered before looks were kept
+        return None
+    whole = {name: np.concatenate([look[name] for look in looks]) for name in looks[0]}
+    logits, nearness = whole["logits"], whole.get("nearness")
+    if len(logits) < calibrate.LEAST_PHOTOS:
+        return None
+    scores = None if nearness is None else functools.partial(kind_space.joined, nearness, logits.mean(1))
+    return calibrate.fit(logits, whole["labels"], scores)
 
 
 def _read(folder: Path) -> Report | None:

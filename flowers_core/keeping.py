@@ -43,6 +43,7 @@ class Keeper:
         valid: photos that the kept model is scored and calibrated on; may be empty.
         base: how the model will look at photos when it answers.
         device: where it computes.
+        folds: when this is a part of a cross-validation, what is known of its folds.
     """
 
     def __init__(
@@ -55,9 +56,10 @@ class Keeper:
         valid: Split,
         base: EvalTransform,
         device: torch.device,
+        folds: calibrate.CrossValidation | None = None,
     ):
         self.config, self.classes, self.run, self.state = config, classes, run, state
-        self.train, self.valid, self.base, self.device = train, valid, base, device
+        self.train, self.valid, self.base, self.device, self.folds = train, valid, base, device, folds
         self.is_first = distributed.is_first()
         self.saved_at, self.save_cost = time.monotonic(), 0.0
         self.answering_score: tuple[float, float] | None = None
@@ -142,7 +144,8 @@ class Keeper:
         classes, filters = len(self.classes), network.summary_filters
         weight, bias = reader.fit(summaries, labels, classes, photos)
         truth, weigh = self.valid.labels.numpy(), reader.WEIGHT
-        if len(truth) >= calibrate.LEAST_PHOTOS_FOR_REJECTION:
+        asked = self.folds.photos if self.folds else len(truth)
+        if asked >= calibrate.LEAST_PHOTOS_FOR_REJECTION:
             columns = kind_space.columns(summaries[plain].numpy(), filters)  # what varies more takes in more strangers
             self.kind_space = kind_space.fit(columns, labels[plain].numpy(), classes)
         del summaries
@@ -156,7 +159,9 @@ class Keeper:
             if len(truth) >= calibrate.LEAST_PHOTOS:
                 weigh = reader.weigh(alone.numpy(), second.numpy(), truth)
             together = alone + weigh * second
-        if len(truth) < calibrate.LEAST_PHOTOS:
+        if self.folds and self.folds.calibration:
+            self.calibration = self.folds.calibration
+        elif len(truth) < calibrate.LEAST_PHOTOS:
             self.calibration = calibrate.Calibration(reader.TEMPERATURE)
         else:
             space = self.kind_space
@@ -186,6 +191,9 @@ class Keeper:
         if state.best_epoch and len(self.valid):
             loss, accuracy = self.answering_score or (state.best_loss, state.best_accuracy)
             results |= {"valid_accuracy": accuracy, "valid_loss": loss}
+        if self.folds and self.folds.accuracy is not None:
+            folds = self.folds
+            results |= {"folds": folds.folds, "valid_accuracy": folds.accuracy, "valid_n": folds.photos}
         return checkpoint.Card(
             variant=self.config.variant,
             classes=self.classes,

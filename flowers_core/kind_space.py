@@ -51,13 +51,26 @@ class KindSpace:
             logits: (n, classes) of the network, the mean over the views.
             logit_weight: what a unit of them counts; 0 asks for the distances alone.
         """
+        return joined(self.nearness(features), logits, logit_weight)
+
+    def nearness(self, features: np.ndarray) -> np.ndarray:
+        """(n, classes) how much nearer photos lie to each kind than to flowers in general, in squared distance.
+
+        Args:
+            features: (n, columns).
+        """
         place = _product(np.sqrt(np.maximum(features, 0)) - self.middle, self.directions.T)
         squares = (place**2).sum(1, keepdims=True) - 2 * _product(place, self.means.T) + (self.means**2).sum(1)
-        return (place**2 / self.spread).sum(1) + (logit_weight * logits - squares).max(1)
+        return (place**2 / self.spread).sum(1, keepdims=True) - squares
 
     def to_dict(self) -> dict[str, np.ndarray]:
         """Its arrays by name, as a checkpoint keeps them."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def joined(nearness: np.ndarray, logits: np.ndarray, logit_weight: float) -> np.ndarray:
+    """(n,) scores of photos, from what a kind space and the logits say of each kind."""
+    return (nearness + logit_weight * logits).max(1)
 
 
 def _product(left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from flowers_core import chance, distributed, memory, precision
 from flowers_core.alexnet import AlexNet
 from flowers_core.augment import STRENGTHS, TrainTransform, input_transform, mixup, train_batch
 from flowers_core.cache import DecodedSource
+from flowers_core.calibrate import CrossValidation
 from flowers_core.config import TrainConfig
 from flowers_core.dataset import require_photos_of_every_class, select
 from flowers_core.errors import DivergedError
@@ -63,6 +64,7 @@ def fit(
     run: Run,
     wish: Callable[[], str] | None = None,
     resumable: bool = True,
+    folds: CrossValidation | None = None,
 ) -> Result:
     """Trains until the last epoch, early stopping, or a wish to stop; goes on where `run` was interrupted.
 
@@ -75,6 +77,8 @@ def fit(
         run: its folder.
         wish: asked at every step; "stop" and "pause" are obeyed.
         resumable: saves the state to go on from every few seconds (700 MB); trials of a search do without.
+        folds: when this is a part of a cross-validation, what is known of its folds; they calibrate the model that
+            has no validation photos.
 
     Raises:
         DataError: a class has no training photos.
@@ -82,7 +86,7 @@ def fit(
         CheckpointError: the weights to start from can't be used, or the state to resume from is damaged.
         StorageError: the disk is full or read-only; the last good state stays.
     """
-    return _Fit(config, decoded, run, wish or run.wish, resumable).fit()
+    return _Fit(config, decoded, run, wish or run.wish, resumable, folds).fit()
 
 
 def losses_at(config: TrainConfig, decoded: DecodedSource, run: Run, rates: Iterable[float]) -> Iterator[float]:
@@ -101,8 +105,9 @@ class _Fit:
     """One call of `fit`."""
 
     def __init__(
-        self, config: TrainConfig, decoded: DecodedSource, run: Run, wish: Callable[[], str], resumable: bool = True
-    ):
+        self, config: TrainConfig, decoded: DecodedSource, run: Run, wish: Callable[[], str], resumable: bool = True,
+        folds: CrossValidation | None = None,
+    ):  # fmt: skip
         self.config, self.decoded, self.resumable = config, decoded, resumable
         memory.give_back_at_once() if config.is_lean else memory.keep_for_reuse()
         self.is_first, self.share = distributed.is_first(), distributed.Share()
@@ -112,7 +117,7 @@ class _Fit:
         self.train, self.valid = select(decoded, "train"), select(decoded, "valid")
         classes = decoded.source.classes
         require_photos_of_every_class(self.train, classes, decoded.source.root)
-        if not len(self.valid) and not config.folds and self.is_first:
+        if not len(self.valid) and not folds and self.is_first:
             _log.warning(
                 "There are no validation photos: nobody will see whether it learns or memorises. Add a Valid folder, "
                 "or judge the settings by cross-validation (folds)."
@@ -130,7 +135,9 @@ class _Fit:
             for path in (self.run.resume_path, self.run.checkpoint_path, self.run.folder / "run.json"):
                 sweep(path)
         self.state = begin(config, decoded, self.train, self.base, self.run, self.device)
-        self.keeper = Keeper(config, classes, self.run, self.state, self.train, self.valid, self.base, self.device)
+        self.keeper = Keeper(
+            config, classes, self.run, self.state, self.train, self.valid, self.base, self.device, folds
+        )
         self.events = Events(run) if config.tensorboard == "yes" and self.is_first else None
         self.frozen = FrozenFeatures(
             config, self.state.network, self.train, self.transform, self.base, self.device, self.state.precision

@@ -5,16 +5,30 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import draw_set
 from PIL import Image
+from safetensors.numpy import load_file
 
-from flowers_core import alexnet, checkpoint, config, cross_validate, likeness, runs, train
+from flowers_core import (
+    alexnet,
+    calibrate,
+    checkpoint,
+    config,
+    cross_validate,
+    kind_space,
+    likeness,
+    reader,
+    runs,
+    train,
+)  # fmt: skip
 from flowers_core.cache import DecodedSource, decode_source
 from flowers_core.config import TrainConfig
 from flowers_core.cross_validate import deal, fold_run, part, pooled
 from flowers_core.errors import DataError, RunError
+from flowers_core.predict import Classifier
 from flowers_core.runs import Run, Status
 from flowers_core.sources import open_source
 
@@ -127,7 +141,7 @@ def test_a_stopped_and_resumed_cross_validation_ends_like_a_whole_one(
     assert found.report.top1.value == result.best_accuracy == whole.status().best_accuracy
     assert found.report.top1.low < found.report.top1.value < found.report.top1.high or found.report.top1.value in (0, 1)
     assert whole.state() == "finished"
-    assert not list(whole.folder.glob("folds/*/*.safetensors")), "114 MB a fold would fill a disk"
+    assert not list(whole.folder.glob("folds/*/best.safetensors")), "114 MB a fold would fill a disk"
     card = checkpoint.read_card(whole.checkpoint_path)
     assert (card.data["counts"], card.config["folds"]) == ({"train": 18, "valid": 0, "test": 0}, FOLDS)
     steps = [status.step for status in said]
@@ -150,6 +164,54 @@ def test_a_stopped_and_resumed_cross_validation_ends_like_a_whole_one(
     (ours, _), (theirs, _) = checkpoint.load(parts.checkpoint_path), checkpoint.load(whole.checkpoint_path)
     mine = ours.state_dict()
     assert all(torch.equal(mine[name], tensor) for name, tensor in theirs.state_dict().items())
+
+
+def test_the_model_of_all_photos_is_as_sure_as_the_folds_were_right(
+    decoded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And knows what is none of its kinds, which needs photos that a model has not learned from."""
+    monkeypatch.setattr(alexnet, "HIDDEN", 64)
+    monkeypatch.setattr(calibrate, "LEAST_PHOTOS", 18)
+    monkeypatch.setattr(calibrate, "LEAST_PHOTOS_FOR_REJECTION", 18)
+    run = runs.create(SETTINGS, tmp_path / "run")
+    cross_validate.cross_validate(SETTINGS, decoded, run, lambda: "")
+    report, card = pooled(run, FOLDS).report, checkpoint.read_card(run.checkpoint_path)
+    assert (card.results["folds"], card.results["valid_n"], card.results["valid_accuracy"]) == (
+        2,
+        18,
+        report.top1.value,
+    )
+
+    asked = {}
+    for number in range(1, FOLDS + 1):
+        looks = load_file(fold_run(run, number).folder / cross_validate.LOOKS)
+        assert looks["logits"].shape == (9, 1, 3)
+        assert looks["nearness"].shape == (9, 3)
+        for name, each in looks.items():
+            asked[name] = np.concatenate([asked.get(name, each[:0]), each])
+    right = (asked["logits"].mean(1).argmax(1) == asked["labels"]).mean()
+    assert right == pytest.approx(report.top1.value), "the looks are those that were judged"
+    at = {t: calibrate.loss(asked["logits"], asked["labels"], t) for t in (card.temperature, 0.5, 1.5, 3.0)}
+    assert min(at, key=at.get) == card.temperature != reader.TEMPERATURE
+    scores = kind_space.joined(asked["nearness"], asked["logits"].mean(1), card.rejection["logit_weight"])
+    passed = (scores >= card.rejection["threshold"]).mean()
+    assert passed == pytest.approx(calibrate.ACCEPTED, abs=1 / 18)
+    noise = Image.effect_noise((96, 96), 120).convert("RGB")
+    assert not Classifier(run.checkpoint_path).classify(noise).known
+
+
+def test_folds_that_left_no_looks_leave_the_usual_temperature(
+    decoded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alexnet, "HIDDEN", 64)
+    monkeypatch.setattr(calibrate, "LEAST_PHOTOS", 18)
+    run = runs.create(SETTINGS, tmp_path / "run")
+    wish = wishes(6)  # in the last training
+    assert cross_validate.cross_validate(SETTINGS, decoded, run, lambda: next(wish)).phase == "stopped"
+    for number in range(1, FOLDS + 1):
+        (fold_run(run, number).folder / cross_validate.LOOKS).unlink()
+    assert cross_validate.cross_validate(SETTINGS, decoded, run, lambda: "").phase == "finished"
+    assert checkpoint.read_card(run.checkpoint_path).temperature == reader.TEMPERATURE
 
 
 def test_it_does_not_go_on_with_other_photos(decoded, tmp_path: Path) -> None:

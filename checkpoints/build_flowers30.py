@@ -17,7 +17,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from flowers_core import calibrate, checkpoint, cross_validate, kind_space, metrics, precision, reader, similar, varied
+from flowers_core import (
+    calibrate,
+    checkpoint,
+    cross_validate,
+    garden,
+    kind_space,
+    metrics,
+    precision,
+    reader,
+    similar,
+    varied,
+)  # fmt: skip
 from flowers_core.alexnet import AlexNet
 from flowers_core.augment import STRENGTHS, eval_views, input_transform
 from flowers_core.cache import DecodedSource, decode_source
@@ -50,6 +61,9 @@ FEATURE_PHOTOS = 1500
 
 DISTURBED = 150
 """Photos of each fold that are asked about under each disturbance."""
+
+DRAWINGS = 20
+"""Of each kind, pictures of the drawn garden that the model is asked about."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +175,20 @@ def accepted_others(classifier: Classifier, folders: list[Path]) -> dict[str, di
     return counts
 
 
+def drawings(classifier: Classifier) -> str:
+    """A sentence on what a model of photos makes of drawings of its kinds."""
+    kinds = [kind for kind in classifier.classes for _ in range(DRAWINGS)]
+    pictures = (garden.draw(kind, seed % DRAWINGS) for seed, kind in enumerate(kinds))
+    answers = [classifier.classify(picture) for picture in pictures]
+    known = sum(answer.known for answer in answers) / len(kinds)
+    named = [answer.known and answer.top[0][0] == kind for answer, kind in zip(answers, kinds, strict=True)]
+    right = sum(named) / len(kinds)
+    return (
+        f"Of {len(kinds)} pictures of the drawn garden, which show the same 30 kinds, {known:.0%} are taken for one of them: "
+        f"{right:.0%} by the right name, {known - right:.0%} by another."
+    )
+
+
 @torch.inference_mode()
 def disturbed(members: list[Judged]) -> tuple[int, list[dict]]:
     """How many photos were disturbed, and top-1 under each disturbance, each by the sister that has not seen it."""
@@ -249,12 +277,12 @@ def build(folder: Path, others: list[Path]) -> None:
         weighed(member.network, weigh)
     text = describe(
         shipped, path, result, uncompressed, held_out(logits, labels, kind_scores(calibration.logit_weight)),
-        accepted_others(classifier, others), disturbed(members), len(labels),
+        accepted_others(classifier, others), drawings(classifier), disturbed(members), len(labels),
     )  # fmt: skip
     write_bytes(path.with_suffix(".md"), text.encode())
 
 
-def describe(card, path, result, uncompressed, halves, others, robustness, n) -> str:
+def describe(card, path, result, uncompressed, halves, others, drawn, robustness, n) -> str:
     """The card that people read."""
     classes = "\n".join(
         f"| {name} | {c.precision} | {c.recall} | {c.f1:.2f} |"
@@ -302,6 +330,8 @@ At the threshold that lets 95 % of true flowers pass, so many other pictures pas
 | pictures | number | taken for one of the kinds |
 |---|---|---|
 {mistaken}
+
+{drawn}
 
 ## Disturbed photos
 

@@ -30,10 +30,10 @@ with way_in:
             "Photos of flowers: one, or many at once", type=list(answers.ENDINGS), accept_multiple_files=True,
             key="uploads", max_upload_size=50,
         )  # fmt: skip
-        pictures = [answers.Picture(upload.getvalue(), upload.name) for upload in uploads]
+        pictures = [answers.Picture(upload.file_id, upload.getvalue(), upload.name) for upload in uploads]
     elif way == "The camera":
         taken = st.camera_input("Hold a flower in front of the camera", key="camera", resolution="720p")
-        pictures = [answers.Picture(taken.getvalue())] if taken else []
+        pictures = [answers.Picture(taken.file_id, taken.getvalue())] if taken else []
         with st.expander("The camera stays dark, or looks the wrong way?"):
             st.caption(
                 "On a phone, the arrows in the picture's corner switch between front and rear camera. A browser that "

@@ -283,7 +283,7 @@ def test_an_answer_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
     app.selectbox(key=many.CHOSEN).set_value("1").run()
     look(app, "That's wrong")
     assert len(asked) == 2
-    upload(app, {"a.jpg": jpeg(), "c.jpg": jpeg("daffodil")})
+    upload(app, {"c.jpg": jpeg("daffodil")})
     assert sorted(asked) == ["a.jpg", "b.jpg", "c.jpg"]
 
 
@@ -411,7 +411,7 @@ def test_many_photos_are_a_table_with_one_to_look_into_and_unreadable_ones_a_lis
 
 def test_the_file_of_answers_is_complete_and_holds_no_formula() -> None:
     def answered(name: str, top: tuple, **more) -> Answered:
-        return Answered(Picture(b"x", name), predict.Prediction(name, top, **more), b"")
+        return Answered(Picture(name, b"x", name), predict.Prediction(name, top, **more), b"")
 
     rows = [
         answered("=HYPERLINK(1).jpg", (("@kind", 0.75), ("rose", 0.25))),

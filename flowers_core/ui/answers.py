@@ -1,10 +1,8 @@
 """The model's answer to a photo: worked out once per model and photo, and shown as a card."""
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,18 +39,16 @@ class Picture:
     """A photo that somebody brought.
 
     Args:
+        id: tells it from all others of this session.
         content: the bytes of its file.
         name: its file's name, "" where that says nothing.
         right: the kind that it is, where that is known.
     """
 
+    id: str
     content: bytes
     name: str = ""
     right: str = ""
-
-    @cached_property
-    def digest(self) -> str:
-        return hashlib.blake2b(self.content, digest_size=12).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,7 @@ def answer(model: Path, pictures: Sequence[Picture], progress: Callable[[int, in
     """
     written = model.stat().st_mtime_ns
     # Without the photos' bytes: a session that has seen many photos would hold them all.
-    keys = [(str(model), written, picture.digest, picture.name) for picture in pictures]
+    keys = [(str(model), written, picture.id) for picture in pictures]
     memory = st.session_state.setdefault("answers", OrderedDict())
     found = {key: memory[key] for key in keys if key in memory}
     missing = {key: picture for key, picture in zip(keys, pictures, strict=True) if key not in found}
@@ -112,7 +108,7 @@ def open_picture(picture: Picture) -> Opened:
         image = decode(picture.content, want=SIDE)
         return Opened(_small(image, SHOWN_SIDE), to_square(image), image.width / image.height)
 
-    return kept("open-pictures", picture.digest, MOST_OPEN, opened)
+    return kept("open-pictures", picture.id, MOST_OPEN, opened)
 
 
 def about(card: Card) -> None:

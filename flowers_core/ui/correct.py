@@ -15,22 +15,22 @@ OTHER = "another kind"
 
 def form(card: Card, answered: Answered) -> None:
     """Asks for the right name, and adds the photo."""
-    digest = answered.picture.digest
+    photo = answered.picture.id
     added = st.session_state.setdefault("corrections", {})
-    if digest in added:
-        st.success(f"Added to My own set as {plain(added[digest].kind)}.", icon=":material/check_circle:")
+    if photo in added:
+        st.success(f"Added to My own set as {plain(added[photo].kind)}.", icon=":material/check_circle:")
         _what_next()
         if st.button("Take it back", icon=":material/undo:", key="take-back"):
-            _do(lambda: own.undo(added.pop(digest)))
+            _do(lambda: own.undo(added.pop(photo)))
         return
     st.caption("Name it, and the photo goes into My own set under that name, for the next training.")
     guesses = [name for name, _ in answered.prediction.top]
     names = [*guesses[1:], *guesses[:1], *sorted(set(card.classes) - set(guesses)), OTHER]
-    kind = st.selectbox("It really is", names, key=f"right-{digest}", index=None, placeholder="Choose or search a kind")
+    kind = st.selectbox("It really is", names, key=f"right-{photo}", index=None, placeholder="Choose or search a kind")
     if kind == OTHER:
-        kind = st.text_input("Its name", key=f"other-{digest}", max_chars=60, placeholder="tulip")
+        kind = st.text_input("Its name", key=f"other-{photo}", max_chars=60, placeholder="tulip")
     if st.button("Add it", icon=":material/add_photo_alternate:", type="primary", disabled=not kind, key="add-own"):
-        _do(lambda: added.update({digest: own.add(answered.picture.content, kind)}))
+        _do(lambda: added.update({photo: own.add(answered.picture.content, kind)}))
 
 
 def _what_next() -> None:

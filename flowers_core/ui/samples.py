@@ -131,7 +131,7 @@ def _clicked(samples: list[_Sample]) -> Picture | None:
     for sample in samples:
         if sample.key == st.session_state.get("sample"):
             with suppress(ImageError):  # the file went away meanwhile
-                return Picture(sample.read(), right=sample.kind)
+                return Picture(sample.key, sample.read(), right=sample.kind)
     return None
 
 

@@ -106,7 +106,7 @@ def _reset() -> None:
 def _along(model: Path, answered: Answered) -> None:
     name = name_in_question(answered)
     st.subheader("All along each slider", anchor=False)
-    key = (str(model), model.stat().st_mtime_ns, answered.picture.digest, name)
+    key = (str(model), model.stat().st_mtime_ns, answered.picture.id, name)
     if key not in st.session_state.get("sweeps", {}):
         place = st.empty()
         with place.container():

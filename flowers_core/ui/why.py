@@ -26,9 +26,9 @@ ALIKE = 6
 def where_it_looked(model: Path, card: Card, answered: Answered) -> None:
     """The heat map for a name that one chooses among the guesses, and the occlusion scan on request."""
     names = [name for name, _ in answered.prediction.top]
-    name = st.selectbox("What speaks for", names, key=f"explain-{answered.picture.digest}")
+    name = st.selectbox("What speaks for", names, key=f"explain-{answered.picture.id}")
     label = card.classes.index(name)
-    key = (str(model), model.stat().st_mtime_ns, answered.picture.digest, label)
+    key = (str(model), model.stat().st_mtime_ns, answered.picture.id, label)
     left, right = st.columns(2)
     heat, all_seen = kept("heat", key, MOST_KEPT, lambda: _heat_picture(model, answered, label))
     with left:

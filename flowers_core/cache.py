@@ -68,6 +68,18 @@ class Entry(NamedTuple):
         return row == -1 if reason else 0 <= row < rows and width > 0 and height > 0
 
 
+def read_rows(pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Some rows of memory-mapped pixels: (n, SIDE, SIDE, 3) uint8.
+
+    The disk is asked for all of them at once. Read page by page as they are touched, they would take several times as
+    long.
+    """
+    if hasattr(mmap, "MADV_WILLNEED") and isinstance(pixels.base, mmap.mmap):  # Windows has no such advice
+        for row in rows.tolist():
+            pixels.base.madvise(mmap.MADV_WILLNEED, row * SQUARE_BYTES, SQUARE_BYTES)
+    return pixels[rows]
+
+
 @dataclass(frozen=True)
 class DecodedSource:
     """A source whose readable photos have pixels.
@@ -93,16 +105,8 @@ class DecodedSource:
         return self.pixels[self.entries[index].row]
 
     def squares(self, indices: np.ndarray) -> np.ndarray:
-        """The pixels of several photos: (n, SIDE, SIDE, 3) uint8.
-
-        The disk is asked for all of them at once. Read page by page as they are touched, they would take several times
-        as long.
-        """
-        rows = self.rows[indices]
-        if hasattr(mmap, "MADV_WILLNEED"):  # Windows has no such advice
-            for row in rows.tolist():
-                self.pixels.base.madvise(mmap.MADV_WILLNEED, row * SQUARE_BYTES, SQUARE_BYTES)
-        return self.pixels[rows]
+        """The pixels of several photos: (n, SIDE, SIDE, 3) uint8."""
+        return read_rows(self.pixels, self.rows[indices])
 
     @property
     def original(self) -> "DecodedSource":

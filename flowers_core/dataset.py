@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowers_core.cache import DecodedSource
+from flowers_core.cache import DecodedSource, read_rows
 from flowers_core.errors import DataError
 from flowers_core.sources import Photo
 
@@ -45,8 +45,8 @@ class Split:
 
     def load(self, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The chosen photos: squares (n, 256, 256, 3) uint8, aspects (n,), labels (n,)."""
-        rows = self.rows[indices.numpy()]
-        return torch.from_numpy(self.pixels[rows]), self.aspects[indices], self.labels[indices]
+        squares = read_rows(self.pixels, self.rows[indices.numpy()])
+        return torch.from_numpy(squares), self.aspects[indices], self.labels[indices]
 
 
 def _spaced(n: int, most: int) -> np.ndarray:

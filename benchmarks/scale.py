@@ -145,13 +145,23 @@ def remember(root: Path, home: Path) -> None:
 WATCH = """() => {
     window.clicked = Infinity;
     window.lasted = 0;
-    if (window.watch) return;
     const painted = () => { window.lasted = Math.max(window.lasted, performance.now() - window.clicked); };
-    document.addEventListener("click", () => { window.clicked = performance.now(); }, { capture: true });
-    document.addEventListener("load", painted, { capture: true });
-    window.watch = new MutationObserver(() => requestAnimationFrame(() => setTimeout(painted)));
     const all = { subtree: true, childList: true, attributes: true, characterData: true };
-    window.watch.observe(document.querySelector("[data-testid=stMain]"), all);
+    const observe = (root) => {
+        if (root.watch) return;
+        root.addEventListener("load", painted, { capture: true });
+        root.watch = new MutationObserver(() => { observeGrids(); requestAnimationFrame(() => setTimeout(painted)); });
+        root.watch.observe(root, all);
+    };
+    const observeGrids = () => {
+        document.querySelectorAll("*").forEach((each) => { if (each.shadowRoot) observe(each.shadowRoot); });
+    };
+    if (!window.watched) {
+        window.watched = true;
+        document.addEventListener("click", () => { window.clicked = performance.now(); }, { capture: true });
+    }
+    observe(document.querySelector("[data-testid=stMain]"));
+    observeGrids();
 }"""
 """Has a page tell in `lasted` how many milliseconds after the next click it was painted for the last time."""
 

@@ -23,7 +23,6 @@ from flowers_core.sources.records import first_few
 from flowers_core.storage import read_json, write_bytes, write_json
 
 if TYPE_CHECKING:
-    from flowers_core.predict import Classifier
     from flowers_core.train import Result
 
 SPLIT = "cross-validation"
@@ -208,34 +207,32 @@ class _Watched(Run):
 
 
 def _answer(fold: Run, photos: DecodedSource) -> None:
+    """Asks a fold's model about its own photos, and keeps its answers, and what it made of them: their labels (n,),
+    logits (n, views, classes), and how near they lie to each kind (n, classes), where it knows."""
     from flowers_core.predict import Classifier
 
-    classifier = Classifier(fold.checkpoint_path)
-    report = evaluate.ask(classifier, photos, "test")
-    write_bytes(fold.folder / LOOKS, save(_looks(classifier, photos)))
+    classifier, looks = Classifier(fold.checkpoint_path), defaultdict(list)
+    space, filters = classifier.network.kind_space, classifier.network.summary_filters
+
+    def seen(batch: list[int], logits: np.ndarray, summaries: np.ndarray) -> None:
+        looks["labels"].append(photos.labels[batch])
+        looks["logits"].append(logits)
+        if space:
+            looks["nearness"].append(space.nearness(kind_space.columns(summaries, filters)))
+
+    report = evaluate.ask(classifier, photos, "test", seen=seen)
+    write_bytes(fold.folder / LOOKS, save({name: np.concatenate(parts) for name, parts in looks.items()}))
     write_json(fold.folder / "answers.json", asdict(replace(report, split=SPLIT)))
 
 
-def _looks(classifier: "Classifier", photos: DecodedSource) -> dict[str, np.ndarray]:
-    """What a fold's model makes of its own photos: their labels (n,), logits (n, views, classes), and how near they lie
-    to each kind (n, classes), where the model knows."""
-    own = [i for i, photo in enumerate(photos.source.photos) if photo.split == "test"]
-    space, filters, found = classifier.network.kind_space, classifier.network.summary_filters, []
-    for start in range(0, len(own), evaluate.BATCH):
-        batch = own[start : start + evaluate.BATCH]
-        aspects = np.array([photos.entries[i].aspect for i in batch])
-        logits, summaries = classifier.see(photos.squares(batch), aspects)
-        look = {"labels": photos.labels[batch], "logits": logits}
-        found.append(look | ({"nearness": space.nearness(kind_space.columns(summaries, filters))} if space else {}))
-    return {name: np.concatenate([look[name] for look in found]) for name in found[0]}
-
-
 def _calibration(run: Run, folds: int) -> calibrate.Calibration | None:
-    """By all photos, each as the model saw it that had not learned from it; None with too few of them, or when a fold
-    left no looks."""
+    """By all photos, each as the model saw it that had not learned from it; None with too few of them, or when folds
+    of an earlier version left less than that."""
     try:
         looks = [load((fold_run(run, number).folder / LOOKS).read_bytes()) for number in range(1, folds + 1)]
-    except FileNotFoundError:  # the folds answered before looks were kept
+    except FileNotFoundError:
+        return None
+    if any(look.keys() != looks[0].keys() for look in looks):
         return None
     whole = {name: np.concatenate([look[name] for look in looks]) for name in looks[0]}
     logits, nearness = whole["logits"], whole.get("nearness")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowers_core import metrics
+from flowers_core import calibrate, metrics
 from flowers_core.cache import DecodedSource, decode_source
 from flowers_core.errors import DataError, FlowersError
 from flowers_core.sources import Source
@@ -138,8 +138,12 @@ def ask(
     decoded: DecodedSource,
     split: str,
     progress: Callable[[str, int, int], None] | None = None,
+    seen: Callable[[list[int], np.ndarray, np.ndarray], None] | None = None,
 ) -> Report:
     """Scores a model that is loaded already, on photos that are decoded already.
+
+    Args:
+        seen: told, of one batch after another, the photos' indices and what `Classifier.see` returns of them.
 
     Raises:
         DataError: as for `evaluate`.
@@ -156,8 +160,10 @@ def ask(
         if progress:
             progress("Asking the network", start, len(chosen))
         batch = chosen[start : start + BATCH]
-        squares = np.stack([decoded.square(i) for i in batch])
-        probabilities = classifier.probabilities(squares, np.array([decoded.entries[i].aspect for i in batch]))
+        logits, summaries = classifier.see(decoded.squares(batch), np.array([decoded.entries[i].aspect for i in batch]))
+        if seen:
+            seen(batch, logits, summaries)
+        probabilities = calibrate.probabilities(logits, classifier.card.temperature)
         best = np.argsort(-probabilities, axis=1, kind="stable")[:, :TOP]
         for i, row, top in zip(batch, probabilities, best, strict=True):
             likeliest = tuple(int(label) for label in top)

@@ -168,6 +168,8 @@ class Keeper:
             logits, columns = together.numpy(), kind_space.columns(summary.numpy(), filters)
             scores = functools.partial(space.scores, columns, logits.mean(1)) if space else None
             self.calibration = calibrate.fit(logits, truth, scores)
+        if self.calibration.threshold is not None and self.calibration.kinds_threshold is None:
+            self.kind_space = None  # its distances must not be compared with an energy's threshold
         network.add_reader(weigh * weight, weigh * bias)
         self.readers = {f"reader.{name}": tensor.half().cpu() for name, tensor in network.reader.state_dict().items()}
         return together
@@ -191,8 +193,8 @@ class Keeper:
         if state.best_epoch and len(self.valid):
             loss, accuracy = self.answering_score or (state.best_loss, state.best_accuracy)
             results |= {"valid_accuracy": accuracy, "valid_loss": loss}
-        if self.folds and self.folds.accuracy is not None:
-            folds = self.folds
+        folds = self.folds
+        if folds and folds.accuracy is not None and state.best_epoch == self.config.epochs:  # the recipe to its end
             results |= {"folds": folds.folds, "valid_accuracy": folds.accuracy, "valid_n": folds.photos}
         return checkpoint.Card(
             variant=self.config.variant,

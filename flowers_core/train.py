@@ -117,7 +117,7 @@ class _Fit:
         self.train, self.valid = select(decoded, "train"), select(decoded, "valid")
         classes = decoded.source.classes
         require_photos_of_every_class(self.train, classes, decoded.source.root)
-        if not len(self.valid) and not folds and self.is_first:
+        if not len(self.valid) and not (folds or config.folds) and self.is_first:
             _log.warning(
                 "There are no validation photos: nobody will see whether it learns or memorises. Add a Valid folder, "
                 "or judge the settings by cross-validation (folds)."

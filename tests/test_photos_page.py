@@ -55,6 +55,18 @@ def test_photos_of_a_kind_open_by_a_click_on_them() -> None:
     assert "Valid/rose/2.jpg" in texts(app, "text")
 
 
+@pytest.mark.usefixtures("known")
+def test_a_click_on_what_is_gone_meanwhile_does_nothing() -> None:
+    app = opened("photos", kind="rose")
+    gone = tiles.shown(app)[0]["id"]
+    next(each for each in app.get("pills") if each.label == "Splits").set_value(["valid"]).run()
+    for tile in (gone, {"kind": "rose"}, None):
+        tiles.click_id(app, tile)
+        assert not app.exception
+        assert "photo" not in app.query_params
+        assert len(tiles.shown(app)) == 2
+
+
 def test_a_photos_own_picture_is_as_large_as_a_screen(tmp_path) -> None:
     for kind in ("rose", "tulip"):
         (tmp_path / "big" / kind).mkdir(parents=True)

@@ -20,9 +20,14 @@ def titles(app: AppTest) -> list[str]:
 
 def click(app: AppTest, number: int = 0, title: str = "") -> AppTest:
     """A click on the tile with that title, or on the one of that number."""
-    (grid,) = app.main.get("bidi_component")
     number = titles(app).index(title) if title else number
-    clicked = json.dumps([{"event": "clicked", "value": shown(app)[number]["id"]}])
+    return click_id(app, shown(app)[number]["id"])
+
+
+def click_id(app: AppTest, tile: object) -> AppTest:
+    """A click on a tile that may not be there any more."""
+    (grid,) = app.main.get("bidi_component")
+    clicked = json.dumps([{"event": "clicked", "value": tile}])
     return send(app, WidgetState(id=_make_trigger_id(grid.proto.id, "events"), json_trigger_value=clicked))
 
 

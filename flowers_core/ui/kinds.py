@@ -15,7 +15,7 @@ MEAN_OF = 60
 """Photos of a kind at most that its mean image is made of, evenly spread over them."""
 
 PER_PAGE = 60
-"""Kinds on one page: a browser takes ten seconds over a thousand tiles."""
+"""Kinds on one page: the covers of a thousand would be 20 MB."""
 
 ORDERS = ("Name", "Most photos", "Fewest photos")
 
@@ -50,7 +50,7 @@ def _all_kinds(decoded: DecodedSource) -> None:
         st.caption(f"{len(found):,} kinds")
     covers = _first_of_each(decoded)
     with place:
-        tiles.grid([_tile(decoded, label, int(covers[label])) for label in page], opened.open_kind, f"{key}-tiles")
+        tiles.grid([_tile(decoded, label, int(covers[label])) for label in page], opened.open_kind, "kinds-tiles")
 
 
 def _tile(decoded: DecodedSource, label: int, first: int) -> tiles.Tile:

@@ -70,7 +70,9 @@ def photo_grid(decoded: DecodedSource, indices: Sequence[int], captions: Sequenc
     pictures = thumbnails(decoded, indices, SIDE)
     tiles.grid(
         [
-            tiles.Tile(photos[i].id, picture, decoded.entries[i].aspect, note=caption)
+            tiles.Tile(
+                photos[i].id, picture, decoded.entries[i].aspect, note=caption, name=f"{caption}, {photos[i].name}"
+            )
             for picture, i, caption in zip(pictures, indices, captions, strict=True)
         ],
         lambda photo: open_photo(decoded, of_id[photo]), key,

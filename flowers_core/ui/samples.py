@@ -86,7 +86,7 @@ def choose(card: Card) -> Picture | None:
     photos, classes = decoded.source.photos, decoded.source.classes
     return _clicked(
         [
-            _Sample(f"held-{decoded.source.key}-{photos[i].id}", cover(decoded, i, 256, 256),
+            _Sample(f"held-{decoded.entries[i].digest}", cover(decoded, i, 256, 256),
                   lambda i=i: read_file(photos[i].path), classes[photos[i].label])
             for i in _of_different_kinds(decoded, held.split, _keys(card.classes))
         ]
@@ -126,7 +126,10 @@ def _told(held: _Held) -> str:
 
 
 def _clicked(samples: list[_Sample]) -> Picture | None:
-    looks = [tiles.Tile(sample.key, sample.look, 1.0, note="Try it") for sample in samples]
+    looks = [
+        tiles.Tile(sample.key, sample.look, 1.0, note="Try it", name=f"Try it: sample {number}")
+        for number, sample in enumerate(samples, start=1)
+    ]
     tiles.grid(looks, _take, "samples-grid", TILE)
     for sample in samples:
         if sample.key == st.session_state.get("sample"):

@@ -10,6 +10,7 @@ function button(tile) {
   const element = document.createElement("button");
   element.type = "button";
   element.value = tile.id;
+  if (tile.name) element.setAttribute("aria-label", tile.name);
   if (tile.picture) {
     const image = new Image();
     image.alt = "";

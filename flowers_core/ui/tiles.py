@@ -20,6 +20,7 @@ class Tile:
         picture: a JPEG file; None without one.
         aspect: its width over height, so that the page does not move when it appears.
         title, latin, note: plain text below it, "" without.
+        name: for those who hear the page, where the text does not tell it from others; begins with the text.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Tile:
     title: str = ""
     latin: str = ""
     note: str = ""
+    name: str = ""
 
     def to_dict(self) -> dict:
         """As the browser reads it."""
@@ -44,8 +46,11 @@ def grid(tiles: Sequence[Tile], on_click: Callable[[str], object], key: str, sid
     """
 
     def clicked() -> None:
-        if st.session_state[key].clicked is not None:
+        # The page may have changed since it was shown; and a browser can send anything.
+        if st.session_state[key].clicked in ids:
             on_click(st.session_state[key].clicked)
+
+    ids = [tile.id for tile in tiles]
 
     # Registered anew by every run: a server that has restarted keeps no components, but may keep this module.
     mount = st.components.v2.component(

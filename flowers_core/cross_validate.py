@@ -143,6 +143,7 @@ def cross_validate(config: TrainConfig, decoded: DecodedSource, run: Run, wish: 
                 result = fit(single, photos, watched, wish, folds=folds)
                 if result.phase == "stopped":
                     return result
+            watched.write_status(replace(watched.status(), message="asking the photos of this fold"))
             _answer(watched, photos)
         watched.checkpoint_path.unlink(missing_ok=True)
         before.add(watched.status())

@@ -78,6 +78,13 @@ class Status:
     time: float | int = 0.0
 
     @property
+    def epoch_now(self) -> tuple[int, int]:
+        """The epoch that goes on, from 1, and how many there are: of a cross-validation, in this of its trainings."""
+        epochs = self.epochs // (self.folds + 1)
+        before = (self.fold - 1 if self.fold else self.folds) * epochs
+        return max(1, min(self.epoch - before + 1, epochs)), epochs
+
+    @property
     def seconds_left(self) -> float | None:
         """An estimate; None while too little is known."""
         if self.step < 3 or self.steps <= self.step or self.seconds <= 0:

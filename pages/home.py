@@ -26,7 +26,8 @@ def show_training() -> None:
     status = going_on[0].status()
     word = "Paused" if status.phase == "paused" else "Training"
     fold = f", fold {status.fold} of {status.folds}" if status.fold else ""
-    epoch = f"{word}: epoch {min(status.epoch + 1, status.epochs)} of {status.epochs}{fold}"
+    now, epochs = status.epoch_now
+    epoch = f"{word}: epoch {now} of {epochs}{fold}"
     st.progress(min(1.0, status.step / max(1, status.steps)), epoch if status.steps else "A training begins.")
     frame.link("train", "Watch it learn", "monitoring", run=going_on[0].id)
 
@@ -60,7 +61,7 @@ with third.container(border=True, height="stretch"):
     if models:
         model = models.get(linked.by_hand("model")) or usual_checkpoint(list(models.values()), built_in=True)
         st.text(f"Ready: {describe(model)}")
-        frame.link("classify", "Upload a photo or use the camera", "photo_camera")
+        frame.link("classify", "Upload, or use the camera", "photo_camera")
         frame.link("evaluate", "See its mistakes", "grid_on", model=checkpoint_id(model))
     else:
         st.markdown("As soon as a model is trained, it answers here: from an upload or straight from the camera.")

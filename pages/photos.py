@@ -29,7 +29,7 @@ if not is_inside:
     set_card.about(known, decoded)
 changes.last(decoded)
 
-views = ["Kinds", "Charts", "Map", "What the network sees", "Problems"]
+views = [opened.KINDS, "Charts", "Map", "What the network sees", "Problems"]
 view = linked.choose(  # not `required`: a browser would keep a click on the view that is shown to itself
     "View", dict(zip(views, views, strict=True)), "view", remember=False, widget=st.segmented_control,
     label_visibility="collapsed", on_change=opened.close_all,
@@ -40,7 +40,7 @@ if photo is not None:
     from flowers_core.ui import photo_page
 
     photo_page.show(decoded, photo)
-elif view == "Kinds":
+elif view == opened.KINDS:
     kinds.show(decoded)
 elif view == "Charts":
     from flowers_core.ui import data_charts

@@ -50,6 +50,26 @@ def test_each_change_counts_wherever_a_source_is_opened_and_no_file_is_touched(r
     assert content(root) == before
 
 
+@pytest.mark.parametrize("action", [(EXCLUDE, ""), (MOVE, "valid"), (RELABEL, "lily"), (ACCEPT, "dark")])
+def test_the_same_change_from_two_places_is_one_that_either_can_undo(action, root):
+    seen_twice = decode_folder(root)
+    ids = change(seen_twice, "Train/rose/0.jpg", *action)
+    assert change(seen_twice, "Train/rose/0.jpg", *action) == ids
+    assert len(decode_folder(root).edits) == 1
+    edits.undo(seen_twice.source.key, ids)
+    assert not decode_folder(root).edits
+
+
+def test_a_change_that_another_one_replaced_can_be_made_again(root):
+    first = decode_folder(root)
+    ids = {change(first, "Train/rose/0.jpg", MOVE, split) for split in ("valid", "test")}
+    ids.add(change(first, "Train/rose/0.jpg", MOVE, "valid"))
+    ids.add(change(first, "Train/rose/0.jpg", ACCEPT, "dark"))
+    ids.add(change(first, "Train/rose/0.jpg", ACCEPT, "blurred"))
+    assert len(ids) == 5
+    assert splits_of(decode_folder(root).source)["Train/rose/0.jpg"] == "valid"
+
+
 @pytest.mark.parametrize("action", [(EXCLUDE, ""), (MOVE, "valid"), (RELABEL, "lily")])
 def test_a_change_changes_the_fingerprint_and_undo_brings_it_back(action, root):
     first = decode_folder(root)

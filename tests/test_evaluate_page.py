@@ -2,6 +2,7 @@
 
 # ruff: noqa: F401, F811 - fixtures are found by their names
 
+import html
 from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -68,6 +69,14 @@ def test_a_photo_in_a_cell_leads_to_its_own_page(known: library.KnownSet) -> Non
     page = opened("photos", **query)
     assert texts(page, "header") == [query["kind"]]
     assert "Valid/" in " ".join(texts(page, "text"))
+
+
+def test_long_names_leave_the_matrix_its_room() -> None:
+    long = "a flower <b>whose</b> name is longer than any " * 3
+    figure = charts.confusion(np.eye(2, dtype=int), ("rose", long), False, dark=False)
+    assert figure.layout.xaxis.ticktext[0] == "rose"
+    assert len(html.unescape(figure.layout.yaxis.ticktext[1])) == charts.LABEL
+    assert html.escape(long, quote=False) in figure.data[2].hovertext[1], "whole where one points at it"
 
 
 @pytest.mark.parametrize("dark", [True, False])

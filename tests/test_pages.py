@@ -278,7 +278,7 @@ def test_home_offers_a_model_that_is_ready(model: str) -> None:
     app = opened("home")
     assert any(text.startswith("Ready: three kinds: AlexNet 2014, 33% on valid") for text in texts(app, "text"))
     links = [link.value for link in app.main.get("page_link")]
-    assert links[2:] == ["Upload a photo or use the camera", "See its mistakes"]
+    assert links[2:] == ["Upload, or use the camera", "See its mistakes"]
     assert "A model is ready: show it a flower. Or train one of your own." in texts(app, "caption")
 
 
@@ -474,6 +474,29 @@ def test_problems_are_shown_side_by_side_with_remedies(tmp_path: Path) -> None:
     button(app, "It is fine").click().run()
     assert counted(app)["Valid"] == "4"
     assert not texts(app, "warning")
+
+
+def test_which_kind_copies_among_several_are_of_is_asked(tmp_path: Path) -> None:
+    folder = draw_set(tmp_path / "mixed", {"Train": 2, "Valid": 1})
+    shutil.copy(folder / "Train/sunflower/1.jpg", folder / "Train/rose/a wrong place.jpg")
+    library.remember(folder, "mixed")
+    app = opened("photos", view="Problems")
+    assert "Only you can tell which is right" in " ".join(texts(app, "warning"))
+    labels = [each.label for each in app.button]
+    assert not [label for label in labels if label.startswith("Keep one")], "no guess"
+    button(app, "Keep it as sunflower").click().run()
+    assert counted(app)["Train"] == "6"
+    decoded = decode_source(open_source(library.find("mixed").data))
+    assert "Train/sunflower/1.jpg" in {photo.name for photo in decoded.source.photos}
+
+
+@pytest.mark.parametrize("view", ["Map", "Problems"])
+@pytest.mark.usefixtures("known")
+def test_back_from_a_photo_leads_to_the_view_that_it_was_opened_in(view: str, photo: Photo) -> None:
+    app = opened("photos", view=view, kind="rose", photo=photo.id)
+    button(app, "Back").click().run()
+    assert not {"kind", "photo"} & set(app.query_params)
+    assert [each for each in app.button if each.label == "Look again"], "what stands above all photos is back"
 
 
 def test_when_all_photos_are_excluded_the_way_back_stays_open(known: library.KnownSet) -> None:
@@ -1058,7 +1081,7 @@ def test_folds_are_told_while_they_train_and_shown_on_evaluate(known: library.Kn
     with run.locked():
         app = opened("train", run=run.id)
     assert not app.exception
-    assert app.main.progress[0].text.startswith("Fold 2 of 3 · Epoch 31 of 96")
+    assert app.main.progress[0].text.startswith("Fold 2 of 3 · Epoch 7 of 24")
     assert metrics(app)["Right, by photos unseen"] == "33.3%"
     assert any("judges the **recipe**, not one model" in text for text in texts(app, "markdown"))
 

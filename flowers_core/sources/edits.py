@@ -72,7 +72,7 @@ def load(source_key: str) -> tuple[Edit, ...]:
 
 
 def add(source_key: str, new: Sequence[Edit]) -> tuple[str, ...]:
-    """Saves edits; the ids that they got.
+    """Saves edits; the ids that they got. An edit that is in force already keeps its id, so that it can be undone.
 
     Raises:
         DataError: an action or a split that doesn't exist.
@@ -83,10 +83,21 @@ def add(source_key: str, new: Sequence[Edit]) -> tuple[str, ...]:
             raise DataError("There is no such edit", edit.action, f"Choose one of {', '.join(ACTIONS)}.")
         if edit.action == MOVE and edit.value not in SPLITS:
             raise DataError("There is no such split", edit.value, f"Choose one of {', '.join(SPLITS)}.")
-    named = tuple(replace(edit, id=secrets.token_hex(4)) for edit in new)
+    ids = []
     with _changing(source_key) as edits:
-        edits += named
-    return tuple(edit.id for edit in named)
+        in_force = {_subject(edit): edit for edit in edits}
+        for edit in new:
+            known = in_force.get(_subject(edit))
+            if known is None or known.value != edit.value:
+                known = replace(edit, id=secrets.token_hex(4))
+                edits.append(known)
+            ids.append(known.id)
+    return tuple(ids)
+
+
+def _subject(edit: Edit) -> tuple[str, ...]:
+    """What an edit decides; of those with the same subject the last one holds."""
+    return edit.digest, edit.name, edit.action, edit.value if edit.action == ACCEPT else ""
 
 
 def undo(source_key: str, ids: Sequence[str]) -> None:

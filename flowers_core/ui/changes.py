@@ -21,9 +21,15 @@ def make(decoded: DecodedSource, indices: Sequence[int], action: str, value: str
     _save(decoded, problems.edits_for(decoded, indices, action, value))
 
 
-def keep_one(decoded: DecodedSource, groups: Sequence[Sequence[int]]) -> None:
-    """For a button's `on_click`: of each group all photos but the best one are excluded, to be undone together."""
-    others = [i for group in groups for i in group if i != problems.to_keep(decoded, group)]
+def keep_one(decoded: DecodedSource, groups: Sequence[Sequence[int]], label: int | None = None) -> None:
+    """For a button's `on_click`: of each group all photos but the best one are excluded, to be undone together.
+
+    label: of the kind that the best one must be of; any kind when None.
+    """
+    others = []
+    for group in groups:
+        best = problems.to_keep(decoded, [i for i in group if label is None or decoded.labels[i] == label])
+        others += [i for i in group if i != best]
     _save(decoded, problems.edits_for(decoded, others, edits.EXCLUDE))
 
 

@@ -159,6 +159,10 @@ DARK = ("#1f2426", ("#274a33", "#8fd6a1"), ("#5a2a44", "#f7a8cb"))
 """Colours of a confusion matrix: nothing; from few to most that is right; from few to most mistakes."""
 
 
+LABEL = 28
+"""Characters of a kind's name along a confusion matrix at most: longer ones would leave it no room."""
+
+
 def least_width(classes: int) -> int:
     """Pixels across below which a confusion matrix can no longer be read."""
     return 180 + 16 * classes
@@ -189,6 +193,7 @@ def confusion(matrix: np.ndarray, classes: tuple[str, ...], as_percent: bool, da
         "hoverinfo": "skip", "showscale": False, "zmin": 0,
     }  # fmt: skip
     names = [escape(name, quote=False) for name in classes]  # Plotly makes links of what looks like one
+    short = [escape(name if len(name) <= LABEL else f"{name[: LABEL - 1]}…", quote=False) for name in classes]
     hover = [
         f"<b>{names[t]}</b><br>taken for <b>{names[p]}</b><br>{matrix[t, p]} of {totals[t, 0]} photos"
         f" ({shares[t, p]:.0%})"
@@ -212,7 +217,7 @@ def confusion(matrix: np.ndarray, classes: tuple[str, ...], as_percent: bool, da
             ),
         ]
     )  # fmt: skip
-    ticks = {"tickmode": "array", "tickvals": list(range(n)), "ticktext": names, "tickfont": {"size": 11},
+    ticks = {"tickmode": "array", "tickvals": list(range(n)), "ticktext": short, "tickfont": {"size": 11},
              "showgrid": False, "zeroline": False, "fixedrange": True}  # fmt: skip
     figure.update_xaxes(**ticks, range=[-0.5, n - 0.5], side="top", tickangle=-90, title="Called")
     figure.update_yaxes(**ticks, range=[n - 0.5, -0.5], title="Really")

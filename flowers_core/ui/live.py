@@ -168,12 +168,17 @@ def _say_how_it_goes(run: Run, state: str, status: Status, epochs: list[dict]) -
     if state in ("training", "paused"):
         done = status.step / max(1, status.steps)
         left = status.seconds_left
-        parts = [f"Epoch {min(status.epoch + 1, status.epochs)} of {status.epochs}"]
+        now, epochs_in_all = status.epoch_now
+        parts = [f"Epoch {now} of {epochs_in_all}"]
         if status.folds:
             parts.insert(0, f"Fold {status.fold} of {status.folds}" if status.fold else "Now on all photos")
-        if status.images_per_second:
+        if run.wish() == "stop":
+            parts.append("stopping and saving…")
+        elif status.message and state == "training":
+            parts.append(plain(status.message))
+        elif status.images_per_second:
             parts.append(f"{status.images_per_second:.0f} photos a second")
-        if left is not None and state == "training":
+        if left is not None and state == "training" and not status.message:
             parts.append(f"{words.span(left)} left")
         st.progress(min(1.0, done), " · ".join(parts))
     if state == "paused":

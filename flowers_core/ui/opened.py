@@ -9,6 +9,9 @@ from flowers_core.images import SIDE
 from flowers_core.ui import tiles
 from flowers_core.ui.pictures import PER_PAGE, paged, thumbnails
 
+KINDS = "Kinds"
+"""The view in which a photo lies in its kind."""
+
 
 def is_asked() -> bool:
     """Does the address ask for a kind or a photo?"""
@@ -48,13 +51,15 @@ def open_photo(decoded: DecodedSource, index: int) -> None:
 
 
 def close_photo() -> None:
-    """For a button's `on_click`: back to what lies below the photo."""
+    """For a button's `on_click`: back to what lies below the photo: its kind, or the view that it was opened in."""
     st.query_params.pop("photo", None)
+    if st.query_params.get("view", KINDS) != KINDS:
+        st.query_params.pop("kind", None)
 
 
 def close_all() -> None:
     """For a button's `on_click`: back to the view itself."""
-    close_photo()
+    st.query_params.pop("photo", None)
     st.query_params.pop("kind", None)
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 from flowers_core import features
 from flowers_core.cache import DecodedSource
 from flowers_core.errors import FlowersError
-from flowers_core.ui import opened
+from flowers_core.ui import opened, taps
 from flowers_core.ui.choices import show_error
 from flowers_core.ui.seen import features_of
 
@@ -38,6 +38,7 @@ def show(decoded: DecodedSource) -> None:
     if len(chosen) < len(decoded.entries):
         st.caption(f"{len(chosen):,} of {len(decoded.entries):,} photos, every kind in proportion.")
     figure = _figure(decoded, chosen, places, bright)
+    taps.listen()
     st.session_state["map-photos"] = (decoded, chosen)
     st.plotly_chart(figure, key="map", on_select=_open_clicked, selection_mode="points", config={"displaylogo": False})
 

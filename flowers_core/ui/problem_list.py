@@ -80,12 +80,21 @@ def _about_copies(decoded: DecodedSource, chosen: list[Finding]) -> None:
             "photos that it has learned by heart.",
             icon=":material/content_copy:",
         )
-    others = sum(len(finding.photos) - 1 for finding in chosen)
-    st.button(
-        f"Keep one of each, exclude {others:,}", icon=":material/filter_1:", on_click=changes.keep_one,
-        args=(decoded, [finding.photos for finding in chosen]),
-        help="Kept is what lies in train before valid before test, and of those the largest.",
-    )  # fmt: skip
+    clear = [finding.photos for finding in chosen if len(_kinds(decoded, finding)) == 1]
+    if len(clear) < len(chosen):
+        st.warning("Some lie among several kinds. Only you can tell which is right.", icon=":material/label:")
+    if clear:
+        others = sum(len(photos) - 1 for photos in clear)
+        st.button(
+            f"Keep one of each, exclude {others:,}", icon=":material/filter_1:", on_click=changes.keep_one,
+            args=(decoded, clear),
+            help="Kept is what lies in train before valid before test, and of those the largest.",
+        )  # fmt: skip
+
+
+def _kinds(decoded: DecodedSource, finding: Finding) -> list[int]:
+    """The kinds that a finding's photos lie among."""
+    return sorted({int(decoded.labels[i]) for i in finding.photos})
 
 
 def _finding(decoded: DecodedSource, finding: Finding, key: str) -> None:
@@ -95,9 +104,14 @@ def _finding(decoded: DecodedSource, finding: Finding, key: str) -> None:
         more = f", {len(finding.photos) - len(shown):,} more" if len(finding.photos) > len(shown) else ""
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"{plain(classes[photos[shown[0]].label])}: {plain(finding.note)}{more}", width="stretch")
-            if len(finding.photos) > 1:
-                st.button("Keep one", key=f"{key}-keep", icon=":material/filter_1:", on_click=changes.keep_one,
-                          args=(decoded, [finding.photos]))  # fmt: skip
+            kinds = _kinds(decoded, finding)
+            for label in kinds if len(finding.photos) > 1 else ():
+                several = len(kinds) > 1
+                st.button(
+                    f"Keep it as {plain(classes[label])}" if several else "Keep one", key=f"{key}-keep-{label}",
+                    icon=":material/filter_1:", on_click=changes.keep_one,
+                    args=(decoded, [finding.photos], label if several else None),
+                )  # fmt: skip
             st.button(
                 "It is fine", key=f"{key}-fine", icon=":material/check:", on_click=changes.make,
                 args=(decoded, finding.photos, edits.ACCEPT, finding.sort), help="Don't show this again.",

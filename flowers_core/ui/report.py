@@ -8,7 +8,7 @@ import streamlit as st
 from flowers_core import metrics, sureness
 from flowers_core.cache import DecodedSource
 from flowers_core.evaluate import Report
-from flowers_core.ui import charts, frame
+from flowers_core.ui import charts, frame, taps
 from flowers_core.ui.pictures import THUMBNAIL, thumbnails
 from flowers_core.ui.plain import harmless, plain
 
@@ -42,6 +42,7 @@ def show(report: Report, decoded: DecodedSource, set_id: str) -> None:
         "A row is a kind as it really is, a column what it was called. Green is right, pink a mistake. Click a cell to "
         "see its photos." + (" On a phone, drag the matrix sideways to see all of it." if width > PHONE else "")
     )
+    taps.listen()
     wide = st.grid(1, wrap=False, min_column_width=width)  # a phone scrolls sideways
     wide.plotly_chart(
         figure, key="matrix", on_select=lambda: _take_click(report), selection_mode="points",
@@ -80,6 +81,8 @@ def _take_click(report: Report) -> None:
     if points:
         true, called = int(points[0]["y"]), int(points[0]["x"])
         st.session_state["true"], st.session_state["called"] = report.classes[true], report.classes[called]
+        count = int(report.confusion[true, called])
+        st.toast(f"{count or 'No'} photo{'s' * (count != 1)} below the matrix", icon=":material/south:")
 
 
 def _cell(report: Report, decoded: DecodedSource, set_id: str) -> None:

@@ -105,7 +105,14 @@ def _reached(compared: list[Run], names: list[str]) -> None:
             }
         )
     _upright(rows)
-    if "photos" in compare.differences(compared):
+    different = compare.differences(compared)
+    if "photos" in different and "folds" in different:
+        st.warning(
+            "Some of these were cross-validated: their models learned from more photos, and other photos were asked. "
+            "Compare such accuracies with care.",
+            icon=":material/balance:",
+        )
+    elif "photos" in different:
         st.warning(
             "Not all of these trainings had the same photos, so their accuracies can't be compared: one set may simply "
             "be easier than another.",

@@ -18,7 +18,10 @@ function button(tile) {
     image.style.aspectRatio = tile.aspect;
     element.append(image);
   }
-  if (tile.title) element.append(line("strong", tile.title));
+  if (tile.title) {
+    element.append(line("strong", tile.title));
+    element.title = tile.title; // whole, where two lines are too few
+  }
   if (tile.latin) element.append(line("em", tile.latin));
   if (tile.note) element.append(line("small", tile.note));
   return element;
@@ -26,13 +29,21 @@ function button(tile) {
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const grid = parentElement.querySelector(".grid");
+  const page = document.querySelector('[data-testid="stMain"]');
   grid.style.setProperty("--side", `${data.side}px`);
   grid.onclick = (event) => {
     const clicked = event.target.closest("button");
-    if (clicked) setTriggerValue("clicked", clicked.value);
+    if (!clicked) return;
+    (window.leftGrids ??= {})[data.key] = page.scrollTop;
+    setTimeout(() => grid.isConnected && delete window.leftGrids[data.key], 3000); // nobody left
+    setTriggerValue("clicked", clicked.value);
   };
   const told = JSON.stringify(data.tiles);
   if (grid.told === told) return; // drawn already: another part of the page has changed
   grid.told = told;
   grid.replaceChildren(...data.tiles.map(button));
+  const left = window.leftGrids?.[data.key];
+  if (left === undefined) return;
+  page.scrollTop = left; // one comes back to where one left
+  delete window.leftGrids[data.key];
 }

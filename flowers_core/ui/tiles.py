@@ -56,4 +56,6 @@ def grid(tiles: Sequence[Tile], on_click: Callable[[str], object], key: str, sid
     mount = st.components.v2.component(
         "tiles", html="<div class=grid></div>", css=(HERE / "tiles.css").read_text(), js=(HERE / "tiles.js").read_text()
     )
-    mount(key=key, data={"side": side, "tiles": [tile.to_dict() for tile in tiles]}, on_clicked_change=clicked)
+    mount(
+        key=key, data={"key": key, "side": side, "tiles": [tile.to_dict() for tile in tiles]}, on_clicked_change=clicked
+    )

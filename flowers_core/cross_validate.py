@@ -222,7 +222,9 @@ def _answer(fold: Run, photos: DecodedSource) -> None:
             looks["nearness"].append(space.nearness(kind_space.columns(summaries, filters)))
 
     report = evaluate.ask(classifier, photos, "test", seen=seen)
-    write_bytes(fold.folder / LOOKS, save({name: np.concatenate(parts) for name, parts in looks.items()}))
+    # In the order of their axes: safetensors writes memory as it lies, and the views come transposed.
+    whole = {name: np.ascontiguousarray(np.concatenate(parts)) for name, parts in looks.items()}
+    write_bytes(fold.folder / LOOKS, save(whole))
     write_json(fold.folder / "answers.json", asdict(replace(report, split=SPLIT)))
 
 

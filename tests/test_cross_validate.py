@@ -173,8 +173,9 @@ def test_the_model_of_all_photos_is_as_sure_as_the_folds_were_right(
     monkeypatch.setattr(alexnet, "HIDDEN", 64)
     monkeypatch.setattr(calibrate, "LEAST_PHOTOS", 18)
     monkeypatch.setattr(calibrate, "LEAST_PHOTOS_FOR_REJECTION", 18)
-    run = runs.create(SETTINGS, tmp_path / "run")
-    cross_validate.cross_validate(SETTINGS, decoded, run, lambda: "")
+    settings = replace(SETTINGS, views="scales")  # several looks at each photo
+    run = runs.create(settings, tmp_path / "run")
+    cross_validate.cross_validate(settings, decoded, run, lambda: "")
     report, card = pooled(run, FOLDS).report, checkpoint.read_card(run.checkpoint_path)
     assert (card.results["folds"], card.results["valid_n"], card.results["valid_accuracy"]) == (
         2,
@@ -185,14 +186,17 @@ def test_the_model_of_all_photos_is_as_sure_as_the_folds_were_right(
     asked = {}
     for number in range(1, FOLDS + 1):
         looks = load_file(fold_run(run, number).folder / cross_validate.LOOKS)
-        assert looks["logits"].shape == (9, 1, 3)
+        assert looks["logits"].shape == (9, 6, 3)
         assert looks["nearness"].shape == (9, 3)
         for name, each in looks.items():
             asked[name] = np.concatenate([asked.get(name, each[:0]), each])
-    right = (asked["logits"].mean(1).argmax(1) == asked["labels"]).mean()
-    assert right == pytest.approx(report.top1.value), "the looks are those that were judged"
-    at = {t: calibrate.loss(asked["logits"], asked["labels"], t) for t in (card.temperature, 0.5, 1.5, 3.0)}
-    assert min(at, key=at.get) == card.temperature != reader.TEMPERATURE
+    said = calibrate.probabilities(asked["logits"], reader.TEMPERATURE)
+    answers = sorted(report.answers, key=lambda answer: (answer.true, answer.probabilities))
+    assert sorted((label, *sorted(row, reverse=True)) for label, row in zip(asked["labels"], said, strict=True)) == [
+        pytest.approx((answer.true, *answer.probabilities), abs=1e-5) for answer in answers
+    ], "the looks are those that were judged"
+    found = calibrate.fit(asked["logits"], asked["labels"])
+    assert card.temperature == pytest.approx(found.temperature) != reader.TEMPERATURE
     scores = kind_space.joined(asked["nearness"], asked["logits"].mean(1), card.rejection["logit_weight"])
     assert (scores >= card.rejection["threshold"]).sum() == 17, "19 of 20 of 18 photos"
     noise = Image.effect_noise((96, 96), 120).convert("RGB")

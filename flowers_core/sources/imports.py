@@ -105,7 +105,10 @@ def bring(wish: Wish, progress=None) -> KnownSet:
     return made.known
 
 
-def existing(text: str) -> Path:
+def existing(
+    text: str,
+    hint: str = "Give a folder, a zip file, a link to Google Drive, an added set's name, or garden or flowers102.",
+) -> Path:
     """The folder or file that a person named, who may have typed spaces around it.
 
     Raises:
@@ -120,7 +123,6 @@ def existing(text: str) -> Path:
             raise unreadable(error, spelling) from error
         except (OSError, RuntimeError, ValueError):  # a name that is too long; the home of nobody; a zero byte
             continue
-    hint = "Give a folder, a zip file, a link to Google Drive, an added set's name, or garden or flowers102."
     raise DataError("There is no such folder or file", printable(text) or "(empty)", hint)
 
 

@@ -82,7 +82,7 @@ def _folder() -> None:
     name = _name()
     if text and st.button("Add the folder", type="primary", icon=":material/folder_open:"):
         try:
-            place = imports.existing(text).resolve()
+            place = imports.existing(text, "It is looked for on the computer that runs this app.").resolve()
             if place.is_file():
                 _start(Wish("zip", str(place), name, shown=place.name))
                 return

@@ -194,8 +194,9 @@ def describe(path: Path) -> str:
     reached = f", {accuracy:.0%} {by}" if accuracy is not None else ""
     if checkpoint.is_shipped(path):
         return f"Built in: {len(card.classes)} kinds{reached}"
-    when = datetime.fromtimestamp(path.stat().st_mtime).strftime("%d %b %H:%M")
-    when = "still learning" if is_learning(path) else when
+    in_run = (path.parent / "config.json").exists()  # then it is called as the lists of runs call it
+    began = Run(path.parent).started if in_run else datetime.fromtimestamp(path.stat().st_mtime)
+    when = "still learning" if is_learning(path) else f"{began:%d %b %H:%M:%S}"
     return f"{name or card.data.get('data', path.stem)}: AlexNet {card.variant}{reached} ({when})"
 
 

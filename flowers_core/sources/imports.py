@@ -105,11 +105,15 @@ def bring(wish: Wish, progress=None) -> KnownSet:
     return made.known
 
 
-def existing(
-    text: str,
-    hint: str = "Give a folder, a zip file, a link to Google Drive, an added set's name, or garden or flowers102.",
-) -> Path:
+ANY_WAY_IN = "Give a folder, a zip file, a link to Google Drive, an added set's name, or garden or flowers102."
+
+
+def existing(text: str, hint: str = ANY_WAY_IN) -> Path:
     """The folder or file that a person named, who may have typed spaces around it.
+
+    Args:
+        text: what was typed.
+        hint: what to do when there is none.
 
     Raises:
         DataError: there is none, or it can't be looked at.

@@ -641,6 +641,20 @@ def test_the_view_that_is_shown_leads_back_to_all_kinds(page: Page, server: Serv
     expect(page.get_by_role("searchbox")).to_be_visible()
 
 
+def test_one_comes_back_from_a_kind_to_where_one_left(new_page: Callable[..., Page], server: Server) -> None:
+    page = new_page(viewport=PHONE)
+    visit(page, f"{server.url}/photos")
+    tile = settled(page).get_by_role("button").filter(has_text="Helianthus")
+    tile.scroll_into_view_if_needed()
+    scrolled = "document.querySelector('[data-testid=stMain]').scrollTop"
+    before = page.evaluate(scrolled)
+    assert before > 200
+    tile.click()
+    page.get_by_role("button", name="All kinds").click()
+    tile.wait_for()
+    until(lambda: page.evaluate(scrolled) == before, "the page to be where it was")
+
+
 def test_a_click_on_the_map_opens_the_photo_below_it(page: Page, server: Server) -> None:
     visit(page, f"{server.url}/photos?view=Map")
     point = page.locator(".scatterlayer .trace").nth(KINDS.index("rose")).locator(".points path").first

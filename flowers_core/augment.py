@@ -2,10 +2,12 @@
 
 Every photo arrives as a 256 x 256 square with its aspect ratio (see `images.to_square`). A transform chooses
 a window in the photo (centre, size, rotation, mirror), one `grid_sample` cuts all windows of a batch at once
-and undoes the squeeze, and colours are changed after.
+and undoes the squeeze, and colours are changed after. Chance is drawn on the CPU, so that a GPU shows the same; the
+rest is computed where the squares lie.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -25,7 +27,7 @@ BLUR = 4
 """Standard deviation of the strongest blur, in pixels of the network's input."""
 
 CHUNK = 32
-"""Photos that are cut and coloured together: more would only take more memory."""
+"""Photos that are cut and coloured together on a CPU: more would only take more memory. A GPU takes whole batches."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ def mixup(images: Tensor, targets: Tensor, alpha: float, chance: torch.Generator
     seed = int(torch.randint(2**31, (1,), generator=chance))
     share = torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, len(images))).float()
     other = torch.randperm(len(images), generator=chance)
-    images = images.lerp(images[other], share.to(images.dtype).view(-1, *[1] * (images.dim() - 1)))
+    images = images.lerp(images[other], share.to(images).view(-1, *[1] * (images.dim() - 1)))
     if images.dim() == 4:
         images = images.contiguous(memory_format=torch.channels_last)
     return images, targets.lerp(targets[other], share[:, None])
@@ -165,7 +167,7 @@ def eval_views(squares: Tensor, aspects: Tensor, transform: EvalTransform) -> li
 
 def placed_windows(aspects: Tensor, transform: EvalTransform) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
     """Where each view lies in each photo: width, height, centre_x and centre_y as `cut` takes them, each (n,)."""
-    full = torch.ones(len(aspects))
+    full = torch.ones_like(aspects)
     reach_x, reach_y = reach(aspects)
     found = []
     for window, x, y, mirror in view_windows(transform):
@@ -188,7 +190,7 @@ def cut(
     """Cuts one turned window out of each photo and undoes the square's squeeze.
 
     Args:
-        squares: (n, 256, 256, 3) uint8.
+        squares: (n, 256, 256, 3) uint8, on any device.
         aspects: (n,) width over height.
         width, height: (n,) the window's sides as a share of the photo's shorter side; negative mirrors.
         centre_x, centre_y: (n,) from -1 (left, top) to 1 (right, bottom) of the photo.
@@ -203,11 +205,13 @@ def cut(
 
 def _cut(squares: Tensor, aspects: Tensor, window: tuple[Tensor, ...], size: int) -> Tensor:
     """The same from 0 to 255, for whoever scales it anyway."""
-    width, height, centre_x, centre_y, angle = window
+    place = squares.device
+    aspects = aspects.to(place, non_blocking=True)
+    width, height, centre_x, centre_y, angle = (values.to(place, non_blocking=True) for values in window)
     reach_x, reach_y = reach(aspects)
     cos, sin = torch.cos(angle), torch.sin(angle)
-    middles = (torch.arange(size) * 2 + 1) / size - 1
-    grid = torch.empty(len(squares), size, size, 2)
+    middles = (torch.arange(size, device=place) * 2 + 1) / size - 1
+    grid = torch.empty(len(squares), size, size, 2, device=place)
     # The affine map of each pixel's middle: what depends on its column, plus what depends on its row.
     for axis, along, across, centre in (
         (0, cos * width / reach_x, -sin * height / reach_x, centre_x),
@@ -261,9 +265,13 @@ def _seen(
         jitter: (n,) factors of brightness, then of contrast around the picture's mean grey, then of saturation around
             each pixel's grey.
     """
-    n = len(squares)
-    seen = torch.empty(n, 3, base.size, base.size, memory_format=torch.channels_last)
-    for part in (slice(start, start + CHUNK) for start in range(0, n, CHUNK)):
+    n, place = len(squares), squares.device
+    if shift is not None:
+        shift = shift.to(place, non_blocking=True)
+        jitter = jitter and [values.to(place, non_blocking=True) for values in jitter]
+    seen = torch.empty(n, 3, base.size, base.size, device=place, memory_format=torch.channels_last)
+    chunk = CHUNK if place.type == "cpu" else max(1, n)
+    for part in (slice(start, start + chunk) for start in range(0, n, chunk)):
         images = _cut(squares[part], aspects[part], tuple(values[part] for values in window), base.size)
         if shift is None:
             _scale(images, base, seen[part])
@@ -274,7 +282,7 @@ def _seen(
 
 def _scale(images: Tensor, base: EvalTransform, out: Tensor) -> None:
     """Pixels of 0 to 255, normalised."""
-    mean, std = torch.tensor(base.mean)[:, None, None], torch.tensor(base.std)[:, None, None]
+    mean, std = (_row(values, images.device)[:, None, None] for values in (base.mean, base.std))
     torch.addcmul(-mean / std, images, 1 / (255 * std), out=out)
 
 
@@ -283,7 +291,7 @@ def _colour(images: Tensor, base: EvalTransform, shift: Tensor, jitter: list[Ten
 
     All changes together are, for each picture, a factor, a share of each pixel's grey, and a constant.
     """
-    mean, std = torch.tensor(base.mean), torch.tensor(base.std)
+    mean, std = _row(base.mean, images.device), _row(base.std, images.device)
 
     def each(values: Tensor) -> Tensor:
         return values[:, :, None, None]
@@ -293,13 +301,19 @@ def _colour(images: Tensor, base: EvalTransform, shift: Tensor, jitter: list[Ten
         images = torch.addcmul(each(constant / std), images, each(factor))
     else:
         brightness, contrast, saturation = (values[:, None] for values in jitter)
-        grey = (torch.tensor(_GREY) @ images.flatten(2)).view(len(images), 1, *images.shape[2:])
+        grey = (_row(_GREY, images.device) @ images.flatten(2)).view(len(images), 1, *images.shape[2:])
         constant = constant + (1 - contrast) * brightness * grey.mean((2, 3)) / 255
         factor = brightness * contrast * factor
         images = torch.addcmul(each(constant / std), images, each(factor * saturation))
         images.addcmul_(grey, each(factor * (1 - saturation)))
     torch.maximum(images, (-mean / std)[:, None, None], out=images)
     torch.minimum(images, ((1 - mean) / std)[:, None, None], out=out)
+
+
+@cache
+def _row(values: tuple[float, ...], place: torch.device) -> Tensor:
+    """These numbers on that device: each copy to a GPU waits for it. Not to be changed."""
+    return torch.tensor(values, device=place)
 
 
 def _blur(images: Tensor, probability: float, generator: torch.Generator) -> None:

@@ -40,7 +40,7 @@ def apply(
     """
     chosen = torch.randperm(len(split), generator=generator)[:photos]
     squares, aspects, _ = split.load(chosen)
-    shown = train_batch(squares, aspects, transform, base, generator)
+    shown = train_batch(squares.cpu(), aspects, transform, base, generator)
     layers = [*network.features, network.avgpool, nn.Flatten()]
     for layer in network.classifier:
         layers += layer if isinstance(layer, LowRank) else [layer]

@@ -119,10 +119,10 @@ def _compute_into(folder: Path, rows: int, decoded: DecodedSource, todo: list[in
             if progress:
                 progress("Looking with the network", start, len(todo))
             batch = todo[start : start + BATCH]
-            squares = torch.from_numpy(decoded.pixels[decoded.rows[batch]])
+            squares = torch.from_numpy(decoded.pixels[decoded.rows[batch]]).to(place)
             aspects = torch.tensor([decoded.entries[i].aspect for i in batch], dtype=torch.float32)
             with torch.inference_mode(), precision.autocast(place, number_format):
-                maps = convolutions(eval_views(squares, aspects, whole)[0].to(place))
+                maps = convolutions(eval_views(squares, aspects, whole)[0])
                 means = maps.float().mean((2, 3)).clamp(min=0).sqrt()
                 rows_now = torch.nn.functional.normalize(means, dim=1).cpu().numpy()
             vectors.write(rows_now.astype(np.float16).tobytes())

@@ -54,7 +54,7 @@ class FrozenFeatures:
         """How many views there are; 0 when not even one of all photos fits."""
 
     def of(self, epoch: int, photos: Tensor) -> Tensor:
-        """(n, columns) of some photos, as varied in this epoch."""
+        """(n, columns) of some photos on the device, as varied in this epoch."""
         number = epoch % self.count
         if number not in self.views:
             self.views[number] = self._view(number)
@@ -68,5 +68,5 @@ class FrozenFeatures:
             squares, aspects, _ = self.split.load(chosen)
             images = train_batch(squares, aspects, self.transform, self.base, draws)
             with precision.autocast(self.device, self.number_format):
-                rows.append(self.network.embed(images.to(self.device)).cpu())
+                rows.append(self.network.embed(images.to(self.device)))
         return torch.cat(rows)

@@ -7,13 +7,24 @@ from functools import cache
 
 import torch
 
+from flowers_core.errors import ConfigError
+
 
 def device() -> torch.device:
-    """This process's CUDA device when there is one, or the processor."""
+    """This process's CUDA device when there is one, or the processor.
+
+    Raises:
+        ConfigError: more processes were started on this machine than it has GPUs.
+    """
     if not torch.cuda.is_available():
         return torch.device("cpu")
+    number, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if number >= count:
+        hint = f"Start {count} with torchrun --nproc-per-node {count}, or hide the GPUs with CUDA_VISIBLE_DEVICES=."
+        raise ConfigError(f"Process {number + 1} on this machine has no GPU of its own, there are {count}", None, hint)
     torch.set_float32_matmul_precision("high")  # TF32: ten bits of mantissa are plenty for training
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    torch.backends.cudnn.deterministic = True  # a run that was interrupted must end with the same bits
+    return torch.device("cuda", number)
 
 
 def choose(wanted: str, place: torch.device) -> str:

@@ -113,7 +113,7 @@ class Classifier:
         Returns:
             (n, views, classes), and (n, columns) the mean over the views of their summary (`AlexNet.look`); float32.
         """
-        pixels = torch.from_numpy(np.require(squares, requirements="W"))
+        pixels = torch.from_numpy(np.require(squares, requirements="W")).to(self.device)
         views = eval_views(pixels, torch.from_numpy(aspects.astype(np.float32)), self.transform)
         if len(pixels) * len(views) <= VIEWS_AT_ONCE:
             views = [torch.cat(views).contiguous(memory_format=torch.channels_last)]

@@ -17,7 +17,7 @@ from flowers_core.cache import DecodedSource
 from flowers_core.calibrate import CrossValidation
 from flowers_core.config import TrainConfig
 from flowers_core.dataset import require_photos_of_every_class, select
-from flowers_core.errors import DivergedError
+from flowers_core.errors import DivergedError, TrainingError
 from flowers_core.events import Events
 from flowers_core.frozen import FrozenFeatures
 from flowers_core.keeping import Keeper
@@ -85,8 +85,13 @@ def fit(
         DivergedError: the loss is not finite any more; the checkpoint of the last good epoch is written.
         CheckpointError: the weights to start from can't be used, or the state to resume from is damaged.
         StorageError: the disk is full or read-only; the last good state stays.
+        TrainingError: the GPU has too little memory.
     """
-    return _Fit(config, decoded, run, wish or run.wish, resumable, folds).fit()
+    try:
+        return _Fit(config, decoded, run, wish or run.wish, resumable, folds).fit()
+    except torch.OutOfMemoryError as error:
+        hint = "Choose a smaller batch size, or end other programs that use it."
+        raise TrainingError("The GPU ran out of memory", None, hint) from error
 
 
 def losses_at(config: TrainConfig, decoded: DecodedSource, run: Run, rates: Iterable[float]) -> Iterator[float]:
@@ -114,7 +119,8 @@ class _Fit:
         self.run = run if self.is_first else Witness(run.folder)
         self.wish = distributed.agreed(wish)
         distributed.require_same_photos(decoded.fingerprint, decoded.source.root)
-        self.train, self.valid = select(decoded, "train"), select(decoded, "valid")
+        self.device = precision.device()
+        self.train, self.valid = (select(decoded, split).on(self.device) for split in ("train", "valid"))
         classes = decoded.source.classes
         require_photos_of_every_class(self.train, classes, decoded.source.root)
         if not len(self.valid) and not (folds or config.folds) and self.is_first:
@@ -124,7 +130,6 @@ class _Fit:
             )
         self.transform: TrainTransform = STRENGTHS[config.augmentation]
         self.base = input_transform(config)
-        self.device = precision.device()
         torch.set_num_threads(config.threads or max(1, usable_cores() // distributed.neighbours()))
         self.steps_per_epoch = math.ceil(len(self.train) / config.batch_size)
         self.steps = self.steps_per_epoch * config.epochs

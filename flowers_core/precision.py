@@ -9,6 +9,12 @@ import torch
 
 from flowers_core.errors import ConfigError
 
+WORTH_IT = 1.5
+"""Times as fast as float32 that bfloat16 must be to be chosen."""
+
+HOPELESS = 0.25
+"""Times as fast in a tiny product: one that is slower than this is emulated."""
+
 
 def device() -> torch.device:
     """This process's CUDA device when there is one, or the processor.
@@ -48,14 +54,22 @@ def autocast(place: torch.device, number_format: str) -> AbstractContextManager:
 @cache
 def _faster_on_cpu() -> str:
     """Timed once per process, in turns and often: asked again on a busy machine, another answer might come, and a run
-    that goes on must compute as it began."""
-    left, right = torch.ones(512, 1024), torch.ones(1024, 512)
+    that goes on must compute as it began. Where bfloat16 is emulated it can take a hundred times as long as float32,
+    so a tiny product is asked first."""
+    if _gain_of_bfloat16(128, 5) < HOPELESS:
+        return "float32"
+    return "bfloat16" if _gain_of_bfloat16(512, 15) > WORTH_IT else "float32"
+
+
+def _gain_of_bfloat16(size: int, rounds: int) -> float:
+    """How many times as fast as in float32 a product of (size, 2 size) and (2 size, size) is, both at their best."""
+    left, right = torch.ones(size, 2 * size), torch.ones(2 * size, size)
     seconds = {}
-    for _ in range(15):
+    for _ in range(rounds):
         for number_format in (torch.float32, torch.bfloat16):
             a, b = left.to(number_format), right.to(number_format)
             started = time.perf_counter()
             a @ b
             taken = time.perf_counter() - started
             seconds[number_format] = min(taken, seconds.get(number_format, taken))
-    return "bfloat16" if seconds[torch.float32] > 1.5 * seconds[torch.bfloat16] else "float32"
+    return seconds[torch.float32] / seconds[torch.bfloat16]

@@ -114,6 +114,17 @@ def test_a_start_that_brings_hidden_layers_keeps_them(decoded, tmp_path: Path) -
         assert torch.equal(weight, known[name]) == (not name.startswith(starts.OUTPUT_LAYER)), name
 
 
+def test_emulated_bfloat16_is_not_waited_for(monkeypatch) -> None:
+    """On a processor that emulates it, the large products would take seconds at every start."""
+    asked = []
+    monkeypatch.setattr(precision, "_gain_of_bfloat16", lambda size, rounds: asked.append(size) or 0.06)
+    assert precision._faster_on_cpu.__wrapped__() == "float32"
+    assert len(asked) == 1
+    assert asked[0] <= 128
+    monkeypatch.setattr(precision, "_gain_of_bfloat16", lambda size, rounds: {512: 7.0}.get(size, 0.8))
+    assert precision._faster_on_cpu.__wrapped__() == "bfloat16"
+
+
 def test_the_number_format_is_timed_once_so_that_a_busy_machine_changes_nothing(monkeypatch) -> None:
     cpu = torch.device("cpu")
     first = precision.choose("auto", cpu)

@@ -1,7 +1,8 @@
 """How fast training is, against what people would write: python -m benchmarks.training [--photos FOLDER]
 
 Trains the same AlexNet (2014, 30 kinds) on the same photos with (a) this project's own loop and standard augmentation,
-and (b) a torchvision-style loop: ImageFolder, DataLoader with 2 workers, RandomResizedCrop, flip, float32. Where
+and (b) a torchvision-style loop: ImageFolder, DataLoader with a worker per core, RandomResizedCrop, flip, float32. All
+train on the GPU where there is one. Where
 fastai (c) or Keras (d; keras and tensorflow-cpu) is installed, it is measured too. Each is a process of its own, so
 that none changes another's settings; they take turns in each round, so that a change of the machine's mood hits all.
 Figures are medians.
@@ -23,6 +24,7 @@ from torch import nn
 
 from flowers_core import config, garden, precision
 from flowers_core.cache import decode_source
+from flowers_core.parallel import usable_cores
 from flowers_core.runs import Run
 from flowers_core.sources import open_source
 from flowers_core.storage import REPOSITORY
@@ -52,14 +54,16 @@ def steps_of_torchvision(folder: Path, batch: int) -> Iterator[None]:
     )  # fmt: skip
     data = vision.datasets.ImageFolder(folder / "Train", augment)
     torch.manual_seed(0)
-    network = vision.models.alexnet(num_classes=KINDS).train()
+    place = precision.device()
+    network = vision.models.alexnet(num_classes=KINDS).to(place).train()
     optimizer = torch.optim.SGD(network.parameters(), 0.001, momentum=0.9, weight_decay=5e-4)
     sampler = torch.utils.data.RandomSampler(data, replacement=True, num_samples=10**6)
-    for images, labels in torch.utils.data.DataLoader(data, batch, sampler=sampler, num_workers=2):
-        loss = nn.functional.cross_entropy(network(images), labels)
+    for images, labels in torch.utils.data.DataLoader(data, batch, sampler=sampler, num_workers=usable_cores()):
+        loss = nn.functional.cross_entropy(network(images.to(place)), labels.to(place))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        loss.item()  # waits for the GPU, as whoever prints the loss does
         yield
 
 
@@ -69,8 +73,8 @@ def steps_of_fastai(folder: Path, batch: int) -> Iterator[None]:
     from fastai.vision.all import CrossEntropyLossFlat, ImageDataLoaders, Learner, Resize, aug_transforms
 
     loaders = ImageDataLoaders.from_folder(
-        folder, train="Train", valid="Train", bs=batch, num_workers=2, item_tfms=Resize(256),
-        batch_tfms=aug_transforms(size=224), device=torch.device("cpu"),
+        folder, train="Train", valid="Train", bs=batch, num_workers=usable_cores(),
+        item_tfms=Resize(256), batch_tfms=aug_transforms(size=224), device=precision.device(),
     )  # fmt: skip
     learner = Learner(loaders, vision.models.alexnet(num_classes=KINDS), loss_func=CrossEntropyLossFlat())
     learner.create_opt()
@@ -112,15 +116,17 @@ CONTENDERS: dict[str, Callable[[Path, int], Iterator[None]]] = {
 
 
 def ceiling(number_format: str) -> float:
-    """The machine's matrix product speed in FLOP per second: the best of a few products of 2048 by 2048."""
-    left = torch.ones(2048, 2048, dtype=getattr(torch, number_format))
-    left @ left
-    times = []
-    for _ in range(5):
+    """The machine's matrix product speed in FLOP per second: the best of a few large square products."""
+    place = precision.device()
+    side = 2048 if place.type == "cpu" else 8192
+    left = torch.randn(side, side, device=place).to(getattr(torch, number_format))
+
+    def seconds() -> float:
         started = time.perf_counter()
-        left @ left
-        times.append(time.perf_counter() - started)
-    return 2 * 2048**3 / min(times)
+        (left @ left)[0, 0].item()
+        return time.perf_counter() - started
+
+    return 2 * side**3 / min(seconds() for _ in range(6))
 
 
 def serve(steps: Iterator[None]) -> None:
@@ -188,7 +194,9 @@ def main() -> None:
         print(f"{name} is not installed, so it is left out")
     number_format = precision.choose("auto", precision.device())
     top = ceiling(number_format)
-    print(f"{torch.get_num_threads()} threads, {number_format}, matrix product ceiling {top / 1e9:.0f} GFLOP/s")
+    place = precision.device()
+    what = torch.cuda.get_device_name(place) if place.type == "cuda" else f"{torch.get_num_threads()} threads"
+    print(f"{what}, {number_format}, matrix product ceiling {top / 1e9:.0f} GFLOP/s")
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.photos or draw_photos(Path(scratch) / "photos")
         for batch in options.batch:

@@ -66,8 +66,9 @@ class Split:
         resident, size = None, len(self) * SQUARE_BYTES
         if size < RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
             resident = torch.empty(len(self), SIDE, SIDE, 3, dtype=torch.uint8, device=device)
-            for part in torch.arange(len(self)).split(READ_AT_ONCE):
-                resident[part[0] : part[-1] + 1] = torch.from_numpy(read_rows(self.pixels, self.rows[part.numpy()]))
+            for start in range(0, len(self), READ_AT_ONCE):
+                part = slice(start, start + READ_AT_ONCE)
+                resident[part] = torch.from_numpy(read_rows(self.pixels, self.rows[part]))
         return replace(self, device=device, resident=resident)
 
     def load(self, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -85,7 +85,15 @@ def apply(
     features, photos = _features(
         network, layers, split, base, transform, generator, device, number_format, most_rows, batch
     )
-    targets = nn.functional.one_hot(split.labels[photos], network.classes).float()
+    targets = nn.functional.one_hot(split.labels[photos], network.classes).float().to(device)
+    with precision.exact_products():
+        return _set_layers(network, features, targets, photos.to(device), generator, keep_hidden)
+
+
+def _set_layers(
+    network: AlexNet, features: Tensor, targets: Tensor, photos: Tensor, generator: torch.Generator, keep_hidden: bool
+) -> LinearClassifier:
+    """Finds the linear classifier on `features`, and sets the layers to it."""
     classifier = solve(features, targets, photos)
     if keep_hidden:
         _set(network.classifier[-1], classifier.weight.T, classifier.bias)
@@ -93,7 +101,10 @@ def apply(
     hidden, second, output = (layer for layer in network.classifier if isinstance(layer, nn.Linear | LowRank))
 
     spread = (features @ classifier.weight).std(0).mean().clamp(min=1e-6)
-    first, then = (torch.randn(layer.out_features, network.classes, generator=generator) for layer in (hidden, second))
+    first, then = (
+        torch.randn(layer.out_features, network.classes, generator=generator).to(features.device)
+        for layer in (hidden, second)
+    )
     inside = _carry(hidden, features, first, (classifier.weight / spread).T, generator)
     # Through the pseudo-inverse all units vote on each score, so that dropout's noise averages out.
     inside = _carry(second, inside, then, torch.linalg.pinv(first), generator)
@@ -140,7 +151,7 @@ def solve(features: Tensor, targets: Tensor, photos: Tensor) -> LinearClassifier
 def _features(
     network, layers, split, base, transform, generator, device, number_format, most_rows, batch
 ) -> tuple[Tensor, Tensor]:
-    """What the layers make of several views of each photo: (rows, columns), and the rows' photos."""
+    """What the layers make of several views of each photo: (rows, columns) on the device, and the rows' photos."""
     rows, photos = [], []
     was_training = network.training
     network.eval()
@@ -150,7 +161,7 @@ def _features(
             with precision.autocast(device, number_format):
                 for layer in layers:
                     seen = layer(seen)
-            rows.append(seen.float().cpu())
+            rows.append(seen.float())
             photos.append(indices)
     network.train(was_training)
     return torch.cat(rows), torch.cat(photos)
@@ -183,7 +194,7 @@ def _carry(layer: nn.Linear | LowRank, rows: Tensor, left: Tensor, right: Tensor
     carried = carried.sub_(carried.mean(0)).div_(scale).add_(LIFT)
     bias = LIFT - left @ (right @ rows.mean(0)) / scale
     if isinstance(layer, LowRank):
-        spare = torch.randn(layer.rank - len(right), layer.in_features, generator=generator)
+        spare = torch.randn(layer.rank - len(right), layer.in_features, generator=generator).to(right.device)
         down, mix = torch.linalg.qr(torch.cat([right, spare]).T)
         layer.down.weight.copy_(down.T)
         _set(layer.up, (left / scale) @ mix[:, : len(right)].T, bias)

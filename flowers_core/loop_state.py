@@ -74,6 +74,8 @@ class LoopState:
         self.optimizer.load_state_dict(saved["optimizer"])
         for name in self.__dict__.keys() - {"network", "optimizer"}:
             setattr(self, name, saved[name])
+        place = next(self.network.parameters()).device
+        self.average = {name: tensor.to(place) for name, tensor in self.average.items()}
 
 
 def begin(

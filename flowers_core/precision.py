@@ -2,7 +2,8 @@
 
 import os
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 
 import torch
@@ -49,6 +50,17 @@ def choose(wanted: str, place: torch.device) -> str:
 def autocast(place: torch.device, number_format: str) -> AbstractContextManager:
     """The context in which the network runs in that number format; weights stay float32."""
     return torch.autocast(place.type, torch.bfloat16, enabled=number_format == "bfloat16")
+
+
+@contextmanager
+def exact_products() -> Iterator[None]:
+    """Within, a GPU multiplies matrices in true float32, for equations that ten bits of mantissa would spoil."""
+    usual = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(usual)
 
 
 @cache

@@ -121,6 +121,11 @@ def begin(
     if is_first and run.facts().get("fingerprint") != decoded.fingerprint:
         hint = "Start a new run from this run's checkpoint instead."
         raise RunError("The photos have changed since this run began, so it can't go on", run.id, hint)
+    began = run.facts().get("device", "") if is_first else ""
+    if began and began.startswith("cuda") != (device.type == "cuda"):
+        here, there = ("a GPU", "the processor") if device.type == "cuda" else ("the processor", "a GPU")
+        hint = "Start a new run from this run's checkpoint instead."
+        raise RunError(f"This run began on {there} and can't go on on {here}", run.id, hint)
     try:
         state.restore(saved)
         run.cut_log(saved["metrics_bytes"])

@@ -20,6 +20,7 @@ from flowers_core.dataset import require_photos_of_every_class, select
 from flowers_core.errors import DivergedError, TrainingError
 from flowers_core.events import Events
 from flowers_core.frozen import FrozenFeatures
+from flowers_core.graphed_step import GraphedStep
 from flowers_core.keeping import Keeper
 from flowers_core.loop_state import begin
 from flowers_core.outer_sgd import OuterSGD
@@ -151,6 +152,12 @@ class _Fit:
         self.network = distributed.wrap(self.state.network, self.device)
         if isinstance(self.state.optimizer, OuterSGD):
             self.state.optimizer.reread()
+        self.on_gpu = self.device.type == "cuda"
+        self.rates = [torch.zeros((), device=self.device) for _ in self.state.optimizer.param_groups]
+        self.take_step: Callable[[Tensor, Tensor], Tensor] = self._step
+        if self.on_gpu and distributed.world() == 1 and config.optimizer != "adamw":  # which counts its steps in Python
+            self.take_step = GraphedStep(self._step, min(config.batch_size, len(self.train)))
+        self.next_batch: tuple[int, tuple[Tensor, Tensor]] | None = None
         if config.averaging and not self.state.average:
             self.state.average = {name: tensor.clone() for name, tensor in self.state.network.state_dict().items()}
 
@@ -185,21 +192,38 @@ class _Fit:
         return self.state.step % every == 0
 
     def _train_step(self) -> None:
-        config, state = self.config, self.state
-        images, targets = self._batch(state.step)
+        state = self.state
+        images, targets = self._take_batch()
+        part = self.share.of(len(images)).part
         lr = self._set_learning_rate()
-        with precision.autocast(self.device, state.precision):
-            logits = self.network(images)
-            loss = nn.functional.cross_entropy(logits.float(), targets, label_smoothing=config.label_smoothing)
-        state.optimizer.zero_grad(set_to_none=True)
-        (loss * self.share.weight).backward()
-        if config.clip:
-            clip(state.optimizer, state.network, config.clip)
-        state.optimizer.step()
+        torch.manual_seed(chance.number(self.config.seed, "dropout", state.step))
+        figures = self.take_step(images[part], targets[part])
         state.step += 1
         if state.average and self.is_due(AVERAGE_EVERY):
             self._update_average()
-        self._log_step(loss.item(), logits, targets, lr)
+        if self.on_gpu and state.step < self.steps:  # it still computes: time to vary the next photos
+            self.next_batch = state.step, self._batch(state.step)
+        self._log_step(*figures.tolist(), lr)
+
+    def _step(self, images: Tensor, targets: Tensor) -> Tensor:
+        """Changes the weights; returns the loss before, and how many photos were named rightly."""
+        config, optimizer = self.config, self.state.optimizer
+        with precision.autocast(self.device, self.state.precision):
+            logits = self.network(images)
+            loss = nn.functional.cross_entropy(logits.float(), targets, label_smoothing=config.label_smoothing)
+        optimizer.zero_grad(set_to_none=True)
+        (loss * self.share.weight).backward()
+        if config.clip:
+            clip(optimizer, self.state.network, config.clip)
+        optimizer.step()
+        hits = (logits.argmax(1) == targets.argmax(1)).sum()
+        return torch.stack([loss.detach(), hits.float()])
+
+    def _take_batch(self) -> tuple[Tensor, Tensor]:
+        """This step's batch, prepared already or now."""
+        step, batch = self.next_batch or (None, None)
+        self.next_batch = None
+        return batch if step == self.state.step else self._batch(self.state.step)
 
     def _batch(self, step: int) -> tuple[Tensor, Tensor]:
         """The step's photos, varied, and their targets as (n, classes) shares. Of photos that convolutions see which
@@ -216,15 +240,18 @@ class _Fit:
         targets = nn.functional.one_hot(labels, len(self.decoded.source.classes)).float()
         if self.config.mixup:
             images, targets = mixup(images, targets, self.config.mixup, draws)
-        torch.manual_seed(chance.number(self.config.seed, "dropout", step))
-        part = self.share.of(len(chosen)).part
-        return images[part].to(self.device), targets[part].to(self.device)
+        return images.to(self.device), targets.to(self.device, non_blocking=True)
 
     def _set_learning_rate(self) -> float:
         lr = learning_rate(self.config, self.state.step, self.steps) * self.state.lr_cut
-        for group in self.state.optimizer.param_groups:
-            group["lr"] = lr * group["share"]
+        self._rate_groups(lr)
         return lr
+
+    def _rate_groups(self, lr: float) -> None:
+        """Gives each group of weights its share of the learning rate; a recorded step reads it from a tensor."""
+        for group, rate in zip(self.state.optimizer.param_groups, self.rates, strict=True):
+            value = lr * group["share"]
+            group["lr"] = rate.fill_(value) if isinstance(self.take_step, GraphedStep) else value
 
     def _update_average(self) -> None:
         # Early steps average over few weights, so that the start is soon forgotten.
@@ -234,9 +261,8 @@ class _Fit:
             for name, weight in self.state.network.state_dict().items():
                 self.state.average[name].lerp_(weight, 1 - decay)
 
-    def _log_step(self, loss: float, logits: Tensor, targets: Tensor, lr: float) -> None:
+    def _log_step(self, loss: float, hits: float, lr: float) -> None:
         state, n, weight = self.state, self.share.whole, self.share.weight
-        hits = (logits.argmax(1) == targets.argmax(1)).sum().item()
         loss, hits = distributed.total(loss * weight / distributed.world(), hits if weight else 0)
         if not math.isfinite(loss):
             self._diverged(f"The loss stopped being a finite number at step {state.step} (learning rate {lr:.3g})")
@@ -369,8 +395,7 @@ class _Ramp(_Fit):
     rate = loss = 0.0
 
     def _set_learning_rate(self) -> float:
-        for group in self.state.optimizer.param_groups:
-            group["lr"] = self.rate * group["share"]
+        self._rate_groups(self.rate)
         return self.rate
 
     def _log_step(self, loss: float, *_: object) -> None:

@@ -67,6 +67,21 @@ def test_convolutions_keep_their_momentum_and_the_others_take_steps_as_long_in_s
     }
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_what_a_gpu_does_instead_takes_the_same_steps(monkeypatch, momentum: float) -> None:
+    monkeypatch.setattr(alexnet, "HIDDEN", 24)
+    settings = replace(config.preset("standard"), momentum=momentum, weight_decay=0.01, features_lr=0.5)
+    ours, theirs = small_network(), small_network()
+    optimizer = make_optimizer(settings, ours)
+    stepped(ours, optimizer, 0.05)
+    optimizer.settle()
+    groups = [{"params": list(theirs.classifier.parameters()), "share": 1.0},
+              {"params": list(theirs.features.parameters()), "share": 0.5}]  # fmt: skip
+    stepped(theirs, schedule.like_outer_sgd(settings, groups, theirs), 0.05)
+    for name, weight in ours.state_dict().items():
+        torch.testing.assert_close(weight, theirs.state_dict()[name], rtol=1e-4, atol=1e-6)
+
+
 def test_bfloat16_rounds_the_arithmetic_and_keeps_the_weights(monkeypatch) -> None:
     monkeypatch.setattr(alexnet, "HIDDEN", 24)
     settings = replace(config.preset("standard"), momentum=0.0)

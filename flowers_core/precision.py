@@ -13,7 +13,7 @@ from flowers_core.errors import ConfigError
 WORTH_IT = 1.5
 """Times as fast as float32 that bfloat16 must be to be chosen."""
 
-HOPELESS = 0.25
+HOPELESS = 0.2
 """Times as fast in a tiny product: one that is slower than this is emulated."""
 
 

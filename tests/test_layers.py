@@ -25,6 +25,7 @@ LAYERS = [
         "precision",
         "distributed",
         "outer_sgd",
+        "graphed_step",
         "disturb",
         "torchvision_import",
     },

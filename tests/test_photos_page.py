@@ -203,10 +203,20 @@ def test_a_search_is_over_all_pages_and_begins_on_its_first(many_kinds: list[str
 
 def test_mean_images_of_very_many_kinds_come_in_pages_too(many_kinds: list[str]) -> None:
     app = opened("photos", view="Charts")
-    assert len(app.main.get("image")) == kinds.PER_PAGE
+    assert tiles.titles(app) == many_kinds[: kinds.PER_PAGE]
     turn_to(app, 3)
     assert not app.exception
-    assert texts(app, "caption")[-10:] == many_kinds[-10:]
+    assert tiles.titles(app) == many_kinds[2 * kinds.PER_PAGE :]
+
+
+@pytest.mark.usefixtures("known")
+def test_a_mean_image_leads_to_its_kind() -> None:
+    app = opened("photos", view="Charts")
+    tiles.click(app, title="rose")
+    assert texts(app, "header") == ["rose"]
+    button(app, "All kinds").click().run()
+    assert tiles.titles(app) == ["daffodil", "rose", "sunflower"]
+    assert app.query_params["view"] == "Kinds"
 
 
 def test_a_photo_leads_back_to_the_page_of_photos_that_it_was_opened_on(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from flowers_core.cache import DecodedSource
 from flowers_core.sources import SPLITS
+from flowers_core.ui import opened, tiles
 from flowers_core.ui.kinds import PER_PAGE, mean_image, some_of
 from flowers_core.ui.pictures import paged
 from flowers_core.ui.plain import plain
@@ -71,12 +72,18 @@ def show(decoded: DecodedSource) -> None:
     st.caption("Where a mean image shows a shape, the photos show their flower in one place and size.")
     place, labels = st.container(), np.flatnonzero(totals).tolist()
     page = [labels[i] for i in paged(len(labels), f"means-page-{decoded.source.key}", PER_PAGE)]
-    grid = place.grid("auto", min_column_width=110)
-    for label in page:
-        name = decoded.source.classes[label]
-        with grid.cell():
-            st.image(mean_image(decoded, label), width="stretch", alt=f"Mean of the photos of {name}")
-            st.caption(plain(name))
+    names = [decoded.source.classes[label] for label in page]
+    means = [
+        tiles.Tile(name, mean_image(decoded, label), 1.0, title=name, name=f"{name}: mean of the photos")
+        for label, name in zip(page, names, strict=True)
+    ]
+    with place:
+        tiles.grid(means, _open_kind, "means-tiles", side=110)
+
+
+def _open_kind(name: str) -> None:
+    st.query_params["view"] = opened.KINDS
+    opened.open_kind(name)
 
 
 def balance(decoded: DecodedSource) -> alt.Chart:

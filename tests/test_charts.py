@@ -38,8 +38,19 @@ def test_no_line_crosses_a_label_of_a_range_test_and_no_edge_cuts_it() -> None:
 
 def test_photos_are_counted_in_whole_ones(three_kinds: Path) -> None:
     decoded = decode_source(open_source(three_kinds))
-    axis = data_charts.balance(decoded).to_dict()["encoding"]["x"]["axis"]
+    axis = data_charts.balance(decoded, [0, 1, 2]).to_dict()["encoding"]["x"]["axis"]
     assert (axis["tickMinStep"], axis["format"]) == (1, "d")
+
+
+def test_legends_name_what_there_is() -> None:
+    found = SimpleNamespace(splits=np.array([2, 0, 2], np.int8), sizes=np.ones((3, 2), np.int32))
+    assert data_charts.shapes(found).to_dict()["encoding"]["color"]["legend"]["values"] == ["train", "test"]
+    learning = {"kind": "epoch", "epoch": 1, "train_loss": 2.0}
+    for records, named in (
+        ([], ["train", "valid"]), ([learning], ["train"]), ([learning | {"valid_loss": 3.0}], ["train", "valid"])
+    ):  # fmt: skip
+        layer = charts.curves(records, "loss", 5).to_dict()["layer"][0]
+        assert layer["encoding"]["color"]["legend"]["values"] == named
 
 
 def test_pixels_of_photos_of_one_size_are_marked_as_whole_ones(three_kinds: Path) -> None:

@@ -30,8 +30,8 @@ def flowers(*arguments: object, timeout: float = 240) -> subprocess.CompletedPro
     return subprocess.run(command, cwd=REPOSITORY, env=os.environ, capture_output=True, text=True, timeout=timeout)
 
 
-def answer(*arguments: object) -> dict | list:
-    result = flowers(*arguments, "--json")
+def answer(*arguments: object, timeout: float = 240) -> dict | list:
+    result = flowers(*arguments, "--json", timeout=timeout)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tiles
 from PIL import Image
+from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.testing.v1 import AppTest
 from test_pages import _nothing_kept, button, counted, known, opened, photo, texts
@@ -102,7 +103,7 @@ def test_colours_of_a_kind_are_its_flowers_and_not_the_meadows() -> None:
 
 
 def test_kinds_are_named_beside_their_colours(known: library.KnownSet) -> None:
-    spec = json.loads(data_charts.colours(decode_source(open_source(known.data))).to_json())
+    spec = json.loads(data_charts.colours(decode_source(open_source(known.data)), [0, 1, 2]).to_json())
     (rows,) = spec["datasets"].values()
     assert {row["kind"] for row in rows} == {"daffodil", "rose", "sunflower"}
     assert spec["encoding"]["y"]["field"] == "kind"
@@ -201,12 +202,15 @@ def test_a_search_is_over_all_pages_and_begins_on_its_first(many_kinds: list[str
     assert tiles.titles(app) == [many_kinds[-1]], "what was searched for is still there"
 
 
-def test_mean_images_of_very_many_kinds_come_in_pages_too(many_kinds: list[str]) -> None:
+def test_charts_of_very_many_kinds_come_in_pages_too(many_kinds: list[str]) -> None:
     app = opened("photos", view="Charts")
     assert tiles.titles(app) == many_kinds[: kinds.PER_PAGE]
     turn_to(app, 3)
     assert not app.exception
-    assert tiles.titles(app) == many_kinds[2 * kinds.PER_PAGE :]
+    last = many_kinds[2 * kinds.PER_PAGE :]
+    assert tiles.titles(app) == last
+    (rows,) = app.main.get("vega_lite_chart")[0].proto.datasets
+    assert set(convert_arrow_bytes_to_pandas_df(rows.data.data)["kind"]) == set(last)
 
 
 @pytest.mark.usefixtures("known")

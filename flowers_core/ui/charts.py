@@ -43,6 +43,7 @@ def curves(records: list[dict], what: str, epochs: int, parted: int | None = Non
         if f"{split}_{what}" in record
     ]
     percent = what == "accuracy"
+    splits = [TRAIN] if ends and all(split == TRAIN for *_, split in ends) else [TRAIN, VALID]
     x = alt.X("epoch:Q", title="Epoch", axis=EPOCHS, scale=alt.Scale(domain=[0, epochs + 0.3], nice=False))
     y = alt.Y(
         "value:Q",
@@ -56,7 +57,7 @@ def curves(records: list[dict], what: str, epochs: int, parted: int | None = Non
         "split:N",
         title=None,
         scale=alt.Scale(domain=[TRAIN, VALID]),
-        legend=alt.Legend(orient="top", symbolOpacity=1),
+        legend=alt.Legend(orient="top", symbolOpacity=1, values=splits),
     )
     tooltip = [
         alt.Tooltip("split:N", title="Photos"),

@@ -1,5 +1,6 @@
 """Charts of a data set. All are summed up first: a browser gets a few thousand rows, however many photos there are."""
 
+from collections.abc import Sequence
 from colorsys import rgb_to_hsv
 
 import altair as alt
@@ -33,7 +34,6 @@ COUNTS = alt.Axis(tickMinStep=1, format="d", labelFlush=False)
 
 PIXELS = alt.Axis(tickCount=8, tickMinStep=1, format=",d", labelFlush=False)
 
-_SPLIT = alt.Color("split:N", title=None, scale=alt.Scale(domain=["train", "valid", "test"]))
 _GREY = np.array([0.299, 0.587, 0.114])
 
 
@@ -47,7 +47,11 @@ def show(decoded: DecodedSource) -> None:
             f"Uneven: {totals.max():,} of {plain(most)}, {totals.min():,} of {plain(least)}. "
             "A network leans towards what it saw often."
         )
-    st.altair_chart(balance(decoded), alt="Photos per kind and split")
+    labels, key = np.flatnonzero(totals).tolist(), f"charts-page-{decoded.source.key}"
+    page = [labels[i] for i in paged(len(labels), key, PER_PAGE)]
+    if len(labels) > PER_PAGE:
+        st.caption(f"{len(labels):,} kinds. Their colours and mean images below turn their pages with these.")
+    st.altair_chart(balance(decoded, page), alt="Photos per kind and split")
 
     st.subheader("Width and height")
     st.caption("Every photo is brought to one size before training, whatever its own.")
@@ -66,19 +70,16 @@ def show(decoded: DecodedSource) -> None:
 
     st.subheader("Colours of the kinds")
     st.caption("The most colourful parts of each kind's photos, from dark to light, without what is mainly green.")
-    st.altair_chart(colours(decoded), alt="The flowers' colours of each kind")
+    st.altair_chart(colours(decoded, page), alt="The flowers' colours of each kind")
 
     st.subheader("Each kind's photos laid over each other")
     st.caption("Where a mean image shows a shape, the photos show their flower in one place and size.")
-    place, labels = st.container(), np.flatnonzero(totals).tolist()
-    page = [labels[i] for i in paged(len(labels), f"means-page-{decoded.source.key}", PER_PAGE)]
     names = [decoded.source.classes[label] for label in page]
     means = [
         tiles.Tile(name, mean_image(decoded, label), 1.0, title=name, name=f"{name}: mean of the photos")
         for label, name in zip(page, names, strict=True)
     ]
-    with place:
-        tiles.grid(means, _open_kind, "means-tiles", side=110)
+    tiles.grid(means, _open_kind, "means-tiles", side=110)
 
 
 def _open_kind(name: str) -> None:
@@ -86,20 +87,28 @@ def _open_kind(name: str) -> None:
     opened.open_kind(name)
 
 
-def balance(decoded: DecodedSource) -> alt.Chart:
-    """Photos per kind, stacked by split."""
+def balance(decoded: DecodedSource, labels: Sequence[int]) -> alt.Chart:
+    """Photos of some kinds, stacked by split."""
     classes, counts = decoded.source.classes, decoded.counts
-    rows = [(classes[c], SPLITS[s], int(counts[c, s])) for c, s in np.argwhere(counts)]
+    rows = [(classes[c], SPLITS[s], int(counts[c, s])) for c in labels for s in np.flatnonzero(counts[c])]
     return (
         alt.Chart(pd.DataFrame(rows, columns=["kind", "split", "size"]))
         .mark_bar()
         .encode(
             alt.Y("kind:N", title=None, sort=None, axis=KINDS_AXIS),
             alt.X("size:Q", title="Photos", axis=COUNTS),
-            _SPLIT.legend(orient="top"),
+            _split_colours(decoded),
             tooltip=["kind", "split", alt.Tooltip("size", title="photos")],
         )
         .properties(height=alt.Step(20))
+    )
+
+
+def _split_colours(decoded: DecodedSource) -> alt.Color:
+    """The same colour for a split on all pages; the legend names those that there are."""
+    there = [SPLITS[n] for n in np.unique(decoded.splits)]
+    return alt.Color(
+        "split:N", title=None, scale=alt.Scale(domain=SPLITS), legend=alt.Legend(orient="top", values=there)
     )
 
 
@@ -123,16 +132,16 @@ def shapes(decoded: DecodedSource) -> alt.Chart:
             alt.X("width:Q", title="Width (pixels)", axis=PIXELS, scale=alt.Scale(zero=False)),
             alt.Y("height:Q", title="Height (pixels)", axis=PIXELS, scale=alt.Scale(zero=False)),
             alt.Size("size:Q", title="Photos", legend=None),
-            _SPLIT.legend(orient="top"),
+            _split_colours(decoded),
             tooltip=["width", "height", "split", alt.Tooltip("size", title="photos")],
         )
         .properties(height=360)
     )
 
 
-def colours(decoded: DecodedSource) -> alt.Chart:
-    """A strip of flower colours for every kind, dark to light; sorted by hue, nearly white ones last."""
-    strips = _flower_colours(decoded.source.key, decoded.fingerprint, decoded)
+def colours(decoded: DecodedSource, labels: Sequence[int]) -> alt.Chart:
+    """A strip of flower colours for some kinds, dark to light; sorted by hue, nearly white ones last."""
+    strips = _flower_colours(decoded.source.key, decoded.fingerprint, tuple(labels), decoded)
     rows = [(name, n, n + 1, colour) for name, strip in strips for n, colour in enumerate(strip)]
     return (
         alt.Chart(pd.DataFrame(rows, columns=["kind", "from", "to", "colour"]))
@@ -149,10 +158,12 @@ def colours(decoded: DecodedSource) -> alt.Chart:
 
 
 @st.cache_data(max_entries=20, show_spinner="Looking at the colours…")
-def _flower_colours(key: str, fingerprint: str, _decoded: DecodedSource) -> list[tuple[str, list[str]]]:
+def _flower_colours(
+    key: str, fingerprint: str, labels: tuple[int, ...], _decoded: DecodedSource
+) -> list[tuple[str, list[str]]]:
     """Each kind's name with its flowers' colours as "#rrggbb", sorted as `colours` shows them."""
     found = []
-    for label in np.flatnonzero(_decoded.counts.sum(1)).tolist():
+    for label in labels:
         shades = flower_shades(_decoded.squares(some_of(_decoded, label, COLOURS_OF)))
         hue, saturation, _ = rgb_to_hsv(*shades.mean(0) / 255)
         found.append(((saturation < WHITE, (hue + 0.1) % 1), _decoded.source.classes[label], shades))
@@ -199,7 +210,7 @@ def _spread(decoded: DecodedSource, values: np.ndarray, what: str) -> alt.Chart:
     return (
         alt.Chart(table)
         .mark_bar()
-        .encode(x, alt.X2("to:Q"), alt.Y("size:Q", title="Photos", axis=COUNTS), _SPLIT.legend(orient="top"),
+        .encode(x, alt.X2("to:Q"), alt.Y("size:Q", title="Photos", axis=COUNTS), _split_colours(decoded),
                 tooltip=["split", alt.Tooltip("size", title="photos")])
         .properties(height=260)
     )  # fmt: skip

@@ -97,8 +97,8 @@ def _cell(report: Report, decoded: DecodedSource, set_id: str) -> None:
             worst = metrics.most_confused(report.confusion, 1)
             cell = [report.classes[i] for i in worst[0][:2]] if worst else [ANY, ANY]
             st.session_state["true"], st.session_state["called"] = cell
-    true = left.selectbox("Really", options, key="true", bind="query-params")
-    called = right.selectbox("Called", options, key="called", bind="query-params")
+    true = left.selectbox("Really", options, key="true", bind="query-params", persist_state="session")
+    called = right.selectbox("Called", options, key="called", bind="query-params", persist_state="session")
     index = {photo.name: i for i, photo in enumerate(decoded.source.photos)}
     chosen = sorted(
         (

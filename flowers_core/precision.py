@@ -9,6 +9,10 @@ from functools import cache
 import torch
 
 from flowers_core.errors import ConfigError
+from flowers_core.parallel import usable_cores
+
+# On its own it would start a thread for each of the machine's cores, also in a container that has the time of two.
+torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
 
 WORTH_IT = 1.5
 """Times as fast as float32 that bfloat16 must be to be chosen."""

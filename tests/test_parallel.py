@@ -1,11 +1,15 @@
 """Work on many items by all cores: in their order, few at a time, and over when nobody wants more."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
 from flowers_core import parallel
+from flowers_core.storage import REPOSITORY
 
 
 def test_results_come_in_the_items_order_however_long_each_takes() -> None:
@@ -39,3 +43,17 @@ def test_few_items_are_in_flight_and_none_is_begun_after_the_end() -> None:
     after = len(begun)
     time.sleep(0.05)
     assert len(begun) == after <= most
+
+
+def test_torch_takes_no_more_cores_than_there_are_to_use_and_does_not_keep_them_from_others() -> None:
+    """As in a container that is given the time of one core of a large machine."""
+    told = (
+        "from flowers_core import parallel, precision; import os, torch; "
+        "print(parallel.usable_cores(), torch.get_num_threads(), os.environ['GOMP_SPINCOUNT'])"
+    )
+    environment = {**os.environ, "LOKY_MAX_CPU_COUNT": "1"}
+    for name in ("OMP_NUM_THREADS", "GOMP_SPINCOUNT"):
+        environment.pop(name, None)
+    command = [sys.executable, "-c", told]
+    result = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["1", "1", "1000"]

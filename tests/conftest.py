@@ -5,6 +5,7 @@ from pathlib import Path
 
 # Two tests run at a time; were each to use every core, they would mostly wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
 
 import pytest
 

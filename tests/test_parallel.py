@@ -12,6 +12,11 @@ from flowers_core import parallel
 from flowers_core.storage import REPOSITORY
 
 
+@pytest.fixture(autouse=True)
+def three_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "3")
+
+
 def test_results_come_in_the_items_order_however_long_each_takes() -> None:
     def work(item: int) -> int:
         time.sleep(0.01 * (item % 3 == 0))

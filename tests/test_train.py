@@ -73,8 +73,12 @@ def stopping_after(steps: int) -> Iterator[str]:
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"optimizer": "adamw", "lr": 1e-4, "mixup": 0.4, "averaging": 0.9}, {"schedule": "plateau", "clip": 0.0}],
-    ids=["sgd", "adamw, mixup, averaging", "plateau"],
+    [
+        {"threads": 2},
+        {"optimizer": "adamw", "lr": 1e-4, "mixup": 0.4, "averaging": 0.9},
+        {"schedule": "plateau", "clip": 0.0},
+    ],
+    ids=["sgd, two threads", "adamw, mixup, averaging", "plateau"],
 )
 def test_a_stopped_and_resumed_run_ends_with_the_same_bits(decoded, tmp_path: Path, changes: dict) -> None:
     settings = replace(QUICK, **changes)

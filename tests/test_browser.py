@@ -595,6 +595,19 @@ def test_a_click_on_a_cell_shows_its_photos(page: Page, server: Server) -> None:
     expect(page.get_by_text("No photo was answered so.")).to_be_visible()
 
 
+def test_one_comes_back_from_a_photo_to_the_cell_that_one_looked_at(page: Page, server: Server) -> None:
+    visit(page, f"{server.url}/evaluate?model={ROSE}")
+    evaluated(page)
+    point_at(page, KINDS, 2, 1)
+    click(page)
+    address_says(page, true="sunflower")
+    page.get_by_role("link", name="Its own page").first.click()
+    expect(page.get_by_text("squeezed to a square")).to_be_visible()
+    page.go_back()
+    expect(box(page, "Really")).to_have_value("sunflower")
+    expect(box(page, "Called")).to_have_value("rose")
+
+
 def test_a_tap_on_a_cell_shows_its_photos_and_a_swipe_moves_the_page(
     new_page: Callable[..., Page], server: Server
 ) -> None:

@@ -63,6 +63,13 @@ def choose(
     return chosen
 
 
+def forget(key: str) -> None:
+    """Nobody has chosen yet."""
+    st.query_params.pop(key, None)
+    for name in (key, f"{key}-choice"):
+        st.session_state.pop(name, None)
+
+
 def by_hand(key: str) -> str | None:
     """The id that was chosen in this session, by a click or by a link; None while nobody has chosen."""
     *_, chosen, by_hand, _ = st.session_state.get(f"{key}-choice", (None, False, None))

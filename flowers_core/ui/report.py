@@ -8,7 +8,7 @@ import streamlit as st
 from flowers_core import metrics, sureness
 from flowers_core.cache import DecodedSource
 from flowers_core.evaluate import Report
-from flowers_core.ui import charts, frame, taps
+from flowers_core.ui import charts, frame, linked, taps
 from flowers_core.ui.pictures import THUMBNAIL, thumbnails
 from flowers_core.ui.plain import harmless, plain
 
@@ -88,17 +88,17 @@ def _take_click(report: Report) -> None:
 def _cell(report: Report, decoded: DecodedSource, set_id: str) -> None:
     st.subheader("The photos in a cell")
     left, right = st.columns(2)
-    options = [ANY, *report.classes]
-    # A cell belongs to one matrix: another one begins with its own worst, unless a link names a cell.
+    # A cell belongs to one matrix: another one begins with its own worst.
     matrix, before = (report.checkpoint, report.fingerprint, report.split), st.session_state.get("cell-of")
-    if matrix != before:
-        st.session_state["cell-of"] = matrix
-        if before or "true" not in st.query_params:
-            worst = metrics.most_confused(report.confusion, 1)
-            cell = [report.classes[i] for i in worst[0][:2]] if worst else [ANY, ANY]
-            st.session_state["true"], st.session_state["called"] = cell
-    true = left.selectbox("Really", options, key="true", bind="query-params", persist_state="session")
-    called = right.selectbox("Called", options, key="called", bind="query-params", persist_state="session")
+    if before and matrix != before:
+        linked.forget("true")
+        linked.forget("called")
+    st.session_state["cell-of"] = matrix
+    worst = metrics.most_confused(report.confusion, 1)
+    first = [report.classes[i] for i in worst[0][:2]] if worst else [ANY, ANY]
+    options = {name: name for name in (ANY, *report.classes)}
+    true = linked.choose("Really", options, "true", first=first[0], widget=left.selectbox)
+    called = linked.choose("Called", options, "called", first=first[1], widget=right.selectbox)
     index = {photo.name: i for i, photo in enumerate(decoded.source.photos)}
     chosen = sorted(
         (

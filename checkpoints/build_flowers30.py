@@ -27,7 +27,6 @@ from flowers_core import (
     precision,
     reader,
     similar,
-    varied,
 )  # fmt: skip
 from flowers_core.alexnet import AlexNet
 from flowers_core.augment import STRENGTHS, eval_views, input_transform
@@ -43,6 +42,7 @@ from flowers_core.sources import open_source
 from flowers_core.storage import runs_dir, shipped_dir, write_bytes
 from flowers_core.train import fit
 from flowers_core.validate import view_looks
+from flowers_core.views import Views, summarise
 
 CONFIG = TrainConfig(
     data="flowers102", epochs=40, lr=0.005, batch_size=48, label_smoothing=0.05, augmentation="strong", views="centre"
@@ -133,10 +133,9 @@ def features(network: AlexNet, split: Split) -> torch.Tensor:
 def made_small(full: AlexNet, learned: Split) -> AlexNet:
     """The same network with narrow hidden layers, a second reader, and the places of the kinds."""
     small = compress(full, features(full, learned), RANK)
-    seen, labels, plain, photos = varied.summaries(
-        small, learned, TRANSFORM, STRENGTHS[CONFIG.augmentation], torch.Generator().manual_seed(0),
-        precision.device(), precision.choose("auto", precision.device()), SUMMARIES,
-    )  # fmt: skip
+    place, varied = precision.device(), STRENGTHS[CONFIG.augmentation]
+    views = Views(small, learned, TRANSFORM, varied, 0, place, precision.choose("auto", place))
+    seen, labels, plain, photos = summarise(views, SUMMARIES)
     columns = kind_space.columns(seen[plain].numpy(), small.summary_filters)
     small.kind_space = kind_space.fit(columns, labels[plain].numpy(), small.classes)
     small.add_reader(*reader.fit(seen, labels, small.classes, photos))

@@ -227,8 +227,16 @@ class AlexNet(nn.Module):
 
     def look_at(self, maps: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """`look`, from `late_maps` on."""
+        embedded, summary = self._see_from(maps)
+        return self.classifier(embedded), summary
+
+    def see(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Normalised images (batch, 3, 224, 224) to what `embed` makes of them, and the summary of `look`."""
+        return self._see_from(self.late_maps(images))
+
+    def _see_from(self, maps: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         pooled = self.avgpool(self.features[self.convolving :](maps[-1]))
-        return self.classifier(pooled.flatten(1)), summarised(maps)
+        return pooled.flatten(1), summarised(maps)
 
     def read_from(self, maps: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """`read`, from `late_maps` on."""

@@ -159,10 +159,12 @@ def mixup(images: Tensor, targets: Tensor, alpha: float, chance: torch.Generator
     return images, targets.lerp(targets[other], share[:, None])
 
 
-def eval_views(squares: Tensor, aspects: Tensor, transform: EvalTransform) -> list[Tensor]:
-    """The views of each photo, whose probabilities are averaged: a list of (n, 3, size, size) float32."""
-    zero = torch.zeros(len(squares))
-    return [_seen(squares, aspects, (*window, zero), transform) for window in placed_windows(aspects, transform)]
+def eval_views(squares: Tensor, aspects: Tensor, transform: EvalTransform, only: int | None = None) -> list[Tensor]:
+    """The views of each photo, whose probabilities are averaged, or only one of them: a list of (n, 3, size, size)
+    float32."""
+    zero, windows = torch.zeros(len(squares)), placed_windows(aspects, transform)
+    windows = windows if only is None else windows[only : only + 1]
+    return [_seen(squares, aspects, (*window, zero), transform) for window in windows]
 
 
 def placed_windows(aspects: Tensor, transform: EvalTransform) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:

@@ -7,18 +7,18 @@ hardly any falls below the ReLU's zero, and the output layer reads the scores ba
 classifier ends, with the same answers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from flowers_core import precision, varied
+from flowers_core import precision
 from flowers_core.alexnet import AlexNet, LowRank
-from flowers_core.augment import EvalTransform, TrainTransform
-from flowers_core.dataset import Split
+from flowers_core.views import Views, choose
 
 MOST_ROWS = 4000
-"""Views of photos in the least-squares problem at most: its cost grows with their cube."""
+LEAN_ROWS = 360
+"""Views of photos in the least-squares problem at most, and where memory is short: its cost grows with their cube."""
 
 VIEWS = 14
 """Views of each photo at most: three plain ones with their mirror images, the others varied as in training."""
@@ -53,41 +53,21 @@ class LinearClassifier:
     accuracy: float
 
 
-@torch.inference_mode()
-def apply(
-    network: AlexNet,
-    split: Split,
-    base: EvalTransform,
-    transform: TrainTransform,
-    generator: torch.Generator,
-    device: torch.device,
-    number_format: str,
-    most_rows: int = MOST_ROWS,
-    batch: int = 64,
-    keep_hidden: bool = False,
-) -> LinearClassifier:
-    """Sets the three fully connected layers of `network`, in place, to a linear classifier on its convolutions.
+@torch.no_grad()
+def apply(views: Views, generator: torch.Generator, keep_hidden: bool = False) -> LinearClassifier:
+    """Sets the three fully connected layers of a network, in place, to a linear classifier on its convolutions.
 
     Or the output layer alone, to one on what the hidden layers make of them.
 
     Args:
-        network: its convolutions are used as they are.
-        split: the training photos.
-        base: input size and normalisation.
-        transform: how photos are varied in training.
-        generator: the only source of chance.
-        device, number_format: where and how the features are computed.
-        most_rows: views of photos at most; fewer need less memory and tell less.
-        batch: photos whose views are in memory at once.
+        views: the training photos as the network sees them.
+        generator: the only source of chance besides.
         keep_hidden: both hidden layers have learned something already, and stay.
     """
-    layers = [network.embed, *(network.classifier[:-1] if keep_hidden else [])]
-    features, photos = _features(
-        network, layers, split, base, transform, generator, device, number_format, most_rows, batch
-    )
-    targets = nn.functional.one_hot(split.labels[photos], network.classes).float().to(device)
+    features, photos, labels = _features(views, keep_hidden)
+    targets = nn.functional.one_hot(labels, views.network.classes).float().to(features.device)
     with precision.exact_products():
-        return _set_layers(network, features, targets, photos.to(device), generator, keep_hidden)
+        return _set_layers(views.network, features, targets, photos.to(features.device), generator, keep_hidden)
 
 
 def _set_layers(
@@ -148,23 +128,28 @@ def solve(features: Tensor, targets: Tensor, photos: Tensor) -> LinearClassifier
     return LinearClassifier(weight * sharpness, (share - mean @ weight) * sharpness, strength, accuracy)
 
 
-def _features(
-    network, layers, split, base, transform, generator, device, number_format, most_rows, batch
-) -> tuple[Tensor, Tensor]:
-    """What the layers make of several views of each photo: (rows, columns) on the device, and the rows' photos."""
-    rows, photos = [], []
+def _features(views: Views, keep_hidden: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """What the layers before those to be set make of several views of each photo.
+
+    Returns:
+        (rows, columns) float32 on the device; (rows,) which photo each shows; (rows,) labels.
+    """
+    photos, asked = choose(views.split, LEAN_ROWS if views.is_lean else MOST_ROWS, VIEWS)
+    if photos is not views.split:
+        views = replace(views, split=photos)
+    network, rows = views.network, None
     was_training = network.training
     network.eval()
-    for indices, batches in varied.views(split, base, transform, generator, most_rows, VIEWS, batch):
-        for images in batches:
-            seen = images.to(device)
-            with precision.autocast(device, number_format):
-                for layer in layers:
-                    seen = layer(seen)
-            rows.append(seen.float())
-            photos.append(indices)
+    for place, view in enumerate(asked):
+        seen = views.features(view)
+        if keep_hidden:
+            with precision.autocast(views.device, views.number_format):
+                seen = network.classifier[:-1](seen)
+        if rows is None:
+            rows = torch.empty(len(asked), *seen.shape, device=seen.device)
+        rows[place] = seen
     network.train(was_training)
-    return torch.cat(rows), torch.cat(photos)
+    return rows.flatten(0, 1), torch.arange(len(photos)).repeat(len(asked)), photos.labels.repeat(len(asked))
 
 
 def _ridge(products: Tensor, targets: Tensor, strength: float) -> tuple[Tensor, Tensor]:

@@ -7,9 +7,8 @@ from dataclasses import asdict, replace
 import torch
 from torch import Tensor
 
-from flowers_core import calibrate, chance, checkpoint, distributed, kind_space, reader, varied
+from flowers_core import calibrate, checkpoint, distributed, kind_space, precision, reader
 from flowers_core.alexnet import AlexNet
-from flowers_core.augment import STRENGTHS, EvalTransform
 from flowers_core.config import TrainConfig, to_dict
 from flowers_core.dataset import Split
 from flowers_core.kind_space import KindSpace
@@ -17,18 +16,13 @@ from flowers_core.loop_state import LoopState
 from flowers_core.runs import Run
 from flowers_core.storage import settle
 from flowers_core.validate import score, view_logits, view_looks
+from flowers_core.views import CENTRE, LEAN_BATCH, FrozenViews, Views, summarise
 
 SAVE_SHARE = 0.04
 """Share of the time that saving the resume state may take."""
 
 SAVE_EVERY_S = 10.0
 """Seconds between two saves at least."""
-
-LEAN_SUMMARIES = 480
-"""Views that the second reader learns from when memory is short."""
-
-LEAN_BATCH = 2
-"""Photos looked at at once when memory is short."""
 
 
 class Keeper:
@@ -39,10 +33,8 @@ class Keeper:
         classes: the kinds.
         run: the folder.
         state: of the training, as it goes on.
-        train: photos that it learns from.
+        views: the photos that it learns from, as its convolutions see them.
         valid: photos that the kept model is scored and calibrated on; may be empty.
-        base: how the model will look at photos when it answers.
-        device: where it computes.
         folds: when this is a part of a cross-validation, what is known of its folds.
     """
 
@@ -52,14 +44,12 @@ class Keeper:
         classes: tuple[str, ...],
         run: Run,
         state: LoopState,
-        train: Split,
+        views: Views,
         valid: Split,
-        base: EvalTransform,
-        device: torch.device,
         folds: calibrate.CrossValidation | None = None,
     ):
         self.config, self.classes, self.run, self.state = config, classes, run, state
-        self.train, self.valid, self.base, self.device, self.folds = train, valid, base, device, folds
+        self.views, self.valid, self.base, self.device, self.folds = views, valid, views.base, views.device, folds
         self.is_first = distributed.is_first()
         self.saved_at, self.save_cost = time.monotonic(), 0.0
         self.answering_score: tuple[float, float] | None = None
@@ -69,12 +59,25 @@ class Keeper:
         """The second reader's tensors, as the checkpoint holds them."""
         self.kind_space: KindSpace | None = None
 
-    def view_logits(self, network: AlexNet, views: str) -> Tensor:
-        """On valid, (n, views, classes), by the first of several processes, so that all of them choose alike."""
-        if not self.is_first:
-            return distributed.agree(None)
-        transform, number_format = replace(self.base, views=views), self.state.precision
-        return distributed.agree(view_logits(network, self.valid, transform, self.device, number_format, self._batch))
+    def centre_logits(self, network: AlexNet) -> Tensor:
+        """On valid, (n, 1, classes), by the first of several processes, so that all of them choose alike."""
+        return distributed.agree(self._centre_logits(network) if self.is_first else None)
+
+    def _centre_logits(self, network: AlexNet) -> Tensor:
+        if self._valid_features is None:
+            transform = replace(self.base, views="centre")
+            return view_logits(network, self.valid, transform, self.device, self.state.precision, self._batch)
+        network.eval()
+        with torch.inference_mode(), precision.autocast(self.device, self.state.precision):
+            logits = network.classifier(self._valid_features)
+        network.train()
+        return logits.float().cpu()[:, None]
+
+    @functools.cached_property
+    def _valid_features(self) -> Tensor | None:
+        """What frozen convolutions see in the middle of valid's photos; None where they learn, or memory is short."""
+        views = replace(self.views, split=self.valid)
+        return views.features(CENTRE) if isinstance(views, FrozenViews) and views.count else None
 
     @property
     def _batch(self) -> int:
@@ -135,12 +138,8 @@ class Keeper:
         Returns:
             (n, views, classes) on valid, both readers together.
         """
-        lean = {"rows": LEAN_SUMMARIES, "batch": LEAN_BATCH} if self.config.is_lean else {}
-        draws = chance.generator(self.config.seed, "reader", 0)
-        summaries, labels, plain, photos = varied.summaries(
-            network, self.train, self.base, STRENGTHS[self.config.augmentation], draws, self.device,
-            self.state.precision, **lean,
-        )  # fmt: skip
+        views = self.views if isinstance(self.views, FrozenViews) else replace(self.views, network=network)
+        summaries, labels, plain, photos = summarise(views)
         classes, filters = len(self.classes), network.summary_filters
         weight, bias = reader.fit(summaries, labels, classes, photos)
         truth, weigh = self.valid.labels.numpy(), reader.WEIGHT

@@ -16,9 +16,7 @@ from flowers_core.errors import CheckpointError, RunError
 from flowers_core.outer_sgd import OuterSGD
 from flowers_core.runs import Run
 from flowers_core.schedule import make_optimizer
-
-LEAN_HEAD = {"most_rows": 360, "batch": 2}
-"""Views in the head start, and photos at once, when memory is short."""
+from flowers_core.views import FrozenViews, Views
 
 
 @dataclass
@@ -80,8 +78,9 @@ class LoopState:
 
 def begin(
     config: TrainConfig, decoded: DecodedSource, train: Split, base: EvalTransform, run: Run, device: torch.device
-) -> LoopState:
+) -> tuple[LoopState, Views]:
     """The state in which a run begins, or goes on when it was interrupted; its metrics log is cut to the same point.
+    And the training photos as its convolutions see them.
 
     Args:
         config: settings.
@@ -98,26 +97,27 @@ def begin(
     torch.manual_seed(chance.number(config.seed, "weights", 0))
     classes, is_lean, is_first = decoded.source.classes, config.is_lean, distributed.is_first()
     network = build(config.variant, len(classes), config.dropout, narrow=is_lean)
+    varied = STRENGTHS[config.augmentation]
     saved = None
     if is_first and run.resume_path.exists():
         saved = checkpoint.load_state(run.resume_path)
     saved = distributed.agree(saved)
     is_complete = saved is not None or starts.start_weights(network, config.init, classes)
     if config.init == "scratch" and VARIANTS[config.variant].weight_sd is None and saved is None:
-        varied, draws = STRENGTHS[config.augmentation], chance.generator(config.seed, "start", 0)
+        draws = chance.generator(config.seed, "start", 0)
         balanced_start.apply(network, train, varied, base, draws, 4 if is_lean else balanced_start.PHOTOS)
     network = network.to(device, memory_format=torch.channels_last).train()
     number_format = saved["precision"] if saved else distributed.agree(precision.choose(config.precision, device))
+    kind = FrozenViews if config.features_lr == 0 else Views
+    views = kind(network, train, base, varied, config.seed, device, number_format, is_lean)
     if config.head == "least-squares" and not is_complete and is_first:
-        varied, draws = STRENGTHS[config.augmentation], chance.generator(config.seed, "head", 0)
-        size = LEAN_HEAD if is_lean else {}
         keep = config.init != "imagenet" and config.init != "scratch"  # those two bring no fully connected layers
-        head_start.apply(network, train, base, varied, draws, device, number_format, keep_hidden=keep, **size)
+        head_start.apply(views, chance.generator(config.seed, "head", 0), keep)
     state = LoopState(network, make_optimizer(config, network, number_format), number_format)
     if saved is None:
         run.cut_log(0)
         run.record_facts(_facts(decoded, number_format, device))
-        return state
+        return state, views
     if is_first and run.facts().get("fingerprint") != decoded.fingerprint:
         hint = "Start a new run from this run's checkpoint instead."
         raise RunError("The photos have changed since this run began, so it can't go on", run.id, hint)
@@ -132,7 +132,7 @@ def begin(
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         hint = "Start a new run; its init can be this run's best checkpoint."
         raise CheckpointError("The saved state is not of this run", run.resume_path, hint) from error
-    return state
+    return state, views
 
 
 def _facts(decoded: DecodedSource, number_format: str, device: torch.device) -> dict:

@@ -19,7 +19,6 @@ from flowers_core.config import TrainConfig
 from flowers_core.dataset import require_photos_of_every_class, select
 from flowers_core.errors import DivergedError, TrainingError
 from flowers_core.events import Events
-from flowers_core.frozen import FrozenFeatures
 from flowers_core.graphed_step import GraphedStep
 from flowers_core.keeping import Keeper
 from flowers_core.loop_state import begin
@@ -29,6 +28,7 @@ from flowers_core.runs import Run, Status, Witness
 from flowers_core.schedule import clip, learning_rate
 from flowers_core.storage import sweep
 from flowers_core.validate import rise, score, standard_error
+from flowers_core.views import FrozenViews
 
 _log = logging.getLogger(__name__)
 
@@ -140,14 +140,9 @@ class _Fit:
         if self.is_first:
             for path in (self.run.resume_path, self.run.checkpoint_path, self.run.folder / "run.json"):
                 sweep(path)
-        self.state = begin(config, decoded, self.train, self.base, self.run, self.device)
-        self.keeper = Keeper(
-            config, classes, self.run, self.state, self.train, self.valid, self.base, self.device, folds
-        )
+        self.state, self.views = begin(config, decoded, self.train, self.base, self.run, self.device)
+        self.keeper = Keeper(config, classes, self.run, self.state, self.views, self.valid, folds)
         self.events = Events(run) if config.tensorboard == "yes" and self.is_first else None
-        self.frozen = FrozenFeatures(
-            config, self.state.network, self.train, self.transform, self.base, self.device, self.state.precision
-        )
         distributed.share_dropout(self.state.network, self.share)
         self.network = distributed.wrap(self.state.network, self.device)
         if isinstance(self.state.optimizer, OuterSGD):
@@ -232,8 +227,8 @@ class _Fit:
         order = torch.randperm(len(self.train), generator=chance.generator(self.config.seed, "order", epoch))
         chosen = order[place * self.config.batch_size :][: self.config.batch_size]
         draws = chance.generator(self.config.seed, "augment", step)
-        if self.config.features_lr == 0 and self.frozen.count:
-            images, labels = self.frozen.of(epoch, chosen), self.train.labels[chosen]
+        if isinstance(self.views, FrozenViews) and self.views.count:
+            images, labels = self.views.in_epoch(epoch, chosen), self.train.labels[chosen]
         else:
             squares, aspects, labels = self.train.load(chosen)
             images = train_batch(squares, aspects, self.transform, self.base, draws)
@@ -293,7 +288,7 @@ class _Fit:
         state.settle()
         network = self._answering_network()
         if len(self.valid):
-            losses, accuracy = score(self.keeper.view_logits(network, "centre"), self.valid.labels)
+            losses, accuracy = score(self.keeper.centre_logits(network), self.valid.labels)
             loss = losses.mean().item()
             if not math.isfinite(loss):
                 self._diverged(f"The validation loss is not a finite number after epoch {epoch}")

@@ -18,6 +18,7 @@ from flowers_core.dataset import select
 from flowers_core.images import to_square
 from flowers_core.predict import Classifier
 from flowers_core.sources import open_source
+from flowers_core.views import Views
 
 CORNERS = [(0.3, 0.3), (0.7, 0.3), (0.3, 0.7), (0.7, 0.7)]
 VIEWS = ("centre", "ten", "scales")
@@ -40,10 +41,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classifier]:
         decoded = decode_source(open_source(draw_set(folder / "set", {"Train": 6, "Valid": 1}, size=128)))
         network = alexnet.build("2014", len(KINDS))
         starts.start_weights(network, "imagenet")
-        head_start.apply(
-            network, select(decoded, "train"), EvalTransform(), STRENGTHS["light"], torch.Generator().manual_seed(0),
-            torch.device("cpu"), "float32",
-        )  # fmt: skip
+        views = Views(network, select(decoded, "train"), EvalTransform(), STRENGTHS["light"])
+        head_start.apply(views, torch.Generator().manual_seed(0))
         card = checkpoint.Card("2014", KINDS, asdict(EvalTransform(views="centre")))
         checkpoint.save(folder / "best.safetensors", checkpoint.shrink(network), card)
         yield Classifier(folder / "best.safetensors")

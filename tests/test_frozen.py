@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from flowers_core import alexnet, checkpoint, config, frozen, runs, starts, train
+from flowers_core import alexnet, checkpoint, config, runs, starts, train, views
 from flowers_core.cache import DecodedSource, decode_source
 from flowers_core.sources import open_source
 
@@ -18,7 +18,7 @@ FROZEN = replace(
 @pytest.fixture(autouse=True)
 def thin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alexnet, "HIDDEN", 64)
-    monkeypatch.setattr(frozen, "MOST_VIEWS", 2)
+    monkeypatch.setattr(views, "MOST_VARIED", 2)
 
 
 @pytest.fixture
@@ -35,16 +35,19 @@ def trained(settings: config.TrainConfig, decoded: DecodedSource, folder: Path, 
     return run
 
 
-def test_every_view_is_computed_once(decoded, tmp_path: Path, monkeypatch) -> None:
-    seen = []
-    embed = alexnet.AlexNet.embed
-    monkeypatch.setattr(
-        alexnet.AlexNet,
-        "embed",
-        lambda self, images: (self.training and seen.append(len(images)), embed(self, images))[1],
-    )
-    run = trained(FROZEN, decoded, tmp_path / "run")
-    assert sum(seen) == 2 * 12, "two views of twelve photos, in five epochs"
+@pytest.mark.parametrize("head", ["random", "least-squares"])
+def test_every_view_is_computed_once(decoded, tmp_path: Path, monkeypatch, head: str) -> None:
+    """For the head start, for all epochs, for validation and for the second reader together."""
+    seen, convolve = [], torch.nn.Conv2d.forward
+
+    def count(layer: torch.nn.Conv2d, images: torch.Tensor) -> torch.Tensor:
+        seen.extend(images[:, 0, 0, 0] if layer.in_channels == 3 else [])
+        return convolve(layer, images)
+
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", count)
+    run = trained(replace(FROZEN, head=head), decoded, tmp_path / "run")
+    varied = {"random": 6, "least-squares": 8}[head]
+    assert len(seen) == (6 + varied) * 12 + 6 + 6 * 6, "of twelve photos; six validated in each epoch, and at the end"
     epochs = [record for record in run.metrics()[0] if record["kind"] == "epoch"]
     assert epochs[-1]["train_loss"] < epochs[0]["train_loss"]
     start = alexnet.build("2014", 3)
@@ -61,7 +64,7 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_bits(decoded, tmp_path: Pa
 
 
 def test_without_room_for_one_view_photos_are_varied_anew_each_time(decoded, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(frozen, "MOST_BYTES", 1000)
+    monkeypatch.setattr(views, "MOST_BYTES", 1000)
     loop = train._Fit(FROZEN, decoded, runs.create(FROZEN, tmp_path / "run"), lambda: "")
-    assert loop.frozen.count == 0
+    assert loop.views.count == 0
     assert loop._batch(0)[0].shape == (5, 3, 224, 224)

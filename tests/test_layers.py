@@ -46,11 +46,10 @@ LAYERS = [
         "schedule",
     },
     {
-        "varied",
         "validate",
         "balanced_start",
         "head_start",
-        "frozen",
+        "views",
         "loop_state",
         "keeping",
         "search",

@@ -18,6 +18,7 @@ from flowers_core.dataset import select
 from flowers_core.errors import CheckpointError
 from flowers_core.sources import open_source
 from flowers_core.storage import REPOSITORY
+from flowers_core.views import Views
 
 ALLOWED_MB = 500
 
@@ -54,7 +55,7 @@ def test_the_head_start_gives_a_narrow_network_the_answers_of_a_full_one(three_k
         network = build("2014", 3, narrow=narrow).eval()
         starts.start_weights(network, "imagenet")
         draws = torch.Generator().manual_seed(2)
-        head_start.apply(network, photos, base, STRENGTHS["none"], draws, torch.device("cpu"), "float32")
+        head_start.apply(Views(network, photos, base, STRENGTHS["none"]), draws)
         answers.append(network(seen))
         if narrow:
             hidden = network.classifier[1]

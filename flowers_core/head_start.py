@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from flowers_core import precision
 from flowers_core.alexnet import AlexNet, LowRank
-from flowers_core.views import Views, choose
+from flowers_core.views import Progress, Views, choose, ignore, part_of
 
 MOST_ROWS = 4000
 LEAN_ROWS = 360
@@ -54,7 +54,9 @@ class LinearClassifier:
 
 
 @torch.no_grad()
-def apply(views: Views, generator: torch.Generator, keep_hidden: bool = False) -> LinearClassifier:
+def apply(
+    views: Views, generator: torch.Generator, keep_hidden: bool = False, progress: Progress = ignore
+) -> LinearClassifier:
     """Sets the three fully connected layers of a network, in place, to a linear classifier on its convolutions.
 
     Or the output layer alone, to one on what the hidden layers make of them.
@@ -63,8 +65,9 @@ def apply(views: Views, generator: torch.Generator, keep_hidden: bool = False) -
         views: the training photos as the network sees them.
         generator: the only source of chance besides.
         keep_hidden: both hidden layers have learned something already, and stay.
+        progress: told how many looks at photos are done, of how many.
     """
-    features, photos, labels = _features(views, keep_hidden)
+    features, photos, labels = _features(views, keep_hidden, progress)
     targets = nn.functional.one_hot(labels, views.network.classes).float().to(features.device)
     with precision.exact_products():
         return _set_layers(views.network, features, targets, photos.to(features.device), generator, keep_hidden)
@@ -128,7 +131,7 @@ def solve(features: Tensor, targets: Tensor, photos: Tensor) -> LinearClassifier
     return LinearClassifier(weight * sharpness, (share - mean @ weight) * sharpness, strength, accuracy)
 
 
-def _features(views: Views, keep_hidden: bool) -> tuple[Tensor, Tensor, Tensor]:
+def _features(views: Views, keep_hidden: bool, progress: Progress) -> tuple[Tensor, Tensor, Tensor]:
     """What the layers before those to be set make of several views of each photo.
 
     Returns:
@@ -141,7 +144,7 @@ def _features(views: Views, keep_hidden: bool) -> tuple[Tensor, Tensor, Tensor]:
     was_training = network.training
     network.eval()
     for place, view in enumerate(asked):
-        seen = views.features(view)
+        seen = views.features(view, part_of(progress, place, asked, photos))
         if keep_hidden:
             with precision.autocast(views.device, views.number_format):
                 seen = network.classifier[:-1](seen)

@@ -16,7 +16,7 @@ from flowers_core.loop_state import LoopState
 from flowers_core.runs import Run
 from flowers_core.storage import settle
 from flowers_core.validate import score, view_logits, view_looks
-from flowers_core.views import CENTRE, LEAN_BATCH, FrozenViews, Views, summarise
+from flowers_core.views import CENTRE, LEAN_BATCH, FrozenViews, Progress, Views, ignore, summarise
 
 SAVE_SHARE = 0.04
 """Share of the time that saving the resume state may take."""
@@ -36,6 +36,7 @@ class Keeper:
         views: the photos that it learns from, as its convolutions see them.
         valid: photos that the kept model is scored and calibrated on; may be empty.
         folds: when this is a part of a cross-validation, what is known of its folds.
+        progress: told at the end how many looks at photos are done, of how many.
     """
 
     def __init__(
@@ -47,10 +48,11 @@ class Keeper:
         views: Views,
         valid: Split,
         folds: calibrate.CrossValidation | None = None,
+        progress: Progress = ignore,
     ):
         self.config, self.classes, self.run, self.state = config, classes, run, state
         self.views, self.valid, self.base, self.device, self.folds = views, valid, views.base, views.device, folds
-        self.is_first = distributed.is_first()
+        self.is_first, self.progress = distributed.is_first(), progress
         self.saved_at, self.save_cost = time.monotonic(), 0.0
         self.answering_score: tuple[float, float] | None = None
         """Loss and accuracy on valid with all the views that answers average; None until training ends."""
@@ -139,7 +141,7 @@ class Keeper:
             (n, views, classes) on valid, both readers together.
         """
         views = self.views if isinstance(self.views, FrozenViews) else replace(self.views, network=network)
-        summaries, labels, plain, photos = summarise(views)
+        summaries, labels, plain, photos = summarise(views, progress=self.progress)
         classes, filters = len(self.classes), network.summary_filters
         weight, bias = reader.fit(summaries, labels, classes, photos)
         truth, weigh = self.valid.labels.numpy(), reader.WEIGHT

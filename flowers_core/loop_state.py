@@ -16,7 +16,7 @@ from flowers_core.errors import CheckpointError, RunError
 from flowers_core.outer_sgd import OuterSGD
 from flowers_core.runs import Run
 from flowers_core.schedule import make_optimizer
-from flowers_core.views import FrozenViews, Views
+from flowers_core.views import FrozenViews, Progress, Views, ignore
 
 
 @dataclass
@@ -77,7 +77,13 @@ class LoopState:
 
 
 def begin(
-    config: TrainConfig, decoded: DecodedSource, train: Split, base: EvalTransform, run: Run, device: torch.device
+    config: TrainConfig,
+    decoded: DecodedSource,
+    train: Split,
+    base: EvalTransform,
+    run: Run,
+    device: torch.device,
+    progress: Progress = ignore,
 ) -> tuple[LoopState, Views]:
     """The state in which a run begins, or goes on when it was interrupted; its metrics log is cut to the same point.
     And the training photos as its convolutions see them.
@@ -89,6 +95,7 @@ def begin(
         base: input size and normalisation.
         run: its folder; under torchrun only the first process's is read.
         device: where the network will be.
+        progress: told how many looks at photos the head start has done, of how many.
 
     Raises:
         RunError: the photos have changed since the run began.
@@ -112,7 +119,7 @@ def begin(
     views = kind(network, train, base, varied, config.seed, device, number_format, is_lean)
     if config.head == "least-squares" and not is_complete and is_first:
         keep = config.init != "imagenet" and config.init != "scratch"  # those two bring no fully connected layers
-        head_start.apply(views, chance.generator(config.seed, "head", 0), keep)
+        head_start.apply(views, chance.generator(config.seed, "head", 0), keep, progress)
     state = LoopState(network, make_optimizer(config, network, number_format), number_format)
     if saved is None:
         run.cut_log(0)

@@ -90,6 +90,8 @@ def fit(
     """
     try:
         return _Fit(config, decoded, run, wish or run.wish, resumable, folds).fit()
+    except _StoppedBefore:
+        return Result("stopped", 0, None, 0, 0.0, 0.0)
     except torch.OutOfMemoryError as error:
         hint = "Choose a smaller batch size, or end other programs that use it."
         raise TrainingError("The GPU ran out of memory", None, hint) from error
@@ -105,6 +107,10 @@ def losses_at(config: TrainConfig, decoded: DecodedSource, run: Run, rates: Iter
     for loop.rate in rates:
         loop._train_step()
         yield loop.loss
+
+
+class _StoppedBefore(Exception):
+    """Somebody wished to stop before the first step."""
 
 
 class _Fit:
@@ -140,8 +146,10 @@ class _Fit:
         if self.is_first:
             for path in (self.run.resume_path, self.run.checkpoint_path, self.run.folder / "run.json"):
                 sweep(path)
-        self.state, self.views = begin(config, decoded, self.train, self.base, self.run, self.device)
-        self.keeper = Keeper(config, classes, self.run, self.state, self.views, self.valid, folds)
+        self.state, self.views = begin(
+            config, decoded, self.train, self.base, self.run, self.device, self._tell_of_start
+        )
+        self.keeper = Keeper(config, classes, self.run, self.state, self.views, self.valid, folds, self._tell_of_end)
         self.events = Events(run) if config.tensorboard == "yes" and self.is_first else None
         distributed.share_dropout(self.state.network, self.share)
         self.network = distributed.wrap(self.state.network, self.device)
@@ -345,6 +353,19 @@ class _Fit:
             self._write_status(phase="paused", message="Paused. The model is saved; resume when you like.")
             time.sleep(0.25)
         self.recent = []  # a pause is not slowness
+
+    def _tell_of_start(self, done: int, total: int) -> None:
+        if time.monotonic() - self.status_at < STATUS_EVERY_S:
+            return
+        self.status_at = time.monotonic()
+        if distributed.world() == 1 and self.wish() == "stop":
+            self.run.write_status(replace(self.status, phase="stopped", message="Stopped before the first step."))
+            raise _StoppedBefore
+        self.run.write_status(replace(self.status, message=f"first looks at the photos: {done:,} of {total:,}"))
+
+    def _tell_of_end(self, done: int, total: int) -> None:
+        if time.monotonic() - self.status_at > STATUS_EVERY_S:
+            self._write_status(message=f"last looks at the photos: {done:,} of {total:,}")
 
     def _report(self) -> None:
         if time.monotonic() - self.status_at > STATUS_EVERY_S:

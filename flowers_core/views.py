@@ -18,6 +18,17 @@ from flowers_core.dataset import CPU, Split
 
 T = TypeVar("T")
 
+Seen = Callable[[int], None]
+"""Told how many photos of a view have been looked at."""
+
+Progress = Callable[[int, int], None]
+"""Told how many looks at photos are done, of how many."""
+
+
+def ignore(*_: int) -> None:
+    """For who doesn't want to be told."""
+
+
 PLAIN = (2, 5, 0, 3, 4, 1)
 """Places of the plain views among those of three sizes with their mirror images: the usual window first."""
 
@@ -66,6 +77,11 @@ def choose(split: Split, rows: int, most_each: int, least_each: int = 1) -> tupl
     return photos, [View(False, n) for n in range(plain)] + [View(True, n) for n in range(count - plain)]
 
 
+def part_of(progress: Progress, place: int, views: list[View], photos: Split) -> Seen:
+    """Tells of the whole when one of several views is looked at."""
+    return lambda seen: progress(place * len(photos) + seen, len(views) * len(photos))
+
+
 @dataclass
 class Views:
     """Views of photos, and what a network's convolutions see in them.
@@ -94,16 +110,16 @@ class Views:
         """Views that `summarise` takes, about."""
         return LEAN_SUMMARIES if self.is_lean else SUMMARIES
 
-    def features(self, view: View) -> Tensor:
+    def features(self, view: View, seen: Seen = ignore) -> Tensor:
         """(n, columns) what the fully connected layers get, on the device, in the number format."""
-        return torch.cat(self._look(view, self.network.embed))
+        return torch.cat(self._look(view, self.network.embed, seen))
 
-    def summary(self, view: View) -> Tensor:
+    def summary(self, view: View, seen: Seen = ignore) -> Tensor:
         """(n, columns) float32 on the CPU: see `AlexNet.look`."""
-        return torch.cat(self._look(view, lambda images: summarised(self.network.late_maps(images)).cpu()))
+        return torch.cat(self._look(view, lambda images: summarised(self.network.late_maps(images)).cpu(), seen))
 
     @torch.no_grad()
-    def _look(self, view: View, ask: Callable[[Tensor], T]) -> list[T]:
+    def _look(self, view: View, ask: Callable[[Tensor], T], seen: Seen) -> list[T]:
         """What is answered to the network's inputs, batch by batch."""
         draws, answers = chance.generator(self.seed, "view", view.number), []
         for chosen in torch.arange(len(self.split)).split(LEAN_BATCH if self.is_lean else BATCH):
@@ -114,6 +130,7 @@ class Views:
                 images = eval_views(squares, aspects, replace(self.base, views="scales"), PLAIN[view.number])[0]
             with precision.autocast(self.device, self.number_format):
                 answers.append(ask(images.to(self.device)))
+            seen(int(chosen[-1]) + 1)
         return answers
 
 
@@ -133,27 +150,27 @@ class FrozenViews(Views):
         photos, views = choose(self.split, self.rows, SUMMARIES_EACH, 2)
         self.summarised = views if photos is self.split else []
 
-    def features(self, view: View) -> Tensor:
+    def features(self, view: View, seen: Seen = ignore) -> Tensor:
         if view in self.known:
             return self.known[view]
         if view in self.summarised and view not in self.known_summaries:
-            features, summaries = map(torch.cat, zip(*self._look(view, self.network.see), strict=True))
+            features, summaries = map(torch.cat, zip(*self._look(view, self.network.see, seen), strict=True))
             self.known_summaries[view] = summaries.cpu()
         else:
-            features = super().features(view)
+            features = super().features(view, seen)
         if view.is_varied and view.number < self.count:
             self.known[view] = features
         return features
 
-    def summary(self, view: View) -> Tensor:
-        return self.known_summaries[view] if view in self.known_summaries else super().summary(view)
+    def summary(self, view: View, seen: Seen = ignore) -> Tensor:
+        return self.known_summaries[view] if view in self.known_summaries else super().summary(view, seen)
 
     def in_epoch(self, epoch: int, photos: Tensor) -> Tensor:
         """(k, columns) of some photos, as varied in this epoch, on the device."""
         return self.features(View(True, epoch % self.count))[photos]
 
 
-def summarise(views: Views, rows: int = 0) -> tuple[Tensor, Tensor, Tensor, int]:
+def summarise(views: Views, rows: int = 0, progress: Progress = ignore) -> tuple[Tensor, Tensor, Tensor, int]:
     """What the convolutions see of the kinds, with so many views of photos, or as many as is usual.
 
     Returns:
@@ -163,6 +180,6 @@ def summarise(views: Views, rows: int = 0) -> tuple[Tensor, Tensor, Tensor, int]
     photos, asked = choose(views.split, rows or views.rows, SUMMARIES_EACH, 2)
     if photos is not views.split:
         views = replace(views, split=photos)
-    seen = torch.cat([views.summary(view) for view in asked])
+    seen = torch.cat([views.summary(view, part_of(progress, i, asked, photos)) for i, view in enumerate(asked)])
     plain = torch.tensor([not view.is_varied for view in asked]).repeat_interleave(len(photos))
     return seen, photos.labels.repeat(len(asked)), plain, len(photos)

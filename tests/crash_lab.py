@@ -39,6 +39,7 @@ def prepare(photos: str) -> config.TrainConfig:
     thin = tuple(replace(row, filters=8) for row in table.convolutions)
     alexnet.VARIANTS["2014"] = replace(table, convolutions=thin)
     keeping.SAVE_EVERY_S, keeping.SAVE_SHARE, train.STATUS_EVERY_S = 0.0, 1e9, 0.0
+    train._Fit._tell_of_end = lambda *_: None  # touches the disk as every step's status does, and often
     train.input_transform = lambda settings: EvalTransform(size=64, views="centre")
     quick = config.preset("quick", "scratch", data=photos, epochs=4, batch_size=5, views="centre", threads=1)
     return replace(quick, precision="float32", averaging=0.5)

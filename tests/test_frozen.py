@@ -63,6 +63,21 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_bits(decoded, tmp_path: Pa
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
+def test_long_looks_at_photos_are_told_and_can_be_stopped(decoded, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(train, "STATUS_EVERY_S", 0.0)
+    said, write = [], runs.Run.write_status
+    monkeypatch.setattr(runs.Run, "write_status", lambda run, status: (said.append(status.message), write(run, status)))
+    settings = replace(FROZEN, head="least-squares", epochs=1)
+    run, wishes = runs.create(settings, tmp_path / "run"), iter(["", "", "stop"])
+    assert train.fit(settings, decoded, run, lambda: next(wishes)).phase == "stopped"
+    assert said == [f"first looks at the photos: {n} of 168" for n in (12, 24)] + ["Stopped before the first step."]
+    assert not run.checkpoint_path.exists()
+    assert train.fit(settings, decoded, run).phase == "finished"
+    assert "first looks at the photos: 168 of 168" in said
+    trained(replace(FROZEN, epochs=1), decoded, tmp_path / "another")
+    assert said[-2] == "last looks at the photos: 144 of 144"
+
+
 def test_without_room_for_one_view_photos_are_varied_anew_each_time(decoded, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(views, "MOST_BYTES", 1000)
     loop = train._Fit(FROZEN, decoded, runs.create(FROZEN, tmp_path / "run"), lambda: "")

@@ -2,10 +2,10 @@
 
 Trains the same AlexNet (2014, 30 kinds) on the same photos with (a) this project's own loop and standard augmentation,
 and (b) a torchvision-style loop: ImageFolder, DataLoader with a worker per core, RandomResizedCrop, flip, float32. All
-train on the GPU where there is one. Where
-fastai (c) or Keras (d; keras and tensorflow-cpu) is installed, it is measured too. Each is a process of its own, so
-that none changes another's settings; they take turns in each round, so that a change of the machine's mood hits all.
-Figures are medians.
+train on the GPU where there is one. Where fastai (c) or Keras (d; keras and tensorflow-cpu) is installed, it is
+measured too. Each is a process of its own, so that none changes another's settings, but that no thread spins while it
+waits is set for all; they take turns in each round, so that a change of the machine's mood hits all. Figures are
+medians.
 """
 
 import argparse

@@ -33,7 +33,7 @@ from flowers_core.augment import STRENGTHS, eval_views, input_transform
 from flowers_core.cache import DecodedSource, decode_source
 from flowers_core.compress import compress
 from flowers_core.config import TrainConfig, to_dict
-from flowers_core.dataset import Split, select
+from flowers_core.dataset import CPU, Split, select
 from flowers_core.disturb import disturb
 from flowers_core.predict import Classifier
 from flowers_core.robustness import CONDITIONS
@@ -133,8 +133,7 @@ def features(network: AlexNet, split: Split) -> torch.Tensor:
 def made_small(full: AlexNet, learned: Split) -> AlexNet:
     """The same network with narrow hidden layers, a second reader, and the places of the kinds."""
     small = compress(full, features(full, learned), RANK)
-    place, varied = precision.device(), STRENGTHS[CONFIG.augmentation]
-    views = Views(small, learned, TRANSFORM, varied, 0, place, precision.choose("auto", place))
+    views = Views(small, learned, TRANSFORM, STRENGTHS[CONFIG.augmentation], 0, CPU, precision.choose("auto", CPU))
     seen, labels, plain, photos = summarise(views, SUMMARIES)
     columns = kind_space.columns(seen[plain].numpy(), small.summary_filters)
     small.kind_space = kind_space.fit(columns, labels[plain].numpy(), small.classes)
@@ -145,9 +144,7 @@ def made_small(full: AlexNet, learned: Split) -> AlexNet:
 def judged(full: AlexNet, part: DecodedSource) -> Judged:
     """A sister model, small, and its answers to the photos of its fold."""
     small, held = made_small(full, select(part, "train")), select(part, "test")
-    looks = functools.partial(
-        view_looks, split=held, transform=TRANSFORM, device=precision.device(), number_format="float32"
-    )
+    looks = functools.partial(view_looks, split=held, transform=TRANSFORM, device=CPU, number_format="float32")
     before, _, _ = looks(full)
     alone, second, summary = looks(small)
     columns = kind_space.columns(summary.numpy(), small.summary_filters)

@@ -7,7 +7,7 @@ hardly any falls below the ReLU's zero, and the output layer reads the scores ba
 classifier ends, with the same answers.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from flowers_core.views import Progress, Views, choose, ignore, part_of
 
 MOST_ROWS = 4000
 LEAN_ROWS = 360
-"""Views of photos in the least-squares problem at most, and where memory is short: its cost grows with their cube."""
+"""Views of photos in the least-squares problem, about, and where memory is short: its cost grows with their cube."""
 
 VIEWS = 14
 """Views of each photo at most: three plain ones with their mirror images, the others varied as in training."""
@@ -139,7 +139,7 @@ def _features(views: Views, keep_hidden: bool, progress: Progress) -> tuple[Tens
     """
     photos, asked = choose(views.split, LEAN_ROWS if views.is_lean else MOST_ROWS, VIEWS)
     if photos is not views.split:
-        views = replace(views, split=photos)
+        views = views.of(photos)
     network, rows = views.network, None
     was_training = network.training
     network.eval()

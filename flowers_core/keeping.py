@@ -16,13 +16,17 @@ from flowers_core.loop_state import LoopState
 from flowers_core.runs import Run
 from flowers_core.storage import settle
 from flowers_core.validate import score, view_logits, view_looks
-from flowers_core.views import CENTRE, LEAN_BATCH, FrozenViews, Progress, Views, ignore, summarise
+from flowers_core.views import CENTRE, LEAN_BATCH, Progress, Views, ignore, summarise
 
 SAVE_SHARE = 0.04
 """Share of the time that saving the resume state may take."""
 
 SAVE_EVERY_S = 10.0
 """Seconds between two saves at least."""
+
+MOST_VALID_BYTES = 64 * 2**20
+LEAN_VALID_BYTES = 8 * 2**20
+"""Memory that what frozen convolutions see in validation photos may take, and where memory is short."""
 
 
 class Keeper:
@@ -66,20 +70,22 @@ class Keeper:
         return distributed.agree(self._centre_logits(network) if self.is_first else None)
 
     def _centre_logits(self, network: AlexNet) -> Tensor:
-        if self._valid_features is None:
+        if not self._valid_features:
             transform = replace(self.base, views="centre")
             return view_logits(network, self.valid, transform, self.device, self.state.precision, self._batch)
         network.eval()
         with torch.inference_mode(), precision.autocast(self.device, self.state.precision):
-            logits = network.classifier(self._valid_features)
+            logits = torch.cat([network.classifier(features).float().cpu() for features in self._valid_features])
         network.train()
-        return logits.float().cpu()[:, None]
+        return logits[:, None]
 
     @functools.cached_property
-    def _valid_features(self) -> Tensor | None:
-        """What frozen convolutions see in the middle of valid's photos; None where they learn, or memory is short."""
-        views = replace(self.views, split=self.valid)
-        return views.features(CENTRE) if isinstance(views, FrozenViews) and views.count else None
+    def _valid_features(self) -> tuple[Tensor, ...]:
+        """What frozen convolutions see in the middle of valid's photos, in batches; none where they learn, or where it
+        takes too much memory."""
+        views = self.views.of(self.valid)
+        most = LEAN_VALID_BYTES if self.config.is_lean else MOST_VALID_BYTES
+        return views.features(CENTRE).split(self._batch) if self.views.count and views.size <= most else ()
 
     @property
     def _batch(self) -> int:
@@ -125,6 +131,8 @@ class Keeper:
 
         It is scored and calibrated with all the views that answers average; one view had to do so far.
         """
+        self.views.forget()
+        self.__dict__.pop("_valid_features", None)
         if self.state.best_epoch:
             network = self.state.network.twin(self.state.best_weights)
             network.to(self.device, memory_format=torch.channels_last)
@@ -140,8 +148,7 @@ class Keeper:
         Returns:
             (n, views, classes) on valid, both readers together.
         """
-        views = self.views if isinstance(self.views, FrozenViews) else replace(self.views, network=network)
-        summaries, labels, plain, photos = summarise(views, progress=self.progress)
+        summaries, labels, plain, photos = summarise(self.views.by(network), progress=self.progress)
         classes, filters = len(self.classes), network.summary_filters
         weight, bias = reader.fit(summaries, labels, classes, photos)
         truth, weigh = self.valid.labels.numpy(), reader.WEIGHT

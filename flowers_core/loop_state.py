@@ -98,7 +98,7 @@ def begin(
         progress: told how many looks at photos the head start has done, of how many.
 
     Raises:
-        RunError: the photos have changed since the run began.
+        RunError: the photos have changed since the run began, or it began on the other kind of device.
         CheckpointError: the weights to start from can't be used, or the saved state is damaged or of another run.
     """
     torch.manual_seed(chance.number(config.seed, "weights", 0))

@@ -246,6 +246,5 @@ class OuterSGD:
         self.rest.load_state_dict(state["rest"])
         for layer, past in zip(self.layers, state["past"], strict=True):
             layer.forget()
-            layer.kept = past["kept"]
-            for name in ("push", "wanted", "came"):
-                setattr(layer, name, past[name].to(layer.weight.device))
+            for name in ("kept", "push", "wanted", "came"):
+                setattr(layer, name, past[name])

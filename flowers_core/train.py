@@ -5,6 +5,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -28,7 +29,6 @@ from flowers_core.runs import Run, Status, Witness
 from flowers_core.schedule import clip, learning_rate
 from flowers_core.storage import sweep
 from flowers_core.validate import rise, score, standard_error
-from flowers_core.views import FrozenViews
 
 _log = logging.getLogger(__name__)
 
@@ -83,18 +83,17 @@ def fit(
 
     Raises:
         DataError: a class has no training photos.
+        RunError: the photos have changed since the run began, or it began on the other kind of device.
         DivergedError: the loss is not finite any more; the checkpoint of the last good epoch is written.
         CheckpointError: the weights to start from can't be used, or the state to resume from is damaged.
         StorageError: the disk is full or read-only; the last good state stays.
         TrainingError: the GPU has too little memory.
     """
-    try:
-        return _Fit(config, decoded, run, wish or run.wish, resumable, folds).fit()
-    except _StoppedBefore:
-        return Result("stopped", 0, None, 0, 0.0, 0.0)
-    except torch.OutOfMemoryError as error:
-        hint = "Choose a smaller batch size, or end other programs that use it."
-        raise TrainingError("The GPU ran out of memory", None, hint) from error
+    with _gpu_memory_explained():
+        try:
+            return _Fit(config, decoded, run, wish or run.wish, resumable, folds).fit()
+        except _StoppedBefore:
+            return Result("stopped", 0, None, 0, 0.0, 0.0)
 
 
 def losses_at(config: TrainConfig, decoded: DecodedSource, run: Run, rates: Iterable[float]) -> Iterator[float]:
@@ -103,10 +102,20 @@ def losses_at(config: TrainConfig, decoded: DecodedSource, run: Run, rates: Iter
     Weights start and photos are varied as `fit` would have it. No model is saved. The loss may be NaN or infinite.
     Raises what `fit` raises.
     """
-    loop = _Ramp(config, decoded, run, lambda: "")
-    for loop.rate in rates:
-        loop._train_step()
-        yield loop.loss
+    with _gpu_memory_explained():
+        loop = _Ramp(config, decoded, run, lambda: "")
+        for loop.rate in rates:
+            loop._train_step()
+            yield loop.loss
+
+
+@contextmanager
+def _gpu_memory_explained() -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        hint = "Choose a smaller batch size, or end other programs that use it."
+        raise TrainingError("The GPU ran out of memory", None, hint) from error
 
 
 class _StoppedBefore(Exception):
@@ -235,7 +244,7 @@ class _Fit:
         order = torch.randperm(len(self.train), generator=chance.generator(self.config.seed, "order", epoch))
         chosen = order[place * self.config.batch_size :][: self.config.batch_size]
         draws = chance.generator(self.config.seed, "augment", step)
-        if isinstance(self.views, FrozenViews) and self.views.count:
+        if self.views.count:
             images, labels = self.views.in_epoch(epoch, chosen), self.train.labels[chosen]
         else:
             squares, aspects, labels = self.train.load(chosen)

@@ -105,6 +105,28 @@ class Views:
     number_format: str = "float32"
     is_lean: bool = False
 
+    count = 0
+    """Variations of all photos that are remembered."""
+
+    def of(self, split: Split) -> "Views":
+        """The same of other photos."""
+        return Views(
+            self.network, split, self.base, self.transform, self.seed, self.device, self.number_format, self.is_lean
+        )
+
+    def by(self, network: AlexNet) -> "Views":
+        """What another network's convolutions see."""
+        return replace(self, network=network)
+
+    def forget(self) -> None:
+        """Drops what only training needs."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that the features of one view of all photos take."""
+        columns = self.network.classifier[1].in_features
+        return len(self.split) * columns * (2 if self.number_format == "bfloat16" else 4)
+
     @property
     def rows(self) -> int:
         """Views that `summarise` takes, about."""
@@ -143,12 +165,18 @@ class FrozenViews(Views):
         """Features, of variations that training goes through."""
         self.known_summaries: dict[View, Tensor] = {}
         """Of the views that `summarise` takes."""
-        columns = self.network.classifier[1].in_features
-        a_view = max(1, len(self.split)) * columns * (2 if self.number_format == "bfloat16" else 4)
-        self.count = min(MOST_VARIED, (LEAN_BYTES if self.is_lean else MOST_BYTES) // a_view)
-        """How many variations of all photos there is room for; perhaps 0."""
+        self.count = min(MOST_VARIED, (LEAN_BYTES if self.is_lean else MOST_BYTES) // self.size)
+        """0 when not even one of all photos fits."""
         photos, views = choose(self.split, self.rows, SUMMARIES_EACH, 2)
         self.summarised = views if photos is self.split else []
+
+    def by(self, network: AlexNet) -> "Views":
+        """Itself: all networks that are trained from here have these convolutions."""
+        return self
+
+    def forget(self) -> None:
+        """Drops what only training needs."""
+        self.known.clear()
 
     def features(self, view: View, seen: Seen = ignore) -> Tensor:
         if view in self.known:
@@ -179,7 +207,7 @@ def summarise(views: Views, rows: int = 0, progress: Progress = ignore) -> tuple
     """
     photos, asked = choose(views.split, rows or views.rows, SUMMARIES_EACH, 2)
     if photos is not views.split:
-        views = replace(views, split=photos)
+        views = views.of(photos)
     seen = torch.cat([views.summary(view, part_of(progress, i, asked, photos)) for i, view in enumerate(asked)])
     plain = torch.tensor([not view.is_varied for view in asked]).repeat_interleave(len(photos))
     return seen, photos.labels.repeat(len(asked)), plain, len(photos)

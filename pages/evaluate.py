@@ -17,11 +17,11 @@ st.title("Evaluate")
 st.caption("How good is a model, and what does it mix up? Asked on photos that it did not learn from.")
 left, right = st.columns([3, 2])  # columns lie one above the other on a phone
 with left:
-    model = choose_checkpoint()
+    model = choose_checkpoint(drops=report.CELL)
 if model is None:
     st.stop()
 with right:
-    known = choose_set()
+    known = choose_set(drops=report.CELL)
 decoded = open_set(known)
 counts = decoded.source.counts()
 path, card = model
@@ -32,8 +32,9 @@ pool = pooled(Run(path.parent), number) if number else None
 if pool:
     splits = {FOLDS: f"{number} folds ({pool.report.n:,})", **splits}
 split = linked.choose(
-    "Photos of", splits, "split", first=FOLDS if pool else "valid", widget=st.segmented_control, required=True
-)
+    "Photos of", splits, "split", first=FOLDS if pool else "valid", drops=report.CELL, widget=st.segmented_control,
+    required=True,
+)  # fmt: skip
 if split == FOLDS:
     folds.figures(pool, number)
     if pool.report.data != decoded.source.name:

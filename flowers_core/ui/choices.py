@@ -26,12 +26,17 @@ OPEN_SOURCES = 4
 """Sets kept open in memory (their lists; pixels stay on disk)."""
 
 
-def choose_set(label: str = "Photos") -> library.KnownSet:
-    """A select box of all known sets; the choice is shared by all pages and part of the address."""
+def choose_set(label: str = "Photos", drops: Sequence[str] = ()) -> library.KnownSet:
+    """A select box of all known sets; the choice is shared by all pages and part of the address.
+
+    Args:
+        label: of the box.
+        drops: see `linked.choose`.
+    """
     usual = usual_set()
     sets = {known.id: known for known in (usual, *library.known_sets())}
     names = {known.id: known.name for known in sets.values()}
-    return sets[linked.choose(label, names, "data", take=st.session_state.pop("new-set", None))]
+    return sets[linked.choose(label, names, "data", take=st.session_state.pop("new-set", None), drops=drops)]
 
 
 def usual_set() -> library.KnownSet:
@@ -138,12 +143,15 @@ def look_again(known: library.KnownSet) -> None:
         store.pop(known.data, None)
 
 
-def choose_checkpoint(label: str = "Model", *, built_in: bool = False) -> tuple[Path, Card] | None:
+def choose_checkpoint(
+    label: str = "Model", *, built_in: bool = False, drops: Sequence[str] = ()
+) -> tuple[Path, Card] | None:
     """A select box of all checkpoints, or None with a word on what to do when there is none yet.
 
     Args:
         label: of the box.
         built_in: which one stands there before anybody has chosen, see `usual_checkpoint`.
+        drops: see `linked.choose`.
     """
     found = {checkpoint_id(path): path for path in checkpoint.find_checkpoints()}
     if not found:
@@ -152,7 +160,7 @@ def choose_checkpoint(label: str = "Model", *, built_in: bool = False) -> tuple[
         return None
     names = {key: describe(path) for key, path in found.items()}
     first = _first_checkpoint(found, built_in)
-    path = found[linked.choose(label, names, "model", first=first)]
+    path = found[linked.choose(label, names, "model", first=first, drops=drops)]
     return path, checkpoint.read_card(path)
 
 

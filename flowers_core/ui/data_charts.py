@@ -96,7 +96,7 @@ def balance(decoded: DecodedSource, labels: Sequence[int]) -> alt.Chart:
         .mark_bar()
         .encode(
             alt.Y("kind:N", title=None, sort=None, axis=KINDS_AXIS),
-            alt.X("size:Q", title="Photos", axis=COUNTS),
+            alt.X("size:Q", title="Photos", axis=COUNTS, scale=alt.Scale(domainMax=int(counts.sum(1).max()))),
             _split_colours(decoded),
             tooltip=["kind", "split", alt.Tooltip("size", title="photos")],
         )

@@ -5,7 +5,7 @@ with its results, and takes two entries of one text for the same.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
@@ -19,6 +19,7 @@ def choose(
     first: str | None = None,
     take: str | None = None,
     remember: bool = True,
+    drops: Sequence[str] = (),
     widget: Callable[..., Any] = st.selectbox,
     **look: Any,
 ) -> str:
@@ -32,6 +33,7 @@ def choose(
             or what another page began with.
         take: chosen now, whatever was before.
         remember: what was chosen on another page holds here too.
+        drops: parameters of the address that mean nothing once another is chosen.
         widget: `st.selectbox` or `st.segmented_control`.
         look: further arguments of the widget.
     """
@@ -55,8 +57,9 @@ def choose(
     state[key] = chosen  # by id, because the text that the browser knows may be another by now
     shown = _distinct(names)
     widget(label, list(names), format_func=shown.__getitem__, key=key, **look)
-    if picked:
-        st.query_params[key] = chosen
+    if picked:  # at once: every change of the address is a step for the Back button
+        kept = {name: value for name, value in st.query_params.items() if name not in drops}
+        st.query_params.from_dict(kept | {key: chosen})
     elif not address:
         unnamed = chosen, by_hand  # what Back leads to, should another be chosen now
     state[f"{key}-choice"] = (visit, st.query_params.get(key), chosen, by_hand, unnamed)
@@ -64,8 +67,7 @@ def choose(
 
 
 def forget(key: str) -> None:
-    """Nobody has chosen yet."""
-    st.query_params.pop(key, None)
+    """Nobody has chosen yet, unless the address does."""
     for name in (key, f"{key}-choice"):
         st.session_state.pop(name, None)
 

@@ -19,6 +19,10 @@ SHOWN = 24
 """Photos of a cell shown at most."""
 
 ANY = "any kind"
+
+CELL = ("true", "called")
+"""The address's parameters that name a cell of the matrix."""
+
 FOUND, RIGHT = "Found", "Right when said"
 
 
@@ -88,17 +92,17 @@ def _take_click(report: Report) -> None:
 def _cell(report: Report, decoded: DecodedSource, set_id: str) -> None:
     st.subheader("The photos in a cell")
     left, right = st.columns(2)
-    # A cell belongs to one matrix: another one begins with its own worst.
-    matrix, before = (report.checkpoint, report.fingerprint, report.split), st.session_state.get("cell-of")
-    if before and matrix != before:
-        linked.forget("true")
-        linked.forget("called")
+    # A cell belongs to one matrix: another one begins with its own worst, unless the address names a cell.
+    matrix = report.checkpoint, report.fingerprint, report.split
+    if matrix != st.session_state.get("cell-of"):
+        for key in CELL:
+            linked.forget(key)
     st.session_state["cell-of"] = matrix
     worst = metrics.most_confused(report.confusion, 1)
     first = [report.classes[i] for i in worst[0][:2]] if worst else [ANY, ANY]
     options = {name: name for name in (ANY, *report.classes)}
-    true = linked.choose("Really", options, "true", first=first[0], widget=left.selectbox)
-    called = linked.choose("Called", options, "called", first=first[1], widget=right.selectbox)
+    true = linked.choose("Really", options, CELL[0], first=first[0], widget=left.selectbox)
+    called = linked.choose("Called", options, CELL[1], first=first[1], widget=right.selectbox)
     index = {photo.name: i for i, photo in enumerate(decoded.source.photos)}
     chosen = sorted(
         (

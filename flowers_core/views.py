@@ -32,7 +32,7 @@ def ignore(*_: int) -> None:
 PLAIN = (2, 5, 0, 3, 4, 1)
 """Places of the plain views among those of three sizes with their mirror images: the usual window first."""
 
-MOST_VARIED = 16
+MOST_VARIED = 8
 """Variations of each photo that frozen convolutions are shown at most; later epochs show the same ones again."""
 
 MOST_BYTES = 256 * 2**20

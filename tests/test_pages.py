@@ -1180,6 +1180,24 @@ def test_a_link_chooses_the_cell() -> None:
 
 
 @pytest.mark.usefixtures("known", "model")
+def test_another_matrix_begins_with_its_own_cell_and_back_leads_to_the_one_before() -> None:
+    app = opened("evaluate")
+    button(app, "Ask it about 6 photos").click().run()
+    app.selectbox(key="true").select("any kind").run()
+    app.selectbox(key="called").select("any kind").run()
+    before = dict(app.query_params)
+    assert before["true"] == before["called"] == "any kind"
+    next(each for each in app.get("button_group") if each.label == "Photos of").set_value("train").run()
+    assert not {"true", "called"} & set(app.query_params)
+    button(app, "Ask it about 12 photos").click().run()
+    assert app.selectbox(key="called").value == "rose"
+    app.query_params.clear()
+    app.query_params.update(before)
+    app.run()
+    assert [app.selectbox(key=key).value for key in ("true", "called")] == ["any kind"] * 2
+
+
+@pytest.mark.usefixtures("known", "model")
 def test_the_test_set_opens_by_its_own_button_only() -> None:
     app = opened("evaluate", split="test")
     assert "one last, honest look" in app.warning[0].value

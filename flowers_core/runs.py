@@ -53,6 +53,7 @@ class Status:
         epoch, epochs, step, steps: progress.
         seconds: time spent training, pauses left out.
         images_per_second: over the last seconds.
+        setup_seconds: before the first step, once photos were read: the head start above all.
         best_accuracy, best_epoch: on valid, of the epoch that is kept; None and 0 before the first epoch's end.
         fold, folds: which training of a cross-validation this is, from 1 on, and how many there are before the last
             one, on all photos, which is fold 0; both 0 without cross-validation.
@@ -70,6 +71,7 @@ class Status:
     steps: int = 0
     seconds: float | int = 0.0
     images_per_second: float | int = 0.0
+    setup_seconds: float | int = 0.0
     best_accuracy: float | int | None = None
     best_epoch: int = 0
     fold: int = 0
@@ -374,14 +376,14 @@ def _new_folder(config: TrainConfig) -> Path:
     return base
 
 
-def measured_speed(wanted: TrainConfig) -> float | None:
-    """Photos a second in the last ended training here of this variant, with convolutions frozen or not alike; None
-    before there was one."""
+def measured_speed(wanted: TrainConfig) -> tuple[float, float] | None:
+    """Photos a second, and seconds before the first step, in the last ended training here of this variant, with
+    convolutions frozen or not alike; None before there was one."""
     for run in list_runs()[:20]:
         status = run.status()
         with suppress(FlowersError):
             config = run.config()
             alike = config.variant == wanted.variant and (config.features_lr == 0) == (wanted.features_lr == 0)
             if alike and status.phase in FINAL and status.images_per_second:
-                return status.images_per_second
+                return status.images_per_second, status.setup_seconds
     return None

@@ -130,6 +130,7 @@ class _Fit:
         folds: CrossValidation | None = None,
     ):  # fmt: skip
         self.config, self.decoded, self.resumable = config, decoded, resumable
+        began = time.monotonic()
         memory.give_back_at_once() if config.is_lean else memory.keep_for_reuse()
         self.is_first, self.share = distributed.is_first(), distributed.Share()
         self.run = run if self.is_first else Witness(run.folder)
@@ -172,6 +173,7 @@ class _Fit:
         self.next_batch: tuple[int, tuple[Tensor, Tensor]] | None = None
         if config.averaging and not self.state.average:
             self.state.average = {name: tensor.clone() for name, tensor in self.state.network.state_dict().items()}
+        self.status = replace(self.status, setup_seconds=time.monotonic() - began)
 
     def fit(self) -> Result:
         phase = "finished"

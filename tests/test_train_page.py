@@ -9,7 +9,7 @@ import pytest
 from conftest import draw_set
 from test_pages import _nothing_kept, button, ended, known, metrics, model, opened, rose_sayer, tables, texts
 
-from flowers_core import checkpoint, compare, lr_finder, runs
+from flowers_core import checkpoint, compare, config, lr_finder, runs
 from flowers_core.config import TrainConfig, to_dict
 from flowers_core.sources import library
 from flowers_core.ui import live, settings
@@ -212,3 +212,15 @@ def test_a_range_test_tells_the_time_left_and_cancel_puts_it_away(known: library
         assert not app.main.progress
         assert "lr-test" not in app.query_params
         assert button(app, "Measure")
+
+
+def test_how_long_it_takes_follows_from_the_last_training_alike() -> None:
+    """Steps by their speed, and what comes before the first of them."""
+    counts = {"train": 120, "valid": 30}
+    wanted = replace(config.preset("standard", have=(120, 30)), epochs=10)
+    assert "About 8 seconds on two fast cores" in settings._expected_time(wanted, counts)
+    for features_lr, speed in ((0.0, 40.0), (1.0, 1.0)):
+        run = runs.create(replace(wanted, features_lr=features_lr))
+        run.write_status(runs.Status("finished", images_per_second=speed, setup_seconds=12.0))
+    assert "About 42 seconds, going by the last training here" in settings._expected_time(wanted, counts)
+    assert "About 4 minutes" in settings._expected_time(replace(wanted, folds=5), counts)

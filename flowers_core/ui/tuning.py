@@ -332,11 +332,12 @@ def _luck(accuracy: float, n: int, named: str, finished: list[studies.Trial] | N
 
 
 def _expected_time(plan: Plan, counts: dict[str, int]) -> str:
-    speed = runs.measured_speed(plan.config)
-    if speed is None:
+    measured = runs.measured_speed(plan.config)
+    if measured is None:
         return "How long it takes shows after the first training of this network here."
+    speed, setup = measured
     share = 1.0 if plan.pruner == "none" else SHARE_OF_EPOCHS
-    minutes = share * plan.trials * plan.config.epochs * counts["train"] / speed / 60
+    minutes = plan.trials * (share * plan.config.epochs * counts["train"] / speed + setup) / 60
     span = f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
     return f"About {span if minutes >= 1 else 'a minute'}, going by the last training here. You may leave the page."
 

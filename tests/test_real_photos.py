@@ -23,7 +23,7 @@ def test_five_photos_a_kind_are_learned_well_enough_to_name_unseen_ones(real_pho
             shutil.copy(path, tmp_path / "asked" / kind)
     found = answer("evaluate", trained["checkpoint"], tmp_path / "asked", "--split", "all")
     assert found["n"] == 30 * EACH
-    assert found["top1"] >= 0.70, "0.787 of all test photos"
+    assert found["top1"] >= 0.70, "0.794 of all test photos"
     assert found["top5"] >= 0.87, "0.93"
 
 

@@ -32,8 +32,12 @@ def ignore(*_: int) -> None:
 PLAIN = (2, 5, 0, 3, 4, 1)
 """Places of the plain views among those of three sizes with their mirror images: the usual window first."""
 
-MOST_VARIED = 8
-"""Variations of each photo that frozen convolutions are shown at most; later epochs show the same ones again."""
+FEW = 6
+"""Photos per kind up to which epochs show the variations that the head start was solved from. With more photos that
+costs accuracy, and they show others (docs/experiments.md, "Each view once")."""
+
+FEW_VARIED, MOST_VARIED = 8, 16
+"""Variations of each photo in training then, and otherwise, at most; later epochs show the same ones again."""
 
 MOST_BYTES = 256 * 2**20
 LEAN_BYTES = 32 * 2**20
@@ -165,7 +169,10 @@ class FrozenViews(Views):
         """Features, of variations that training goes through."""
         self.known_summaries: dict[View, Tensor] = {}
         """Of the views that `summarise` takes."""
-        self.count = min(MOST_VARIED, (LEAN_BYTES if self.is_lean else MOST_BYTES) // self.size)
+        is_few = len(self.split) <= FEW * self.network.classes
+        self.first, most = (0, FEW_VARIED) if is_few else (FEW_VARIED, MOST_VARIED)
+        """Number of the first variation in training."""
+        self.count = min(most, (LEAN_BYTES if self.is_lean else MOST_BYTES) // self.size)
         """0 when not even one of all photos fits."""
         photos, views = choose(self.split, self.rows, SUMMARIES_EACH, 2)
         self.summarised = views if photos is self.split else []
@@ -186,7 +193,7 @@ class FrozenViews(Views):
             self.known_summaries[view] = summaries.cpu()
         else:
             features = super().features(view, seen)
-        if view.is_varied and view.number < self.count:
+        if view.is_varied and self.first <= view.number < self.first + self.count:
             self.known[view] = features
         return features
 
@@ -195,7 +202,7 @@ class FrozenViews(Views):
 
     def in_epoch(self, epoch: int, photos: Tensor) -> Tensor:
         """(k, columns) of some photos, as varied in this epoch, on the device."""
-        return self.features(View(True, epoch % self.count))[photos]
+        return self.features(View(True, self.first + epoch % self.count))[photos]
 
 
 def summarise(views: Views, rows: int = 0, progress: Progress = ignore) -> tuple[Tensor, Tensor, Tensor, int]:

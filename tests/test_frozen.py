@@ -18,7 +18,7 @@ FROZEN = replace(
 @pytest.fixture(autouse=True)
 def thin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alexnet, "HIDDEN", 64)
-    monkeypatch.setattr(views, "MOST_VARIED", 2)
+    monkeypatch.setattr(views, "FEW_VARIED", 2)
 
 
 @pytest.fixture
@@ -61,6 +61,19 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_bits(decoded, tmp_path: Pa
     assert parts.metrics() == whole.metrics()
     ours, theirs = (checkpoint.load(run.checkpoint_path)[0].state_dict() for run in (parts, whole))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_epochs_of_more_photos_show_variations_of_their_own(decoded, tmp_path: Path, monkeypatch) -> None:
+    loops = []
+    for few in (4, 3):  # photos per kind; there are four
+        monkeypatch.setattr(views, "FEW", few)
+        settings = replace(FROZEN, head="least-squares")
+        loops.append(train._Fit(settings, decoded, runs.create(settings, tmp_path / str(few)), lambda: "").views)
+    assert [(each.first, each.count) for each in loops] == [(0, 2), (2, views.MOST_VARIED)]
+    photos = torch.arange(12)
+    assert torch.equal(loops[0].in_epoch(1, photos), loops[0].in_epoch(3, photos))
+    assert torch.equal(loops[1].in_epoch(0, photos), loops[1].features(views.View(True, 2)))
+    assert not torch.equal(loops[1].in_epoch(0, photos), loops[0].in_epoch(0, photos))
 
 
 def test_long_looks_at_photos_are_told_and_can_be_stopped(decoded, tmp_path: Path, monkeypatch) -> None:

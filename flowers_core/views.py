@@ -34,7 +34,7 @@ PLAIN = (2, 5, 0, 3, 4, 1)
 
 FEW = 6
 """Photos per kind up to which epochs show the variations that the head start was solved from. With more photos that
-costs accuracy, and they show others (docs/experiments.md, "Each view once")."""
+named fewer rightly, and they show others (docs/experiments.md, "Each view once")."""
 
 FEW_VARIED, MOST_VARIED = 8, 16
 """Variations of each photo in training then, and otherwise, at most; later epochs show the same ones again."""

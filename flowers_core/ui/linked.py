@@ -58,8 +58,8 @@ def choose(
     shown = _distinct(names)
     widget(label, list(names), format_func=shown.__getitem__, key=key, **look)
     if picked:  # at once: every change of the address is a step for the Back button
-        kept = {name: value for name, value in st.query_params.items() if name not in drops}
-        st.query_params.from_dict(kept | {key: chosen})
+        kept = {name: st.query_params.get_all(name) for name in st.query_params if name not in drops}
+        st.query_params.from_dict(kept | {key: [chosen]})
     elif not address:
         unnamed = chosen, by_hand  # what Back leads to, should another be chosen now
     state[f"{key}-choice"] = (visit, st.query_params.get(key), chosen, by_hand, unnamed)

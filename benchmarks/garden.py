@@ -16,7 +16,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from flowers_core import config, garden
+from flowers_core import garden
+from flowers_core.settings import config
 from flowers_core.species import SPECIES
 
 ASKED = 20
@@ -50,13 +51,13 @@ def contact_sheet() -> Image.Image:
 
 def accuracy(per_kind: int, seed: int) -> float:
     """Top-1 on new pictures after training on so many per kind."""
-    from flowers_core.cache import decode_source
-    from flowers_core.evaluate import ask
+    from flowers_core.evaluation.evaluate import ask
+    from flowers_core.evaluation.predict import Classifier
     from flowers_core.garden import plot
-    from flowers_core.predict import Classifier
+    from flowers_core.photos.cache import decode_source
     from flowers_core.runs import Run
     from flowers_core.sources import open_source
-    from flowers_core.train import fit
+    from flowers_core.training.train import fit
 
     plot.grow({"train": per_kind, "valid": 1, "test": ASKED})
     decoded = decode_source(open_source("garden"))

@@ -19,11 +19,11 @@ import torch
 from PIL import Image
 
 from flowers_core import garden
-from flowers_core.parallel import usable_cores
-from flowers_core.predict import Classifier
+from flowers_core.evaluation.predict import Classifier
+from flowers_core.machine.parallel import usable_cores
+from flowers_core.machine.torchvision_import import torchvision
 from flowers_core.species import SPECIES
 from flowers_core.storage import shipped_dir
-from flowers_core.torchvision_import import torchvision
 
 BATCH = 32
 TURN = 8

@@ -22,14 +22,16 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from flowers_core import config, garden, precision
-from flowers_core.cache import decode_source
-from flowers_core.parallel import usable_cores
+from flowers_core import garden
+from flowers_core.machine import precision
+from flowers_core.machine.parallel import usable_cores
+from flowers_core.machine.torchvision_import import torchvision
+from flowers_core.photos.cache import decode_source
 from flowers_core.runs import Run
+from flowers_core.settings import config
 from flowers_core.sources import open_source
 from flowers_core.storage import REPOSITORY
-from flowers_core.torchvision_import import torchvision
-from flowers_core.train import losses_at
+from flowers_core.training.train import losses_at
 
 KINDS, FLOP_PER_IMAGE = 30, 4.3e9
 """One photo forward and backward through variant 2014: 0.71 billion multiplications and additions, times 2, times 3."""

@@ -17,32 +17,26 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from flowers_core import (
-    calibrate,
-    checkpoint,
-    cross_validate,
-    garden,
-    kind_space,
-    metrics,
-    precision,
-    reader,
-    similar,
-)  # fmt: skip
-from flowers_core.alexnet import AlexNet
-from flowers_core.augment import STRENGTHS, eval_views, input_transform
-from flowers_core.cache import DecodedSource, decode_source
-from flowers_core.compress import compress
-from flowers_core.config import TrainConfig, to_dict
-from flowers_core.dataset import CPU, Split, select
-from flowers_core.disturb import disturb
-from flowers_core.predict import Classifier
-from flowers_core.robustness import CONDITIONS
+from flowers_core import garden
+from flowers_core.evaluation import metrics, similar
+from flowers_core.evaluation.predict import Classifier
+from flowers_core.evaluation.robustness import CONDITIONS
+from flowers_core.images.augment import STRENGTHS, eval_views, input_transform
+from flowers_core.images.disturb import disturb
+from flowers_core.machine import precision
+from flowers_core.network import calibrate, checkpoint, kind_space, reader
+from flowers_core.network.alexnet import AlexNet
+from flowers_core.network.compress import compress
+from flowers_core.photos.cache import DecodedSource, decode_source
+from flowers_core.photos.dataset import CPU, Split, select
 from flowers_core.runs import Run
+from flowers_core.settings.config import TrainConfig, to_dict
 from flowers_core.sources import open_source
 from flowers_core.storage import runs_dir, shipped_dir, write_bytes
-from flowers_core.train import fit
-from flowers_core.validate import view_looks
-from flowers_core.views import Views, summarise
+from flowers_core.training import cross_validate
+from flowers_core.training.train import fit
+from flowers_core.training.validate import view_looks
+from flowers_core.training.views import Views, summarise
 
 CONFIG = TrainConfig(
     data="flowers102", epochs=40, lr=0.005, batch_size=48, label_smoothing=0.05, augmentation="strong", views="centre"

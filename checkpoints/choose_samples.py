@@ -4,8 +4,8 @@ Prints `DRAWN` for flowers_core/ui/samples.py: of the kinds that the model is su
 To run after the model was trained anew, as tests/test_classify.py says when it is needed. About a minute.
 """
 
+from flowers_core.evaluation.predict import Classifier
 from flowers_core.images import SIDE, decode
-from flowers_core.predict import Classifier
 from flowers_core.storage import shipped_dir
 from flowers_core.ui.samples import SEEDS_FROM, SHOWN, draw
 

@@ -4,7 +4,8 @@ import streamlit as st
 
 from flowers_core.errors import FlowersError
 from flowers_core.ui import answers, correct, frame, many, samples, take_home, try_it, why
-from flowers_core.ui.choices import choose_checkpoint, show_error
+from flowers_core.ui.choices import choose_checkpoint
+from flowers_core.ui.errors import show_error
 from flowers_core.ui.models import classifier
 
 frame.enter()

@@ -2,14 +2,15 @@
 
 import streamlit as st
 
-from flowers_core.cross_validate import SPLIT as FOLDS
-from flowers_core.cross_validate import pooled
 from flowers_core.errors import FlowersError
-from flowers_core.evaluate import ask, match_classes, save_report, saved_report
+from flowers_core.evaluation.evaluate import ask, match_classes, save_report, saved_report
 from flowers_core.runs import Run
 from flowers_core.sources import SPLITS
+from flowers_core.training.cross_validate import SPLIT as FOLDS
+from flowers_core.training.cross_validate import pooled
 from flowers_core.ui import folds, frame, holding, linked, models, report
-from flowers_core.ui.choices import choose_checkpoint, choose_set, open_set, show_error
+from flowers_core.ui.choices import choose_checkpoint, choose_set, open_set
+from flowers_core.ui.errors import show_error
 
 frame.enter()
 

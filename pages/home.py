@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from flowers_core import checkpoint, runs
+from flowers_core import runs
+from flowers_core.network import checkpoint
 from flowers_core.ui import frame, linked
 from flowers_core.ui.choices import checkpoint_id, describe, usual_checkpoint, usual_set
 from flowers_core.ui.welcome import garden_strip

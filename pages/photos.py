@@ -21,7 +21,7 @@ import_jobs.panel()
 if not is_inside:
     set_card.trash()
 
-decoded = open_set(known)
+decoded = open_set(known, remedy=set_card.remedy)
 if is_inside and opened.kind(decoded) is None and opened.photo(decoded) is None:
     opened.close_all()  # the link leads to what is gone
     st.rerun()

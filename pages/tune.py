@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from flowers_core import studies
+from flowers_core.tuning import studies
 from flowers_core.ui import frame, linked, tuning
 from flowers_core.ui.choices import choose_set, open_set
 

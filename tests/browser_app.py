@@ -16,9 +16,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
-from flowers_core import checkpoint, config
-from flowers_core.config import TrainConfig
+from flowers_core.network import checkpoint
 from flowers_core.runs import Run
+from flowers_core.settings import config
+from flowers_core.settings.config import TrainConfig
 
 T = TypeVar("T")
 
@@ -123,8 +124,8 @@ def save_model(path: Path, probabilities: dict[str, float]) -> None:
     """A checkpoint whose output layer knows nothing but its biases: it answers every photo with these probabilities."""
     import torch
 
-    from flowers_core import alexnet
-    from flowers_core.augment import EvalTransform
+    from flowers_core.images.augment import EvalTransform
+    from flowers_core.network import alexnet
 
     network = alexnet.build("2014", len(probabilities))
     output = network.classifier[-1]

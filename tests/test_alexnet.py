@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from flowers_core import config, starts
-from flowers_core.alexnet import HIDDEN, VARIANTS, AlexNet, LocalResponseNorm, LowRank, build
 from flowers_core.errors import ConfigError
-from flowers_core.torchvision_import import torchvision
+from flowers_core.machine.torchvision_import import torchvision
+from flowers_core.network import starts
+from flowers_core.network.alexnet import HIDDEN, VARIANTS, AlexNet, LocalResponseNorm, LowRank, build
+from flowers_core.settings import config
 
 FILTERS = {
     "2012": [(96, 11, 4, 1), (256, 5, 1, 2), (384, 3, 1, 1), (384, 3, 1, 2), (256, 3, 1, 2)],

@@ -6,8 +6,16 @@ import torch
 from PIL import Image
 
 from flowers_core import garden
-from flowers_core.augment import STRENGTHS, EvalTransform, TrainTransform, cut, denormalise, eval_views, train_batch
 from flowers_core.images import to_square
+from flowers_core.images.augment import (
+    STRENGTHS,
+    EvalTransform,
+    TrainTransform,
+    cut,
+    denormalise,
+    eval_views,
+    train_batch,
+)
 
 PLAIN = EvalTransform(views="centre", window=1.0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 

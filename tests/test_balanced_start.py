@@ -6,12 +6,15 @@ import pytest
 import torch
 from torch import nn
 
-from flowers_core import alexnet, balanced_start, config, runs, train
-from flowers_core.alexnet import AlexNet
-from flowers_core.augment import STRENGTHS, EvalTransform
-from flowers_core.cache import decode_source
-from flowers_core.dataset import select
+from flowers_core import runs
+from flowers_core.images.augment import STRENGTHS, EvalTransform
+from flowers_core.network import alexnet
+from flowers_core.network.alexnet import AlexNet
+from flowers_core.photos.cache import decode_source
+from flowers_core.photos.dataset import select
+from flowers_core.settings import config
 from flowers_core.sources import open_source
+from flowers_core.training import balanced_start, train
 
 
 @pytest.mark.parametrize("variant", ["2014", "readme"])
@@ -26,7 +29,7 @@ def test_every_layer_passes_on_as_much_as_it_gets(variant: str, three_kinds: Pat
         if isinstance(layer, nn.Conv2d | nn.Linear):
             layer.register_forward_hook(lambda layer, inputs, output: spreads.append(output.std().item()))
     squares, aspects, _ = train_photos.load(torch.arange(12))
-    from flowers_core.augment import eval_views
+    from flowers_core.images.augment import eval_views
 
     network(eval_views(squares, aspects, EvalTransform(views="centre"))[0])
     assert spreads[:-1] == pytest.approx([1.0] * 7, rel=0.02)

@@ -16,9 +16,11 @@ from browser_app import CHROMIUM, CHROMIUM_ARGS, Server, at_rest, save_model, un
 from conftest import KINDS, draw_set
 from PIL import Image
 
-from flowers_core import config, garden, runs, studies
+from flowers_core import garden, runs
 from flowers_core.runs import Run, Status
+from flowers_core.settings import config
 from flowers_core.sources import library
+from flowers_core.tuning import studies
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 Browser, Locator, Page, expect = sync_api.Browser, sync_api.Locator, sync_api.Page, sync_api.expect

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flowers_core import cache, storage
-from flowers_core.cache import DecodedSource, decode_source
+from flowers_core import storage
 from flowers_core.errors import DataError, StorageError
 from flowers_core.images import SIDE, decode, to_square
+from flowers_core.photos import cache
+from flowers_core.photos.cache import DecodedSource, decode_source
 from flowers_core.sources import open_source
 
 ROOT = Path(__file__).parent.parent

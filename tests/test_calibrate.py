@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from flowers_core import calibrate
-from flowers_core.metrics import expected_calibration_error
+from flowers_core.evaluation.metrics import expected_calibration_error
+from flowers_core.network import calibrate
 
 
 def simulated(n: int, boast: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

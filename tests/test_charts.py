@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flowers_core.cache import decode_source
-from flowers_core.lr_finder import Finding
+from flowers_core.photos.cache import decode_source
 from flowers_core.sources import SPLITS, open_source
+from flowers_core.training.lr_finder import Finding
 from flowers_core.ui import charts, data_charts, try_it
 
 

@@ -18,12 +18,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from flowers_core import alexnet, checkpoint, starts
-from flowers_core.alexnet import build
-from flowers_core.augment import EvalTransform
-from flowers_core.checkpoint import Card, find_checkpoints, load, load_state, read_card, save, save_state
 from flowers_core.errors import CheckpointError, StorageError
-from flowers_core.starts import start_weights
+from flowers_core.images.augment import EvalTransform
+from flowers_core.network import alexnet, checkpoint, starts
+from flowers_core.network.alexnet import build
+from flowers_core.network.checkpoint import Card, find_checkpoints, load, load_state, read_card, save, save_state
+from flowers_core.network.starts import start_weights
 
 ROOT = Path(__file__).parent.parent
 KINDS = ("anthurium", "rose", "Ü 🌹")
@@ -464,7 +464,7 @@ def test_a_start_that_is_no_file_is_refused(init):
 
 
 def test_a_download_that_fails_is_explained(monkeypatch):
-    from flowers_core.torchvision_import import torchvision
+    from flowers_core.machine.torchvision_import import torchvision
 
     weights = torchvision().models.AlexNet_Weights
     monkeypatch.setattr(weights, "get_state_dict", lambda *a, **k: (_ for _ in ()).throw(OSError("no network")))

@@ -21,8 +21,10 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, _nothing_kept, button, jpeg, opened, tables, texts, unescaped  # noqa: F401 - one applies
 
-from flowers_core import alexnet, checkpoint, predict, robustness, runs
+from flowers_core import runs
+from flowers_core.evaluation import predict, robustness
 from flowers_core.images import decode
+from flowers_core.network import alexnet, checkpoint
 from flowers_core.sources import library, own
 from flowers_core.ui import many, samples, try_it, why
 from flowers_core.ui.answers import Answered, Picture
@@ -368,7 +370,7 @@ def test_a_slider_is_measured_from_end_to_end_and_where_it_does_nothing(dial: tr
 def test_similar_photos_are_shown_where_they_are_at_hand_and_else_said_to_be_missing(
     home: Path, three_kinds: Path
 ) -> None:
-    from flowers_core.cache import decode_source
+    from flowers_core.photos.cache import decode_source
     from flowers_core.sources import open_source
 
     path = with_model(home, PROBABILITIES)

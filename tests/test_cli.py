@@ -16,11 +16,15 @@ import pytest
 from conftest import draw_set
 from test_flowers102 import flowers102 as flowers102_folder
 
-from flowers_core import alexnet, checkpoint, config, lr_finder, runs, studies, worker
+from flowers_core import runs
 from flowers_core.__main__ import build_parser, main
 from flowers_core.errors import DataError
+from flowers_core.network import alexnet, checkpoint
+from flowers_core.settings import config
 from flowers_core.sources import flowers102, imports
 from flowers_core.storage import REPOSITORY
+from flowers_core.training import lr_finder, worker
+from flowers_core.tuning import studies
 
 README = (REPOSITORY / "README.md").read_text()
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from flowers_core import alexnet, checkpoint, starts
-from flowers_core.alexnet import build
-from flowers_core.checkpoint import Card
-from flowers_core.compress import compress
-from flowers_core.predict import Classifier
+from flowers_core.evaluation.predict import Classifier
+from flowers_core.network import alexnet, checkpoint, starts
+from flowers_core.network.alexnet import build
+from flowers_core.network.checkpoint import Card
+from flowers_core.network.compress import compress
 
 CLASSES = ("daffodil", "rose", "sunflower")
 TRANSFORM = {

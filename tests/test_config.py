@@ -6,10 +6,10 @@ from dataclasses import fields
 
 import pytest
 
-from flowers_core import config
-from flowers_core.augment import STRENGTHS
-from flowers_core.config import PRESETS, TrainConfig
 from flowers_core.errors import ConfigError
+from flowers_core.images.augment import STRENGTHS
+from flowers_core.settings import config
+from flowers_core.settings.config import PRESETS, TrainConfig
 
 
 @pytest.mark.parametrize("name", PRESETS)

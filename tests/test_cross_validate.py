@@ -12,25 +12,18 @@ from conftest import draw_set
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from flowers_core import (
-    alexnet,
-    calibrate,
-    checkpoint,
-    config,
-    cross_validate,
-    kind_space,
-    likeness,
-    reader,
-    runs,
-    train,
-)  # fmt: skip
-from flowers_core.cache import DecodedSource, decode_source
-from flowers_core.config import TrainConfig
-from flowers_core.cross_validate import deal, fold_run, part, pooled
+from flowers_core import runs
 from flowers_core.errors import DataError, RunError
-from flowers_core.predict import Classifier
+from flowers_core.evaluation.predict import Classifier
+from flowers_core.network import alexnet, calibrate, checkpoint, kind_space, reader
+from flowers_core.photos import likeness
+from flowers_core.photos.cache import DecodedSource, decode_source
 from flowers_core.runs import Run, Status
+from flowers_core.settings import config
+from flowers_core.settings.config import TrainConfig
 from flowers_core.sources import open_source
+from flowers_core.training import cross_validate, telling
+from flowers_core.training.cross_validate import deal, fold_run, part, pooled
 
 FOLDS = 2
 SETTINGS = replace(config.preset("quick"), epochs=1, batch_size=8, views="centre", precision="float32", folds=FOLDS)
@@ -125,7 +118,7 @@ def test_a_stopped_and_resumed_cross_validation_ends_like_a_whole_one(
     monkeypatch.setattr(alexnet, "HIDDEN", 64)
     said: list[Status] = []
     write = Run.write_status
-    monkeypatch.setattr(train, "STATUS_EVERY_S", 0.0)
+    monkeypatch.setattr(telling, "EVERY_S", 0.0)
 
     whole = runs.create(SETTINGS, tmp_path / "whole")
     monkeypatch.setattr(

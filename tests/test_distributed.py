@@ -10,10 +10,11 @@ import pytest
 import torch
 from browser_app import free_port
 
-from flowers_core import alexnet, checkpoint, distributed
-from flowers_core.distributed import Share
+from flowers_core.network import alexnet, checkpoint
 from flowers_core.runs import Run
 from flowers_core.storage import REPOSITORY
+from flowers_core.training import distributed
+from flowers_core.training.distributed import Share
 
 TOLERANCE = 1e-3
 """Of every loss, relative: sums over two shares are rounded otherwise than one sum, and twelve steps build on it."""

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from flowers_core import garden
-from flowers_core.disturb import AS_IT_IS, Disturbance, disturb
 from flowers_core.images import to_square
+from flowers_core.images.disturb import AS_IT_IS, Disturbance, disturb
 
 ASPECTS = (0.6, 1.0, 1.5)
 EACH = (

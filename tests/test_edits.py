@@ -9,10 +9,10 @@ from source_trees import kinds_of, splits_of
 from test_cache import decode_folder, make_set, paint
 from test_cli import answer, told
 
-from flowers_core import problems
 from flowers_core.__main__ import main
-from flowers_core.cache import DecodedSource
 from flowers_core.errors import DataError
+from flowers_core.photos import problems
+from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import edits, open_source
 from flowers_core.sources.edits import ACCEPT, EXCLUDE, MOVE, RELABEL
 

@@ -13,9 +13,10 @@ from conftest import draw_set
 from streamlit.testing.v1 import AppTest
 from test_pages import _nothing_kept, button, known, model, opened, rose_sayer, texts
 
-from flowers_core import checkpoint, runs
-from flowers_core.cache import decode_source
-from flowers_core.config import TrainConfig, to_dict
+from flowers_core import runs
+from flowers_core.network import checkpoint
+from flowers_core.photos.cache import decode_source
+from flowers_core.settings.config import TrainConfig, to_dict
 from flowers_core.sources import library, open_source
 from flowers_core.ui import charts
 

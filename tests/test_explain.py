@@ -11,14 +11,17 @@ import torch
 from conftest import KINDS, draw_set
 from PIL import Image, ImageFilter
 
-from flowers_core import alexnet, checkpoint, explain, garden, head_start, similar, starts
-from flowers_core.augment import STRENGTHS, EvalTransform
-from flowers_core.cache import decode_source
-from flowers_core.dataset import select
+from flowers_core import garden
+from flowers_core.evaluation import explain, similar
+from flowers_core.evaluation.predict import Classifier
 from flowers_core.images import to_square
-from flowers_core.predict import Classifier
+from flowers_core.images.augment import STRENGTHS, EvalTransform
+from flowers_core.network import alexnet, checkpoint, starts
+from flowers_core.photos.cache import decode_source
+from flowers_core.photos.dataset import select
 from flowers_core.sources import open_source
-from flowers_core.views import Views
+from flowers_core.training import head_start
+from flowers_core.training.views import Views
 
 CORNERS = [(0.3, 0.3), (0.7, 0.3), (0.3, 0.7), (0.7, 0.7)]
 VIEWS = ("centre", "ten", "scales")

@@ -19,12 +19,14 @@ from safetensors import safe_open
 from streamlit.testing.v1 import AppTest
 from test_sureness import SAID
 
-from flowers_core import alexnet, checkpoint, export, garden, kind_space, precision, sureness
+from flowers_core import export, garden
 from flowers_core.__main__ import main
-from flowers_core.augment import EvalTransform
+from flowers_core.evaluation.predict import Classifier
 from flowers_core.export import about, check, html_file, layers, shrink
 from flowers_core.images import to_square
-from flowers_core.predict import Classifier
+from flowers_core.images.augment import EvalTransform
+from flowers_core.machine import precision
+from flowers_core.network import alexnet, checkpoint, kind_space, sureness
 
 HOSTILE = "</script><img src=x onerror=\"document.title='taken'\">'&amp;`${1}"
 CLASSES = ("sunflower", "rose", HOSTILE, "glockenblume ✿", "/*weights*/", "lotus", "daffodil")
@@ -383,7 +385,7 @@ def _section(path: str) -> None:
     """The section alone, as a script for AppTest."""
     from pathlib import Path
 
-    from flowers_core import checkpoint
+    from flowers_core.network import checkpoint
     from flowers_core.ui import take_home
 
     take_home.offer(Path(path), checkpoint.read_card(Path(path)))

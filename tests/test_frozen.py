@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from flowers_core import alexnet, checkpoint, config, runs, starts, train, views
-from flowers_core.cache import DecodedSource, decode_source
+from flowers_core import runs
+from flowers_core.network import alexnet, checkpoint, starts
+from flowers_core.photos.cache import DecodedSource, decode_source
+from flowers_core.settings import config
 from flowers_core.sources import open_source
+from flowers_core.training import telling, train, views
 
 FROZEN = replace(
     config.preset("quick"), features_lr=0.0, epochs=5, batch_size=5, precision="float32", threads=1, mixup=0.2
@@ -77,7 +80,7 @@ def test_epochs_of_more_photos_show_variations_of_their_own(decoded, tmp_path: P
 
 
 def test_long_looks_at_photos_are_told_and_can_be_stopped(decoded, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(train, "STATUS_EVERY_S", 0.0)
+    monkeypatch.setattr(telling, "EVERY_S", 0.0)
     said, write = [], runs.Run.write_status
     monkeypatch.setattr(runs.Run, "write_status", lambda run, status: (said.append(status.message), write(run, status)))
     settings = replace(FROZEN, head="least-squares", epochs=1)

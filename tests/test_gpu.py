@@ -7,12 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-from flowers_core import alexnet, augment, checkpoint, config, dataset, precision, predict, runs, train
-from flowers_core.cache import decode_source
-from flowers_core.dataset import select
+from flowers_core import runs
 from flowers_core.errors import ConfigError, TrainingError
+from flowers_core.evaluation import predict
+from flowers_core.images import augment
+from flowers_core.machine import precision
+from flowers_core.network import alexnet, checkpoint
+from flowers_core.photos import dataset
+from flowers_core.photos.cache import decode_source
+from flowers_core.photos.dataset import select
+from flowers_core.settings import config
 from flowers_core.sources import open_source
-from flowers_core.train import fit, losses_at
+from flowers_core.training import train
+from flowers_core.training.train import fit, losses_at
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 

@@ -21,10 +21,11 @@ from import_stands import Stand, drive_folder, flowers102_files, redirect_drive,
 from source_trees import PAIR, kinds_of, tree, zipped
 from test_flowers102 import flowers102 as flowers102_folder
 
-from flowers_core import importer, runs
+from flowers_core import runs
 from flowers_core.__main__ import main
-from flowers_core.config import TrainConfig
 from flowers_core.errors import DataError
+from flowers_core.photos import importer
+from flowers_core.settings.config import TrainConfig
 from flowers_core.sources import Source, archive, drive, flowers102, imports, library, open_source
 from flowers_core.sources.flowers102_names import NAMES
 from flowers_core.sources.imports import Wish

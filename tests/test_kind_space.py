@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from flowers_core import alexnet, calibrate, checkpoint, config, kind_space, runs, starts, train
-from flowers_core.cache import decode_source
+from flowers_core import runs
 from flowers_core.errors import CheckpointError
-from flowers_core.predict import Classifier
+from flowers_core.evaluation.predict import Classifier
+from flowers_core.network import alexnet, calibrate, checkpoint, kind_space, starts
+from flowers_core.photos.cache import decode_source
+from flowers_core.settings import config
 from flowers_core.sources import open_source
 from flowers_core.storage import shipped_dir
+from flowers_core.training import train
 
 
 def clouds(random: np.random.Generator, n: int, middles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,7 @@
 """The layers of docs/architecture.md: imports go downward, and only the pages' side knows Streamlit."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -10,77 +11,29 @@ import pytest
 ROOT = Path(__file__).parent.parent
 CORE = ROOT / "flowers_core"
 LAYERS = [
-    {"errors", "storage", "recipes", "config", "presets", "memory", "species", "kind_space", "parallel"},
-    {
-        "images",
-        "looks",
-        "augment",
-        "alexnet",
-        "metrics",
-        "calibrate",
-        "sureness",
-        "reader",
-        "overfitting",
-        "chance",
-        "precision",
-        "distributed",
-        "outer_sgd",
-        "graphed_step",
-        "disturb",
-        "torchvision_import",
-    },
-    {
-        "garden",
-        "sources",
-        "cache",
-        "likeness",
-        "resplit",
-        "dataset",
-        "checkpoint",
-        "starts",
-        "runs",
-        "turns",
-        "trash",
-        "studies",
-        "events",
-        "schedule",
-    },
-    {
-        "validate",
-        "balanced_start",
-        "head_start",
-        "views",
-        "loop_state",
-        "keeping",
-        "search",
-        "compress",
-        "train",
-        "lr_finder",
-        "predict",
-        "features",
-        "label_errors",
-        "problems",
-    },
-    {
-        "worker",
-        "importer",
-        "tune",
-        "evaluate",
-        "cross_validate",
-        "compare",
-        "export",
-        "robustness",
-        "explain",
-        "similar",
-    },
-    {"__main__", "cli", "ui"},
+    {"errors", "species"},
+    {"storage"},
+    {"machine", "settings", "garden"},
+    {"images", "runs"},
+    {"network", "sources"},
+    {"photos", "export"},
+    {"evaluation"},
+    {"training"},
+    {"tuning"},
+    {"cli", "ui"},
+    {"__main__"},
 ]
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 
 
-def imported_modules(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+def imported_modules(path: Path, only_to_run: bool = False) -> set[str]:
+    """What a file imports; `only_to_run`: without what it imports for its type hints."""
+    tree, found = ast.parse(path.read_text()), set()
+    if only_to_run:
+        tree.body = [
+            node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
+        ]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -103,8 +56,14 @@ def test_imports_go_downward(path: Path) -> None:
     for module in imported_modules(path):
         parts = module.split(".")
         if parts[0] == "flowers_core" and len(parts) > 1 and parts[1] in LAYER_OF and parts[1] != own:
-            above = LAYER_OF[parts[1]] > LAYER_OF[own]
-            assert not above, f"{own} imports {parts[1]}, which lies above it"
+            assert LAYER_OF[parts[1]] < LAYER_OF[own], f"{own} imports {parts[1]}, which doesn't lie below it"
+
+
+@pytest.mark.parametrize("package", sorted({path.parent for path in core_files()} - {CORE}), ids=lambda path: path.name)
+def test_modules_of_a_package_import_each_other_one_way(package: Path) -> None:
+    inside = {f"flowers_core.{package.name}.{path.stem}": path for path in package.glob("*.py")}
+    needs = {module: imported_modules(path, only_to_run=True) & set(inside) for module, path in inside.items()}
+    graphlib.TopologicalSorter(needs).prepare()  # raises where modules import each other in a ring
 
 
 @pytest.mark.parametrize("path", core_files(), ids=lambda path: str(path.relative_to(CORE)))
@@ -115,12 +74,13 @@ def test_only_the_ui_knows_streamlit(path: Path) -> None:
 
 def test_torch_is_not_imported_where_it_is_not_needed() -> None:
     light = [
-        "config", "species", "storage", "errors", "metrics", "images", "looks", "sources", "sources.library",
-        "sureness", "sources.own", "sources.edits", "likeness", "importer", "cache", "garden", "garden.plot",
-        "presets", "memory", "studies", "search", "tune",
-        "features", "label_errors", "problems",
-        "checkpoint", "runs", "turns", "trash", "overfitting", "lr_finder", "worker", "evaluate", "cross_validate",
-        "compare", "export", "__main__",
+        "__main__", "errors", "evaluation.evaluate", "evaluation.metrics", "export", "garden", "garden.plot",
+        "images", "images.looks", "machine.memory", "network.checkpoint", "network.sureness", "photos.cache",
+        "photos.features", "photos.importer", "photos.label_errors", "photos.likeness", "photos.problems", "runs",
+        "runs.overfitting", "runs.trash", "runs.turns", "settings.config", "settings.presets", "sources",
+        "sources.edits", "sources.library", "sources.own", "species", "storage", "training.compare",
+        "training.cross_validate", "training.lr_finder", "training.worker", "tuning.search", "tuning.studies",
+        "tuning.tune",
     ]  # fmt: skip
     light += [f"ui.{path.stem}" for path in (CORE / "ui").glob("*.py") if path.stem != "__init__"]
     code = "import importlib, sys\n" + "".join(f"importlib.import_module('flowers_core.{name}')\n" for name in light)

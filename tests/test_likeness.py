@@ -10,8 +10,8 @@ import pytest
 from conftest import draw_set
 from PIL import Image
 
-from flowers_core import likeness, problems
-from flowers_core.cache import DecodedSource, decode_source
+from flowers_core.photos import likeness, problems
+from flowers_core.photos.cache import DecodedSource, decode_source
 from flowers_core.sources import Photo, Plan, open_source, splits
 
 

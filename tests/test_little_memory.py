@@ -10,15 +10,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from flowers_core import alexnet, checkpoint, config, head_start, memory, runs, starts, train
-from flowers_core.alexnet import AlexNet, LowRank, build
-from flowers_core.augment import STRENGTHS, EvalTransform
-from flowers_core.cache import decode_source
-from flowers_core.dataset import select
+from flowers_core import runs
 from flowers_core.errors import CheckpointError
+from flowers_core.images.augment import STRENGTHS, EvalTransform
+from flowers_core.machine import memory
+from flowers_core.network import alexnet, checkpoint, starts
+from flowers_core.network.alexnet import AlexNet, LowRank, build
+from flowers_core.photos.cache import decode_source
+from flowers_core.photos.dataset import select
+from flowers_core.settings import config
 from flowers_core.sources import open_source
 from flowers_core.storage import REPOSITORY
-from flowers_core.views import Views
+from flowers_core.training import head_start, train
+from flowers_core.training.views import Views
 
 ALLOWED_MB = 500
 

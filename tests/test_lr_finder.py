@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from flowers_core import alexnet, config, lr_finder, runs, train
-from flowers_core.cache import decode_source
-from flowers_core.config import TrainConfig
+from flowers_core import runs
+from flowers_core.network import alexnet
+from flowers_core.photos.cache import decode_source
+from flowers_core.settings import config
+from flowers_core.settings.config import TrainConfig
 from flowers_core.sources import open_source
+from flowers_core.training import lr_finder, train
 
 RATES = lr_finder.rates(TrainConfig(), photos=10_000)
 FEW = lr_finder.rates(TrainConfig(), photos=120)

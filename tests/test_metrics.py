@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from flowers_core import metrics
+from flowers_core.evaluation import metrics
 
 MATRIX = np.array([[8, 2, 0], [1, 3, 0], [0, 0, 0]])
 

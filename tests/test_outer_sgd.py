@@ -8,11 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from flowers_core import alexnet, config, schedule
-from flowers_core.alexnet import AlexNet
-from flowers_core.outer_sgd import LaggingLinear, OuterSGD
-from flowers_core.schedule import clip, make_optimizer
+from flowers_core.network import alexnet
+from flowers_core.network.alexnet import AlexNet
+from flowers_core.settings import config
 from flowers_core.storage import REPOSITORY
+from flowers_core.training import schedule
+from flowers_core.training.outer_sgd import LaggingLinear, OuterSGD
+from flowers_core.training.schedule import clip, make_optimizer
 
 
 def stepped(network: AlexNet, optimizer: OuterSGD | torch.optim.Optimizer, longest: float, steps: int = 5) -> AlexNet:

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from flowers_core import overfitting
+from flowers_core.runs import overfitting
 
 TRAIN, VALID = 120, 30
 

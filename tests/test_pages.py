@@ -22,27 +22,19 @@ from PIL import Image
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest, app_test
 
-from flowers_core import (
-    checkpoint,
-    config,
-    cross_validate,
-    evaluate,
-    garden,
-    importer,
-    lr_finder,
-    predict,
-    problems,
-    recipes,
-    runs,
-    trash,
-    worker,
-)
+from flowers_core import garden, runs
 from flowers_core.__main__ import main
-from flowers_core.cache import decode_source
-from flowers_core.config import TrainConfig
 from flowers_core.errors import RunError
+from flowers_core.evaluation import evaluate, predict
+from flowers_core.network import checkpoint
+from flowers_core.photos import importer, problems
+from flowers_core.photos.cache import decode_source
+from flowers_core.runs import trash
+from flowers_core.settings import config, recipes
+from flowers_core.settings.config import TrainConfig
 from flowers_core.sources import Photo, edits, library, open_source
-from flowers_core.ui import add_photos, choices, settings, words
+from flowers_core.training import cross_validate, lr_finder, worker
+from flowers_core.ui import add_photos, errors, settings, words
 
 HAVE = (12, 3)
 """Training photos and kinds of the small set."""
@@ -178,7 +170,7 @@ def test_runs_with_photos_and_a_model(page: str) -> None:
 def test_a_set_whose_folder_vanished_is_an_error_to_read(
     local: bool, page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choices, "is_local", lambda: local)
+    monkeypatch.setattr(errors, "is_local", lambda: local)
     folder = draw_set(tmp_path / "soon gone", {"Train": 1, "Valid": 1}, size=24)
     library.remember(folder, "soon gone")
     app = opened(page)
@@ -704,8 +696,8 @@ def test_only_a_viewer_at_the_machine_itself_may_name_its_folders(
     headers: dict, address: str | None, local: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context = SimpleNamespace(headers=headers, ip_address=address)
-    monkeypatch.setattr(choices, "st", SimpleNamespace(context=context))
-    assert choices.is_local() is local
+    monkeypatch.setattr(errors, "st", SimpleNamespace(context=context))
+    assert errors.is_local() is local
 
 
 @pytest.mark.usefixtures("known")

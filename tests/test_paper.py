@@ -12,13 +12,16 @@ import pytest
 import torch
 from torch import nn
 
-from flowers_core import alexnet, checkpoint, config, runs, train
+from flowers_core import runs
 from flowers_core.__main__ import main
-from flowers_core.alexnet import LocalResponseNorm, build
-from flowers_core.augment import STRENGTHS, input_transform, view_windows
-from flowers_core.cache import decode_source
-from flowers_core.schedule import learning_rate, make_optimizer
+from flowers_core.images.augment import STRENGTHS, input_transform, view_windows
+from flowers_core.network import alexnet, checkpoint
+from flowers_core.network.alexnet import LocalResponseNorm, build
+from flowers_core.photos.cache import decode_source
+from flowers_core.settings import config
 from flowers_core.sources import open_source
+from flowers_core.training import train
+from flowers_core.training.schedule import learning_rate, make_optimizer
 
 PAPER = config.preset("paper-2012", "scratch")
 

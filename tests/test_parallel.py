@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from flowers_core import parallel
+from flowers_core.machine import parallel
 from flowers_core.storage import REPOSITORY
 
 

@@ -16,8 +16,8 @@ from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.testing.v1 import AppTest
 from test_pages import _nothing_kept, button, counted, known, opened, photo, texts
 
-from flowers_core import problems
-from flowers_core.cache import decode_source
+from flowers_core.photos import problems
+from flowers_core.photos.cache import decode_source
 from flowers_core.sources import Photo, edits, library, open_source
 from flowers_core.ui import data_charts, kinds, photo_page, pictures, words
 

@@ -9,8 +9,10 @@ from PIL import ImageEnhance, ImageFilter, ImageOps
 from test_cache import decode_folder, paint
 from test_cli import answer
 
-from flowers_core import features, garden, label_errors, looks, problems
-from flowers_core.features import Features
+from flowers_core import garden
+from flowers_core.images import looks
+from flowers_core.photos import features, label_errors, problems
+from flowers_core.photos.features import Features
 from flowers_core.sources import edits
 
 

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from flowers_core import alexnet, checkpoint, config, reader, runs, train
-from flowers_core.cache import decode_source
-from flowers_core.predict import Classifier
+from flowers_core import runs
+from flowers_core.evaluation.predict import Classifier
+from flowers_core.network import alexnet, checkpoint, reader
+from flowers_core.photos.cache import decode_source
+from flowers_core.settings import config
 from flowers_core.sources import open_source
+from flowers_core.training import train
 
 
 def clouds(n: int, middles: torch.Tensor, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -47,6 +47,16 @@ def test_the_tree_names_every_module_in_one_sentence() -> None:
     assert not any(". " in told[name] for name in rooms)
 
 
+def test_every_module_of_the_core_is_told_in_the_architecture() -> None:
+    text = (REPOSITORY / "docs" / "architecture.md").read_text()
+    tables = re.findall(r"^\| `(\w+)/` \| \|\n\|---\|---\|\n((?:\|.*\n)+)", text, re.MULTILINE)
+    assert len(tables) == 9
+    for package, table in tables:
+        modules = {path.stem for path in (REPOSITORY / "flowers_core" / package).glob("*.py")}
+        told = re.findall(r"^\| `(\w+)` \| .+ \|$", table, re.MULTILINE)
+        assert set(told) - {"__init__"} == modules - {"__init__"}, package
+
+
 def test_the_tree_names_every_page() -> None:
     (line,) = [line for line in README.splitlines() if line.startswith("| `pages/`")]
     assert set(re.findall(r"`(\w+)`", line)) == {path.stem for path in (REPOSITORY / "pages").glob("*.py")}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flowers_core import config, recipes
+from flowers_core.settings import config, recipes
 
 QUARTER_OF_AN_HOUR = 900 * 140
 """Photos that two cores with bfloat16 instructions train on in it."""

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from conftest import KINDS, draw_set
 
-from flowers_core.disturb import AS_IT_IS, Disturbance, disturb
 from flowers_core.errors import DataError
-from flowers_core.robustness import CONDITIONS, Condition, robustness, sweep
+from flowers_core.evaluation.robustness import CONDITIONS, Condition, robustness, sweep
+from flowers_core.images.disturb import AS_IT_IS, Disturbance, disturb
 from flowers_core.sources import open_source
 
 

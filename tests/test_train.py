@@ -11,14 +11,19 @@ import pytest
 import torch
 from conftest import draw_set
 
-from flowers_core import alexnet, chance, checkpoint, config, evaluate, keeping, precision, runs, starts, train
-from flowers_core.cache import decode_source
-from flowers_core.config import TrainConfig
+from flowers_core import runs
 from flowers_core.errors import CheckpointError, DataError, DivergedError, RunError, StorageError
+from flowers_core.evaluation import evaluate
+from flowers_core.machine import precision
+from flowers_core.network import alexnet, checkpoint, starts
+from flowers_core.photos.cache import decode_source
 from flowers_core.runs import Run
-from flowers_core.schedule import learning_rate
+from flowers_core.settings import config
+from flowers_core.settings.config import TrainConfig
 from flowers_core.sources import open_source
-from flowers_core.train import fit
+from flowers_core.training import chance, keeping, train
+from flowers_core.training.schedule import learning_rate
+from flowers_core.training.train import fit
 
 QUICK = replace(config.preset("quick"), epochs=2, batch_size=5, views="centre", precision="float32")
 """12 photos in batches of 5, 5, 2: three steps an epoch, the last one short."""

@@ -9,9 +9,12 @@ import pytest
 from conftest import draw_set
 from test_pages import _nothing_kept, button, ended, known, metrics, model, opened, rose_sayer, tables, texts
 
-from flowers_core import checkpoint, compare, config, lr_finder, runs
-from flowers_core.config import TrainConfig, to_dict
+from flowers_core import runs
+from flowers_core.network import checkpoint
+from flowers_core.settings import config
+from flowers_core.settings.config import TrainConfig, to_dict
 from flowers_core.sources import library
+from flowers_core.training import compare, lr_finder
 from flowers_core.ui import live, settings
 
 

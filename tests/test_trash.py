@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from flowers_core import compare, runs, trash, turns
-from flowers_core.config import TrainConfig
+from flowers_core import runs
 from flowers_core.errors import RunError
-from flowers_core.runs import Run, Status
+from flowers_core.runs import Run, Status, trash, turns
+from flowers_core.settings.config import TrainConfig
+from flowers_core.training import compare
 
 
 def ended(name: str, **settings: object) -> Run:

@@ -11,12 +11,16 @@ import pytest
 import torch
 from conftest import draw_set
 
-from flowers_core import alexnet, checkpoint, config, presets, runs, studies, train, tune, worker
+from flowers_core import runs
 from flowers_core.__main__ import build_parser
-from flowers_core.augment import EvalTransform
 from flowers_core.errors import ConfigError, DivergedError, RunError, TrainingError
-from flowers_core.studies import Plan, Search, Study
-from flowers_core.train import Result
+from flowers_core.images.augment import EvalTransform
+from flowers_core.network import alexnet, checkpoint
+from flowers_core.settings import config, presets
+from flowers_core.training import train, worker
+from flowers_core.training.train import Result
+from flowers_core.tuning import studies, tune
+from flowers_core.tuning.studies import Plan, Search, Study
 
 EPOCHS = 8
 LR = {"lr": Search(1e-4, 1e-1, log=True)}

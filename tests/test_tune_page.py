@@ -7,9 +7,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from test_pages import _nothing_kept, button, metrics, opened, tables, texts  # noqa: F401
 
-from flowers_core import config, presets, studies, tune
+from flowers_core.settings import config, presets
 from flowers_core.sources import library
-from flowers_core.studies import Plan, Study, Summary, Trial
+from flowers_core.tuning import studies, tune
+from flowers_core.tuning.studies import Plan, Study, Summary, Trial
 from flowers_core.ui import search_charts
 
 

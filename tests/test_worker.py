@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from flowers_core import config, runs, worker
+from flowers_core import runs
 from flowers_core.errors import FlowersError, RunError
 from flowers_core.runs import Run, Status
+from flowers_core.settings import config
 from flowers_core.storage import REPOSITORY, write_json
+from flowers_core.training import worker
 
 WAIT_S = 120.0
 

@@ -2,8 +2,8 @@
 
 import sys
 
-from flowers_core import alexnet
 from flowers_core.__main__ import main
+from flowers_core.network import alexnet
 
 alexnet.HIDDEN = 64
 

@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from flowers_core import sureness
 from flowers_core.cli.common import Command, add_data, end_progress, open_data, progress
 from flowers_core.errors import ConfigError, ImageError
+from flowers_core.network import sureness
 from flowers_core.sources import SPLITS
 
 
@@ -33,7 +33,7 @@ def add_commands(command: Command) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> dict:
-    from flowers_core.evaluate import evaluate, save_report
+    from flowers_core.evaluation.evaluate import evaluate, save_report
 
     source = open_data(options)
     report = evaluate(options.checkpoint, source, options.split, progress)
@@ -45,7 +45,7 @@ def _evaluate(options: argparse.Namespace) -> dict:
         print(f"{report.n} photos of {report.data}, {report.split}")
         print(f"top-1 {report.top1}, top-5 {report.top5}, macro F1 {result['macro_f1']:.3f}, ECE {report.ece:.3f}")
     if options.disturb:
-        from flowers_core.robustness import robustness
+        from flowers_core.evaluation.robustness import robustness
 
         table = robustness(options.checkpoint, source, options.split, progress)
         end_progress()
@@ -59,7 +59,7 @@ def _evaluate(options: argparse.Namespace) -> dict:
 def _predict(options: argparse.Namespace) -> list[dict]:
     if options.top < 1:
         raise ConfigError("--top must be at least 1", options.top)
-    from flowers_core.predict import Classifier
+    from flowers_core.evaluation.predict import Classifier
 
     classifier = Classifier(options.checkpoint)
     predictions = list(classifier.classify_files(((path, str(path)) for path in options.images), options.top))

@@ -13,7 +13,7 @@ from flowers_core.sources.edits import Edit
 from flowers_core.sources.records import class_key, first_few, printable
 
 if TYPE_CHECKING:
-    from flowers_core.cache import DecodedSource
+    from flowers_core.photos.cache import DecodedSource
 
 
 def add_commands(command: Command) -> None:
@@ -48,7 +48,7 @@ def add_commands(command: Command) -> None:
 
 
 def _photos(options: argparse.Namespace) -> dict:
-    from flowers_core.cache import decode_original, edited
+    from flowers_core.photos.cache import decode_original, edited
 
     original = decode_original(open_data(options), progress)
     end_progress()
@@ -77,7 +77,7 @@ def _photos(options: argparse.Namespace) -> dict:
 
 def _change(options: argparse.Namespace, decoded: "DecodedSource") -> list[Edit]:
     """Makes the change that the command line asks for; the edits."""
-    from flowers_core import problems
+    from flowers_core.photos import problems
 
     value, classes = getattr(options, "value", ""), decoded.source.classes
     if options.action == edits.RELABEL:
@@ -126,8 +126,8 @@ def _places(decoded: "DecodedSource", names: Sequence[str]) -> list[int]:
 
 
 def _split(options: argparse.Namespace) -> dict:
-    from flowers_core import resplit
-    from flowers_core.cache import decode_source
+    from flowers_core.photos import resplit
+    from flowers_core.photos.cache import decode_source
 
     def opened() -> "DecodedSource":
         return decode_source(open_data(options), progress)

@@ -21,7 +21,7 @@ from flowers_core.sources import SPLITS
 from flowers_core.sources.records import first_few
 
 if TYPE_CHECKING:
-    from flowers_core.cache import DecodedSource
+    from flowers_core.photos.cache import DecodedSource
     from flowers_core.sources.library import KnownSet
 
 
@@ -58,7 +58,7 @@ def add_commands(command: Command) -> None:
 
 
 def _data(options: argparse.Namespace) -> dict:
-    from flowers_core.cache import decode_source
+    from flowers_core.photos.cache import decode_source
 
     if options.grow:
         _grow(options)
@@ -102,7 +102,7 @@ def _grow(options: argparse.Namespace) -> None:
 
 
 def _findings(decoded: "DecodedSource") -> list[dict]:
-    from flowers_core import features, problems
+    from flowers_core.photos import features, problems
 
     photos, classes = decoded.source.photos, decoded.source.classes
     return [
@@ -119,8 +119,8 @@ def _findings(decoded: "DecodedSource") -> list[dict]:
 
 
 def _import(options: argparse.Namespace) -> dict:
-    from flowers_core import importer
-    from flowers_core.cache import decode_source
+    from flowers_core.photos import importer
+    from flowers_core.photos.cache import decode_source
     from flowers_core.sources import imports, open_source
 
     if options.job:
@@ -216,8 +216,8 @@ def _card(known: "KnownSet") -> dict:
 
 def _content(known: "KnownSet") -> dict:
     """What a set holds; a list must not draw or download what is not there yet."""
-    from flowers_core.cache import decode_source
     from flowers_core.garden import plot
+    from flowers_core.photos.cache import decode_source
     from flowers_core.sources import library, open_source
 
     nothing = {"kinds": None, "images": None, "split_origin": None, "fingerprint": None}

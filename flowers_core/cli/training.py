@@ -6,22 +6,16 @@ import os
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from flowers_core import (
-    checkpoint,
-    compare,
-    config,
-    cross_validate,
-    distributed,
-    memory,
-    presets,
-    recipes,
-    runs,
-    studies,
-    trash,
-)
+from flowers_core import runs
 from flowers_core.cli.common import Command, add_actions, add_data, fetch, folds_hint, open_data, say
 from flowers_core.errors import ConfigError, RunError
+from flowers_core.machine import memory
+from flowers_core.network import checkpoint
+from flowers_core.runs import trash
+from flowers_core.settings import config, presets, recipes
 from flowers_core.species import SPECIES
+from flowers_core.training import compare, cross_validate, distributed
+from flowers_core.tuning import studies
 
 
 def add_commands(command: Command) -> None:
@@ -89,7 +83,7 @@ def _add_run_actions(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(options: argparse.Namespace) -> dict | None:
-    from flowers_core import worker
+    from flowers_core.training import worker
 
     with distributed.joined():
         if not distributed.is_first():
@@ -139,7 +133,7 @@ def _folds(run: runs.Run) -> dict | None:
 
 
 def _tune(options: argparse.Namespace) -> dict:
-    from flowers_core import tune
+    from flowers_core.tuning import tune
 
     if options.study_dir:
         study = studies.Study(options.study_dir)
@@ -166,7 +160,7 @@ def _tune(options: argparse.Namespace) -> dict:
 
 
 def _find_lr(options: argparse.Namespace) -> dict:
-    from flowers_core import lr_finder, worker
+    from flowers_core.training import lr_finder, worker
 
     options.run_dir = options.run_dir or lr_finder.new_folder()
     found = worker.find_lr_here(_resumed_run(options) if options.resume else _new_run(options), say)

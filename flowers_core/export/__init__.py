@@ -66,9 +66,9 @@ def export(checkpoint_path: Path, format: str, out: Path, progress: Progress | N
     say = progress or (lambda what, done, total: None)
 
     say("Reading the model", 0, 3)
-    from flowers_core import checkpoint
     from flowers_core.export import layers
     from flowers_core.export.about import about
+    from flowers_core.network import checkpoint
 
     network, card = checkpoint.load(checkpoint_path)
     steps = layers.read(network)

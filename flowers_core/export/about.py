@@ -4,9 +4,9 @@ import math
 from dataclasses import asdict
 
 from flowers_core import __version__, species
-from flowers_core.checkpoint import Card
 from flowers_core.export.layers import Layer
 from flowers_core.images import SIDE
+from flowers_core.network.checkpoint import Card
 
 INPUT = (
     f"A photo, upright and in RGB, squeezed to {SIDE} x {SIDE} pixels with an antialiased bicubic filter, and its "
@@ -25,7 +25,7 @@ def about(card: Card, layers: list[Layer]) -> dict:
         "transform": its figures; "views": (window, x, y, mirror) of each, see `augment.EvalTransform`; "temperature";
         "rejection" or None; "layers": the network's steps; "card": the checkpoint's card as it is; "program".
     """
-    from flowers_core.augment import view_windows
+    from flowers_core.images.augment import view_windows
 
     found = [species.find(name) for name in card.classes]
     return {

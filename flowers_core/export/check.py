@@ -7,11 +7,11 @@ import numpy as np
 import torch
 
 from flowers_core import garden, species
-from flowers_core.augment import eval_views
-from flowers_core.checkpoint import Card
 from flowers_core.errors import FlowersError
 from flowers_core.export.layers import Layer, answer
 from flowers_core.images import SIDE, decode, to_square
+from flowers_core.images.augment import eval_views
+from flowers_core.network.checkpoint import Card
 
 MOST_PICTURES = 240
 MOST_CHANGED = 0.005

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from flowers_core import kind_space
-from flowers_core.alexnet import SUMMARISED, AlexNet, Reader, summarised
 from flowers_core.errors import CheckpointError
-from flowers_core.kind_space import KindSpace
+from flowers_core.network import kind_space
+from flowers_core.network.alexnet import SUMMARISED, AlexNet, Reader, summarised
+from flowers_core.network.kind_space import KindSpace
 
 
 @dataclass(frozen=True)

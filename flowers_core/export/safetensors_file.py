@@ -9,8 +9,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from flowers_core import checkpoint
 from flowers_core.export.layers import Layer
+from flowers_core.network import checkpoint
 from flowers_core.storage import explain_disk_errors, replacing, write_bytes
 
 EXAMPLE = Path(__file__).with_name("example.py")

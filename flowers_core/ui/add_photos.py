@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from flowers_core import importer
 from flowers_core.errors import FlowersError
+from flowers_core.photos import importer
 from flowers_core.sources import flowers102, imports, layout, library
 from flowers_core.sources.imports import Wish
 from flowers_core.ui import own_photos
-from flowers_core.ui.choices import is_local, show_error
+from flowers_core.ui.errors import is_local, show_error
 
 ONE_BY_ONE = "own"
 

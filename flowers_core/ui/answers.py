@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from flowers_core import species, sureness
-from flowers_core.checkpoint import Card
+from flowers_core import species
 from flowers_core.errors import ImageError
 from flowers_core.images import SIDE, SUFFIXES, decode, to_jpeg, to_square
-from flowers_core.parallel import in_order
+from flowers_core.machine.parallel import in_order
+from flowers_core.network import sureness
+from flowers_core.network.checkpoint import Card
 from flowers_core.sources.records import class_key
 from flowers_core.ui.models import classifier
 from flowers_core.ui.pictures import THUMBNAIL
@@ -23,7 +24,7 @@ from flowers_core.ui.plain import plain
 if TYPE_CHECKING:
     from PIL import Image
 
-    from flowers_core.predict import Prediction, Square
+    from flowers_core.evaluation.predict import Prediction, Square
 
 ENDINGS = tuple(suffix.removeprefix(".") for suffix in SUFFIXES)
 SHOWN_SIDE = 512
@@ -176,7 +177,7 @@ def _name(answered: Answered, classes: int) -> None:
 
 def _open(picture: Picture) -> tuple["Square", bytes]:
     """The photo for the network and, small, for people."""
-    from flowers_core.predict import Square
+    from flowers_core.evaluation.predict import Square
 
     try:
         image = decode(picture.content, want=SIDE)

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from flowers_core.cache import DecodedSource
-from flowers_core.config import AUGMENTATIONS
 from flowers_core.images import to_jpeg
+from flowers_core.photos.cache import DecodedSource
+from flowers_core.settings.config import AUGMENTATIONS
 from flowers_core.sources import SPLITS
 from flowers_core.ui import words
 from flowers_core.ui.pictures import gallery
 
 if TYPE_CHECKING:
-    from flowers_core.augment import TrainTransform
+    from flowers_core.images.augment import TrainTransform
 
 BATCH = 12
 PLACES = {"photo": "anywhere", "square": "middle", "centre": "centre"}
@@ -54,7 +54,7 @@ def preview(decoded: DecodedSource) -> None:
     chosen = np.random.default_rng(seed).choice(train, size=min(BATCH, len(train)), replace=False)
     if same:
         chosen = np.repeat(chosen[:1], BATCH)
-    from flowers_core.augment import STRENGTHS
+    from flowers_core.images.augment import STRENGTHS
 
     names = [decoded.source.classes[decoded.labels[i]] for i in chosen]
     gallery(_augmented(decoded, chosen, STRENGTHS[strength], seed), names)
@@ -62,7 +62,7 @@ def preview(decoded: DecodedSource) -> None:
 
 def of_photo(decoded: DecodedSource, index: int) -> None:
     """Variations of one photo, with a slider for every transform."""
-    from flowers_core.augment import STRENGTHS
+    from flowers_core.images.augment import STRENGTHS
 
     strength = st.segmented_control(
         "Begin with", AUGMENTATIONS, format_func=_say, default="standard", required=True, key="begin"
@@ -108,7 +108,7 @@ def views(decoded: DecodedSource, index: int) -> list[bytes]:
     import torch
     from PIL import Image
 
-    from flowers_core.augment import EvalTransform, denormalise, eval_views
+    from flowers_core.images.augment import EvalTransform, denormalise, eval_views
 
     transform = EvalTransform(views="scales")
     square = torch.from_numpy(np.array(decoded.square(index)))[None]
@@ -125,7 +125,7 @@ def _augmented(decoded: DecodedSource, chosen: np.ndarray, transform: "TrainTran
     import torch
     from PIL import Image
 
-    from flowers_core.augment import EvalTransform, denormalise, train_batch
+    from flowers_core.images.augment import EvalTransform, denormalise, train_batch
 
     squares = torch.from_numpy(np.stack([decoded.square(i) for i in chosen]))
     aspects = torch.tensor([decoded.entries[i].aspect for i in chosen], dtype=torch.float32)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from flowers_core import problems
-from flowers_core.cache import DecodedSource
 from flowers_core.errors import FlowersError
+from flowers_core.photos import problems
+from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import SPLITS, edits
-from flowers_core.ui.choices import show_error
+from flowers_core.ui.errors import show_error
 from flowers_core.ui.pictures import thumbnails
 from flowers_core.ui.plain import plain
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from flowers_core.lr_finder import Finding
+from flowers_core.training.lr_finder import Finding
 
 TRAIN, VALID = "train", "valid"
 

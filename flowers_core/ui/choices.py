@@ -3,7 +3,7 @@
 import os
 import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,16 +11,14 @@ from pathlib import Path
 
 import streamlit as st
 
-from flowers_core import checkpoint
-from flowers_core.cache import DecodedSource, decode_original, edited
-from flowers_core.checkpoint import Card
 from flowers_core.errors import FlowersError
+from flowers_core.network import checkpoint
+from flowers_core.network.checkpoint import Card
+from flowers_core.photos.cache import DecodedSource, decode_original, edited
 from flowers_core.runs import ACTIVE, Run
 from flowers_core.sources import edits, library, open_source
-from flowers_core.ui import frame, linked
-from flowers_core.ui.plain import plain
-
-LOCAL = ("localhost", "127.0.0.1", "::1", "")
+from flowers_core.ui import changes, frame, linked
+from flowers_core.ui.errors import show_error
 
 OPEN_SOURCES = 4
 """Sets kept open in memory (their lists; pixels stay on disk)."""
@@ -65,15 +63,19 @@ def _kinds_by_split(known: library.KnownSet, stamp: tuple) -> dict[str, set[str]
     return dict(kinds)
 
 
-def open_set(known: library.KnownSet) -> DecodedSource:
-    """The set's photos, decoded, with people's edits; with a progress bar the first time. Ends the page with a
-    message on errors."""
+def open_set(known: library.KnownSet, remedy: Callable[[library.KnownSet], None] | None = None) -> DecodedSource:
+    """The set's photos, decoded, with people's edits; with a progress bar the first time.
+
+    Ends the page with a message where the set can't be opened.
+
+    Args:
+        known: the set.
+        remedy: draws below that message what can be done about it, on the page that has the means.
+    """
     if known.data == library.FLOWERS102 and not known.added:
         st.info("Oxford Flowers-102 is not here yet.", icon=":material/download:")
-        if st.session_state.get("page") == "photos":
-            from flowers_core.ui.add_photos import offer_flowers102
-
-            offer_flowers102()
+        if remedy:
+            remedy(known)
         else:
             frame.link("photos", "Download it on the page Photos", "download", data=known.id)
         st.stop()
@@ -84,15 +86,13 @@ def open_set(known: library.KnownSet) -> DecodedSource:
         if kept and kept.stamp == stamp:
             store.move_to_end(known.data)
     if not kept or kept.stamp != stamp:
-        kept = _OpenSet(stamp, _opened(known))
+        kept = _OpenSet(stamp, _opened(known, remedy))
     version = edits.version(kept.original.source.key)
     if kept.decoded is None or kept.version != version:
         made = edits.load(kept.original.source.key)
         try:
             kept = replace(kept, version=version, decoded=edited(kept.original, made))
         except FlowersError as error:
-            from flowers_core.ui import changes
-
             changes.say_what_failed()
             show_error(error)
             changes.log(replace(kept.original, edits=made), expanded=True)
@@ -114,7 +114,7 @@ class _OpenSet:
     decoded: DecodedSource | None = None
 
 
-def _opened(known: library.KnownSet) -> DecodedSource:
+def _opened(known: library.KnownSet, remedy: Callable[[library.KnownSet], None] | None) -> DecodedSource:
     bar = st.empty()
 
     def report(what: str, done: int, total: int) -> None:
@@ -126,11 +126,8 @@ def _opened(known: library.KnownSet) -> DecodedSource:
     except FlowersError as error:
         bar.empty()
         show_error(error)
-        if known.added and st.session_state.get("page") == "photos":
-            from flowers_core.ui import set_card
-
-            set_card.say_what_failed()
-            set_card.delete_form(known)  # its card, where the other one is, can't be shown
+        if remedy:
+            remedy(known)
         st.stop()
     bar.empty()
     return original
@@ -206,29 +203,6 @@ def describe(path: Path) -> str:
     began = Run(path.parent).started if in_run else datetime.fromtimestamp(path.stat().st_mtime)
     when = "still learning" if is_learning(path) else f"{began:%d %b %H:%M:%S}"
     return f"{name or card.data.get('data', path.stem)}: AlexNet {card.variant}{reached} ({when})"
-
-
-def show_error(error: FlowersError) -> None:
-    """An error as a person should read it. Shown as plain text: parts of it come from file names."""
-    with st.container(border=True):
-        st.error(plain(error.what) + ".", icon=":material/error:")
-        if error.where is not None:
-            here = is_local() or not Path(str(error.where)).is_absolute()
-            st.text(str(error.where) if here else Path(str(error.where)).name)
-        if error.hint:
-            st.text(error.hint)
-
-
-def is_local() -> bool:
-    """Is the viewer sitting at the machine that runs the app? Only then may they name its folders.
-
-    A proxy in front of the app makes every viewer look local, but says whom it speaks for.
-    """
-    headers = st.context.headers
-    host = (headers.get("Host") or "").rsplit(":", 1)[0].strip("[]")
-    forwarded = headers.get("X-Forwarded-For") or headers.get("Forwarded")
-    address = st.context.ip_address or "127.0.0.1"  # Streamlit gives None for a viewer on this machine
-    return host in LOCAL and address in LOCAL and not forwarded
 
 
 @st.cache_resource

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from flowers_core.cache import DecodedSource
+from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import SPLITS
 from flowers_core.ui import opened, tiles
 from flowers_core.ui.kinds import PER_PAGE, mean_image, some_of

@@ -1,16 +1,18 @@
 """The learning-rate finder on the page: starts a range test, draws it while it runs, and takes its suggestion."""
 
+from collections.abc import Callable
 from dataclasses import fields
 
 import streamlit as st
 
-from flowers_core import lr_finder, runs, worker
-from flowers_core.config import TrainConfig
+from flowers_core import runs
 from flowers_core.errors import FlowersError
-from flowers_core.lr_finder import Finding
 from flowers_core.runs import Run
+from flowers_core.settings.config import TrainConfig
+from flowers_core.training import lr_finder, worker
+from flowers_core.training.lr_finder import Finding
 from flowers_core.ui import charts, words
-from flowers_core.ui.choices import show_error
+from flowers_core.ui.errors import show_error
 from flowers_core.ui.plain import plain
 
 EVERY_S = 1.0
@@ -18,12 +20,13 @@ WITHOUT_EFFECT = ("lr", "epochs", "warmup", "schedule", "patience", "views", "se
 """Settings that make no difference to a range test."""
 
 
-def panel(wanted: TrainConfig, is_wrong: bool) -> None:
+def panel(wanted: TrainConfig, is_wrong: bool, take: Callable[[float], None]) -> None:
     """The finder below the form.
 
     Args:
         wanted: the form's settings.
         is_wrong: they can't be used as they are.
+        take: puts a learning rate into the form; for a callback.
     """
     test = lr_finder.find(st.query_params.get("lr-test") or st.session_state.get("lr-test", ""))
     state = test.state() if test else ""
@@ -37,7 +40,7 @@ def panel(wanted: TrainConfig, is_wrong: bool) -> None:
             again = "Measure again" if test else "Measure"
             st.button(again, icon=":material/speed:", disabled=is_wrong, on_click=_start, args=(wanted,))
         if test is not None:
-            st.fragment(_progress, run_every=EVERY_S if alive else None)(test, alive, wanted)
+            st.fragment(_progress, run_every=EVERY_S if alive else None)(test, alive, wanted, take)
 
 
 def _start(wanted: TrainConfig) -> None:
@@ -56,7 +59,7 @@ def _cancel(test: Run) -> None:
     st.session_state["lr-changed"] = True
 
 
-def _progress(test: Run, was_alive: bool, wanted: TrainConfig) -> None:
+def _progress(test: Run, was_alive: bool, wanted: TrainConfig, take: Callable[[float], None]) -> None:
     state, status = test.state(), test.status()
     if (state in runs.ACTIVE) != was_alive or st.session_state.pop("lr-changed", False):
         st.rerun()  # it has ended or was cancelled, or the form above is to show its suggestion
@@ -82,17 +85,17 @@ def _progress(test: Run, was_alive: bool, wanted: TrainConfig) -> None:
             charts.range_test(found, low, high), key=f"range-{test.id}", alt="Loss over a climbing learning rate"
         )
         if found.reason:
-            _offer(found, test, wanted)
+            _offer(found, test, wanted, take)
 
 
-def _offer(found: Finding, test: Run, wanted: TrainConfig) -> None:
+def _offer(found: Finding, test: Run, wanted: TrainConfig, take: Callable[[float], None]) -> None:
     if found.suggestion is None:
         st.info(found.reason, icon=":material/info:")
         return
     rate = float(f"{found.suggestion:.2g}")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
-            f"Take {rate:g}", type="primary", icon=":material/check:", on_click=_take, args=(rate,),
+            f"Take {rate:g}", type="primary", icon=":material/check:", on_click=_take, args=(rate, take),
             disabled=wanted.lr == rate,
         )  # fmt: skip
         st.markdown(f"Suggested: **{rate:g}**. {found.reason}")
@@ -106,10 +109,8 @@ def _offer(found: Finding, test: Run, wanted: TrainConfig) -> None:
         st.caption(f"Measured with other settings than those above: {', '.join(other).lower()}. Measure again.")
 
 
-def _take(rate: float) -> None:
-    from flowers_core.ui import settings  # which draws this panel
-
-    settings.set_by_hand("lr", rate)
+def _take(rate: float, take: Callable[[float], None]) -> None:
+    take(rate)
     st.session_state["lr-changed"] = True
 
 

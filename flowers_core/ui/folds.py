@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from flowers_core.cross_validate import Pooled, fold_run, pooled
 from flowers_core.runs import Run, Status
+from flowers_core.training.cross_validate import Pooled, fold_run, pooled
 from flowers_core.ui import charts, settings
 
 ABOUT = (

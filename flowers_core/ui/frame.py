@@ -78,7 +78,8 @@ def link(name: str, label: str, icon: str, **query: str) -> None:
 
 def training_note() -> None:
     """A line in the sidebar while something trains, on whatever page one is. Looks again by itself meanwhile."""
-    from flowers_core import runs, studies
+    from flowers_core import runs
+    from flowers_core.tuning import studies
 
     def is_alive() -> bool:
         return bool(runs.active_runs() or (st.session_state.get("page") != "tune" and studies.alive()))
@@ -108,7 +109,8 @@ def while_alive(draw: Callable[[], None], is_alive: Callable[[], object] | None 
 
 
 def _notes() -> None:
-    from flowers_core import runs, studies
+    from flowers_core import runs
+    from flowers_core.tuning import studies
 
     if st.session_state.get("page") != "tune":
         for study in studies.alive():

@@ -6,7 +6,8 @@ from flowers_core.errors import FlowersError
 from flowers_core.garden import plot
 from flowers_core.sources import SPLITS
 from flowers_core.ui import words
-from flowers_core.ui.choices import look_again, show_error
+from flowers_core.ui.choices import look_again
+from flowers_core.ui.errors import show_error
 
 PER_SECOND = 15
 """Pictures that a slow core draws in a second."""

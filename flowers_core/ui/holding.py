@@ -7,11 +7,11 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from flowers_core import robustness
 from flowers_core.errors import FlowersError
+from flowers_core.evaluation import robustness
 from flowers_core.sources import Source
 from flowers_core.ui.answers import kept
-from flowers_core.ui.choices import show_error
+from flowers_core.ui.errors import show_error
 from flowers_core.ui.models import classifier
 
 FEW = 60

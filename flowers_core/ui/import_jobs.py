@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from flowers_core import importer
 from flowers_core.errors import FlowersError
-from flowers_core.importer import Job
+from flowers_core.photos import importer
+from flowers_core.photos.importer import Job
 from flowers_core.sources import imports
-from flowers_core.ui.choices import show_error
+from flowers_core.ui.errors import show_error
 from flowers_core.ui.plain import plain
 
 EVERY_S = 0.5

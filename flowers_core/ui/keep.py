@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from flowers_core import runs, trash
+from flowers_core import runs
 from flowers_core.errors import FlowersError
-from flowers_core.runs import MOST_NAME, MOST_NOTE, Run
-from flowers_core.ui.choices import show_error
+from flowers_core.runs import MOST_NAME, MOST_NOTE, Run, trash
+from flowers_core.ui.errors import show_error
 from flowers_core.ui.plain import plain
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import streamlit as st
 
 from flowers_core import species
-from flowers_core.cache import DecodedSource
 from flowers_core.images import to_jpeg
+from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import SPLITS
 from flowers_core.ui import opened, tiles
 from flowers_core.ui.pictures import COVER, cover, paged

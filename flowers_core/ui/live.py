@@ -7,15 +7,17 @@ from pathlib import Path
 
 import streamlit as st
 
-from flowers_core import compare, runs, turns, worker
-from flowers_core.config import TrainConfig
+from flowers_core import runs
 from flowers_core.errors import FlowersError
-from flowers_core.overfitting import Parting
-from flowers_core.runs import Run, Status
+from flowers_core.runs import Run, Status, turns
+from flowers_core.runs.overfitting import Parting
+from flowers_core.settings.config import TrainConfig
 from flowers_core.sources import library
 from flowers_core.storage import free_megabytes, home
+from flowers_core.training import compare, worker
 from flowers_core.ui import charts, folds, frame, keep, settings, words
-from flowers_core.ui.choices import checkpoint_id, is_local, show_error
+from flowers_core.ui.choices import checkpoint_id
+from flowers_core.ui.errors import is_local, show_error
 from flowers_core.ui.plain import plain
 from flowers_core.ui.text_table import text_table
 

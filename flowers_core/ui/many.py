@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from flowers_core import sureness
+from flowers_core.network import sureness
 from flowers_core.ui.answers import Answered
 from flowers_core.ui.plain import harmless
 from flowers_core.ui.text_table import text_table

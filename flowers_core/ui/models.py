@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 if TYPE_CHECKING:
-    from flowers_core.predict import Classifier
+    from flowers_core.evaluation.predict import Classifier
 
 
 def classifier(path: Path) -> "Classifier":
@@ -20,6 +20,6 @@ def classifier(path: Path) -> "Classifier":
 
 @st.cache_resource(max_entries=1, show_spinner=False)
 def _classifier(path: str, changed: int) -> "Classifier":
-    from flowers_core.predict import Classifier
+    from flowers_core.evaluation.predict import Classifier
 
     return Classifier(Path(path))

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from flowers_core.cache import DecodedSource
 from flowers_core.images import SIDE
+from flowers_core.photos.cache import DecodedSource
 from flowers_core.ui import tiles
 from flowers_core.ui.pictures import PER_PAGE, paged, thumbnails
 

@@ -6,7 +6,7 @@ from flowers_core import species
 from flowers_core.errors import FlowersError
 from flowers_core.images import SUFFIXES, decode, to_jpeg
 from flowers_core.sources import own
-from flowers_core.ui.choices import show_error
+from flowers_core.ui.errors import show_error
 from flowers_core.ui.plain import plain
 
 ENDINGS = [suffix.removeprefix(".") for suffix in SUFFIXES]

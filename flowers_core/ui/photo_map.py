@@ -6,11 +6,11 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from flowers_core import features
-from flowers_core.cache import DecodedSource
 from flowers_core.errors import FlowersError
+from flowers_core.photos import features
+from flowers_core.photos.cache import DecodedSource
 from flowers_core.ui import opened, taps
-from flowers_core.ui.choices import show_error
+from flowers_core.ui.errors import show_error
 from flowers_core.ui.seen import features_of
 
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross")

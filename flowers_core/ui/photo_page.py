@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from flowers_core.cache import DecodedSource
 from flowers_core.errors import ImageError
 from flowers_core.images import decode, from_square, to_jpeg
+from flowers_core.photos.cache import DecodedSource
 from flowers_core.ui import augmentations, changes, opened, words
 from flowers_core.ui.plain import plain
 from flowers_core.ui.seen import features_of

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from flowers_core.cache import DecodedSource
 from flowers_core.images import from_square, to_jpeg
+from flowers_core.photos.cache import DecodedSource
 from flowers_core.ui.plain import plain
 
 THUMBNAIL = 160

@@ -3,10 +3,10 @@
 import pandas as pd
 import streamlit as st
 
-from flowers_core import problems
-from flowers_core.cache import DecodedSource
-from flowers_core.features import Features
-from flowers_core.problems import SORTS, Finding
+from flowers_core.photos import problems
+from flowers_core.photos.cache import DecodedSource
+from flowers_core.photos.features import Features
+from flowers_core.photos.problems import SORTS, Finding
 from flowers_core.sources import edits
 from flowers_core.ui import changes, opened
 from flowers_core.ui.pictures import thumbnails

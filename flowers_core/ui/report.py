@@ -5,9 +5,10 @@ import io
 import pandas as pd
 import streamlit as st
 
-from flowers_core import metrics, sureness
-from flowers_core.cache import DecodedSource
-from flowers_core.evaluate import Report
+from flowers_core.evaluation import metrics
+from flowers_core.evaluation.evaluate import Report
+from flowers_core.network import sureness
+from flowers_core.photos.cache import DecodedSource
 from flowers_core.ui import charts, frame, linked, taps
 from flowers_core.ui.pictures import THUMBNAIL, thumbnails
 from flowers_core.ui.plain import harmless, plain

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from flowers_core.cache import DecodedSource
-from flowers_core.checkpoint import Card
 from flowers_core.errors import ImageError
 from flowers_core.images import read_file, to_jpeg
+from flowers_core.network.checkpoint import Card
+from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import library
 from flowers_core.sources.records import class_key
 from flowers_core.ui import tiles

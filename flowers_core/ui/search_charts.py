@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from flowers_core.studies import Plan, Summary
+from flowers_core.tuning.studies import Plan, Summary
 from flowers_core.ui import words
 
 TRIAL_WORDS = {"finished": "complete", "pruned": "cut short", "failed": "failed", "running": "running"}

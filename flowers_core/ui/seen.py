@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from flowers_core import features
-from flowers_core.cache import DecodedSource
 from flowers_core.errors import FlowersError
-from flowers_core.features import Features
-from flowers_core.ui.choices import show_error
+from flowers_core.photos import features
+from flowers_core.photos.cache import DecodedSource
+from flowers_core.photos.features import Features
+from flowers_core.ui.errors import show_error
 
 AT_ONCE = 500
 """Photos without features that are looked at without asking: seconds on a slow machine."""

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import streamlit as st
 
-from flowers_core.cache import DecodedSource
 from flowers_core.errors import FlowersError
+from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import SPLITS, flowers102, library
 from flowers_core.sources.library import DeletedSet, KnownSet
 from flowers_core.ui import split_form
-from flowers_core.ui.choices import is_local, look_again, show_error
+from flowers_core.ui.add_photos import offer_flowers102
+from flowers_core.ui.choices import look_again
+from flowers_core.ui.errors import is_local, show_error
 from flowers_core.ui.plain import plain
 
 
@@ -89,10 +91,19 @@ def _card(known: KnownSet, decoded: DecodedSource) -> None:
             _change(known, name=name, licence=licence)
             look_again(known)
             st.rerun()
-    delete_form(known)
+    _delete_form(known)
 
 
-def delete_form(known: KnownSet) -> None:
+def remedy(known: KnownSet) -> None:
+    """What can be done about a set that can't be opened: its card, where the form to delete it is, can't be shown."""
+    if known.data == library.FLOWERS102 and not known.added:
+        offer_flowers102()
+    elif known.added:
+        say_what_failed()
+        _delete_form(known)
+
+
+def _delete_form(known: KnownSet) -> None:
     """A checkbox and a button that move an added set to the trash."""
     stays = "" if known.is_copy else " The folder itself stays as it is."
     sure = st.checkbox(f"Delete this set. It can be brought back for seven days.{stays}", key=f"sure-{known.id}")

@@ -1,17 +1,22 @@
 """The form of a new training: data, preset, and every setting, all drawn from the fields of TrainConfig."""
 
+import functools
 from dataclasses import fields, replace
 
 import streamlit as st
 
-from flowers_core import config, memory, presets, recipes, runs, worker
-from flowers_core.cache import DecodedSource
-from flowers_core.checkpoint import find_checkpoints, read_card
-from flowers_core.config import PRESETS, Preset, TrainConfig
+from flowers_core import runs
 from flowers_core.errors import FlowersError
+from flowers_core.machine import memory
+from flowers_core.network.checkpoint import find_checkpoints, read_card
+from flowers_core.photos.cache import DecodedSource
+from flowers_core.settings import config, presets, recipes
+from flowers_core.settings.config import PRESETS, Preset, TrainConfig
 from flowers_core.sources.library import KnownSet
+from flowers_core.training import worker
 from flowers_core.ui import finder, words
-from flowers_core.ui.choices import describe, show_error
+from flowers_core.ui.choices import describe
+from flowers_core.ui.errors import show_error
 from flowers_core.ui.plain import plain
 
 FIRST_ROW = ("epochs", "batch_size", "lr", "augmentation", "seed")
@@ -88,7 +93,7 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
         problems.append("Training needs at least two kinds of flowers.")
     if without:
         problems.append(f"These kinds have no training photos: {', '.join(without)}.")
-    finder.panel(wanted, bool(problems))
+    finder.panel(wanted, bool(problems), functools.partial(set_by_hand, "lr"))
     for problem in problems:
         st.warning(plain(problem), icon=":material/warning:")
     if wanted.folds:

@@ -3,8 +3,8 @@
 import pandas as pd
 import streamlit as st
 
-from flowers_core import compare
 from flowers_core.runs import Run
+from flowers_core.training import compare
 from flowers_core.ui import charts, frame, keep, live, words
 from flowers_core.ui.text_table import text_table
 

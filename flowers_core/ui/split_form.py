@@ -5,13 +5,14 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 
-from flowers_core import resplit
-from flowers_core.cache import DecodedSource
 from flowers_core.errors import FlowersError
+from flowers_core.photos import resplit
+from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import Plan, Source, splits
 from flowers_core.sources.library import KnownSet
 from flowers_core.ui import frame, settings
-from flowers_core.ui.choices import look_again, show_error
+from flowers_core.ui.choices import look_again
+from flowers_core.ui.errors import show_error
 from flowers_core.ui.plain import plain
 from flowers_core.ui.text_table import text_table
 

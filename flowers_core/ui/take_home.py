@@ -5,10 +5,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from flowers_core.checkpoint import Card
 from flowers_core.errors import FlowersError
 from flowers_core.export import FORMATS, export
-from flowers_core.ui.choices import show_error
+from flowers_core.network.checkpoint import Card
+from flowers_core.ui.errors import show_error
 from flowers_core.ui.plain import plain
 
 WAYS = {

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from flowers_core import sureness
 from flowers_core.images import from_square, to_jpeg
+from flowers_core.network import sureness
 from flowers_core.sources.records import class_key
 from flowers_core.ui.answers import Answered, kept, open_picture
 from flowers_core.ui.models import classifier
@@ -59,7 +59,7 @@ def panel(model: Path, answered: Answered) -> None:
 
 @st.fragment
 def _live(model: Path, answered: Answered) -> None:
-    from flowers_core.disturb import Disturbance, disturb
+    from flowers_core.images.disturb import Disturbance, disturb
 
     left, right = st.columns(2, vertical_alignment="center")
     with right:  # the photo and then the sliders, without bars between them: both fit on a phone's screen
@@ -128,8 +128,8 @@ def _along(model: Path, answered: Answered) -> None:
 
 
 def _measured(model: Path, answered: Answered, name: str) -> pd.DataFrame:
-    from flowers_core.disturb import AS_IT_IS
-    from flowers_core.robustness import sweep
+    from flowers_core.evaluation.robustness import sweep
+    from flowers_core.images.disturb import AS_IT_IS
 
     opened, network = open_picture(answered.picture), classifier(model)
     label = network.classes.index(name)

@@ -5,15 +5,18 @@ from pathlib import Path
 
 import streamlit as st
 
-from flowers_core import config, memory, presets, runs, studies, tune
-from flowers_core.cache import DecodedSource
-from flowers_core.config import Search
+from flowers_core import runs
 from flowers_core.errors import FlowersError
+from flowers_core.machine import memory
+from flowers_core.photos.cache import DecodedSource
+from flowers_core.settings import config, presets
+from flowers_core.settings.config import Search
 from flowers_core.sources.library import KnownSet
-from flowers_core.studies import Plan, Study, Summary
+from flowers_core.tuning import studies, tune
+from flowers_core.tuning.studies import Plan, Study, Summary
 from flowers_core.ui import frame, live, words
 from flowers_core.ui import search_charts as charts
-from flowers_core.ui.choices import show_error
+from flowers_core.ui.errors import show_error
 from flowers_core.ui.plain import plain
 from flowers_core.ui.settings import VARIANT_TITLES, starts
 from flowers_core.ui.text_table import text_table

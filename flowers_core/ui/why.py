@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from flowers_core.checkpoint import Card
 from flowers_core.images import to_jpeg
+from flowers_core.network.checkpoint import Card
 from flowers_core.sources import library
 from flowers_core.ui.answers import Answered, kept, open_picture
 from flowers_core.ui.choices import open_set
@@ -45,7 +45,7 @@ def where_it_looked(model: Path, card: Card, answered: Answered) -> None:
                 if not st.button("Hide part by part", icon=":material/visibility_off:", key="scan"):
                     return
             place.empty()
-        from flowers_core.explain import LEAST_DROP
+        from flowers_core.evaluation.explain import LEAST_DROP
 
         picture, drop = kept("scans", key, MOST_KEPT, lambda: _scan_picture(model, answered, label))
         st.image(picture, width="stretch", alt="Which parts count")
@@ -61,7 +61,7 @@ def where_it_looked(model: Path, card: Card, answered: Answered) -> None:
 
 def similar_photos(model: Path, card: Card, answered: Answered) -> None:
     """The training photos that look most alike to the network; their kind and number where they are not at hand."""
-    from flowers_core import similar
+    from flowers_core.evaluation import similar
 
     decoded = _training_photos(card)
     if decoded is not None:
@@ -104,7 +104,7 @@ def in_words(kinds: Sequence[str]) -> str:
 
 
 def _heat_picture(model: Path, answered: Answered, label: int) -> tuple[bytes, bool]:
-    from flowers_core import explain
+    from flowers_core.evaluation import explain
 
     opened = open_picture(answered.picture)
     heat = explain.grad_cam(classifier(model), opened.square, opened.aspect, label)
@@ -112,7 +112,7 @@ def _heat_picture(model: Path, answered: Answered, label: int) -> tuple[bytes, b
 
 
 def _scan_picture(model: Path, answered: Answered, label: int) -> tuple[bytes, float]:
-    from flowers_core import explain
+    from flowers_core.evaluation import explain
 
     opened = open_picture(answered.picture)
     bar = st.progress(0.0, "Hiding part by part")
@@ -125,8 +125,8 @@ def _scan_picture(model: Path, answered: Answered, label: int) -> tuple[bytes, f
 
 
 def _build_album(model: Path, decoded, path: Path):
-    from flowers_core import similar
     from flowers_core.errors import StorageError
+    from flowers_core.evaluation import similar
 
     bar = st.progress(0.0, "Looking through the training photos")
     album = similar.build(

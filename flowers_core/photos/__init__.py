@@ -1,0 +1,1 @@
+"""Photos of a set, decoded once: as batches, as likenesses, and what is wrong with them."""

@@ -1,0 +1,303 @@
+"""The import process: started by a page, watched, cancelled, found again, and swept up after."""
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from filelock import FileLock, Timeout
+
+from flowers_core.errors import FlowersError
+from flowers_core.photos.cache import decode_source
+from flowers_core.sources import imports, library, open_source
+from flowers_core.sources.imports import Wish
+from flowers_core.sources.library import KnownSet
+from flowers_core.storage import (
+    REPOSITORY,
+    data_dir,
+    explain_disk_errors,
+    read_json,
+    remove_tree,
+    sole_maker,
+    write_json,
+)
+
+STARTING_S = 30.0
+"""Seconds that a new process may take until it holds its lock."""
+
+FORGOTTEN_S = 86400.0
+"""Seconds after which a job that has ended is swept away."""
+
+DOWNLOADS_KEPT_S = 7 * 86400.0
+"""Seconds that a half download waits to be gone on with."""
+
+EVERY_S = 0.2
+"""Seconds between two words on how an import goes."""
+
+ENDED = ("done", "failed", "cancelled", "interrupted")
+
+
+class Cancelled(KeyboardInterrupt):
+    """Somebody cancelled. No Exception, so that nobody on the way takes it for damage to a file."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """What an import says of itself.
+
+    Args:
+        phase: "starting", "running", "done", "failed" or "cancelled".
+        what, done, total: the step at hand, and how far it is.
+        set_id: of the set, once it is there.
+        error, where, hint: of a failure.
+        process: id of the import's process.
+        time: when this was written (seconds since 1970).
+    """
+
+    phase: str = "starting"
+    what: str = "Starting"
+    done: int = 0
+    total: int = 0
+    set_id: str = ""
+    error: str = ""
+    where: str = ""
+    hint: str = ""
+    process: int = 0
+    time: float | int = 0.0
+
+
+class Job:
+    """One import on disk."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    @property
+    def upload_path(self) -> Path:
+        """A zip that was uploaded for this import; it goes when the import ends."""
+        return self.folder / "upload.zip"
+
+    def wish(self) -> Wish:
+        """What is to be imported.
+
+        Raises:
+            TypeError: the file is damaged.
+        """
+        return Wish(**(read_json(self.folder / "wish.json") or {}))
+
+    def status(self) -> Status:
+        """What the process said last."""
+        values = read_json(self.folder / "status.json")
+        known = Status.__dataclass_fields__ if isinstance(values, dict) else {}
+        return Status(**{name: values[name] for name, rule in known.items() if isinstance(values.get(name), rule.type)})
+
+    def write(self, status: Status) -> None:
+        write_json(self.folder / "status.json", {**asdict(status), "time": time.time()})
+
+    def state(self) -> str:
+        """A final phase; "running", "starting"; or "interrupted": its process was killed."""
+        status = self.status()
+        if status.phase in ENDED:
+            return status.phase
+        if self.is_locked():
+            return "running"
+        if status.set_id and any(known.id == status.set_id for known in library.known_sets()):
+            return "done"  # killed while it decoded the photos of a set that was there: the page goes on with that
+        fresh = time.time() - self.last_sign() < STARTING_S
+        return "starting" if status.phase == "starting" and fresh else "interrupted"
+
+    def last_sign(self) -> float:
+        """When anything was last heard of it (seconds since 1970)."""
+        return max((path.stat().st_mtime for path in self.folder.glob("*.json")), default=0.0)
+
+    def is_locked(self) -> bool:
+        """Does its process live? See `Run.is_locked`."""
+        try:
+            with FileLock(self.folder / "lock", timeout=0.03, poll_interval=0.01):
+                return False
+        except Timeout:
+            return True
+
+    def cancel(self) -> None:
+        """Ends the import; nothing of it stays but this word of it."""
+        with explain_disk_errors(self.folder):
+            (self.folder / "cancel").touch()
+        process = self.status().process
+        if process and self.is_locked():  # whoever holds the lock wrote that number
+            os.kill(process, signal.SIGTERM)
+        elif self.state() in ("starting", "interrupted"):
+            self.write(replace(self.status(), phase="cancelled"))
+
+    def is_cancelled(self) -> bool:
+        return (self.folder / "cancel").exists()
+
+    def start(self) -> None:
+        """Begins, or begins again, in a process of its own, which outlives a page and a server."""
+        (self.folder / "cancel").unlink(missing_ok=True)
+        self.write(Status())
+        command = [sys.executable, "-m", "flowers_core", "import", "--job", str(self.folder.resolve())]
+        apart = (
+            {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}
+        )
+        with explain_disk_errors(self.folder), open(self.folder / "log.txt", "ab") as log:
+            child = subprocess.Popen(
+                command, cwd=REPOSITORY, env={**os.environ, "PYTHONUNBUFFERED": "1"}, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=subprocess.STDOUT, **apart,
+            )  # fmt: skip
+        _children[:] = [*(other for other in _children if other.poll() is None), child]  # ended ones stay zombies else
+
+    def dismiss(self) -> None:
+        """Forgets an import that has ended."""
+        if self.state() in ENDED:
+            remove_tree(self.folder)
+
+
+_children: list[subprocess.Popen] = []
+
+
+def start(wish: Wish, upload: BinaryIO | None = None) -> Job:
+    """Begins an import in a process of its own.
+
+    Args:
+        wish: what to import; its place is not looked at when there is an upload.
+        upload: a zip's bytes, copied before this returns.
+
+    Raises:
+        StorageError: the disk is full or read-only.
+    """
+    sweep()
+    job = Job(jobs_dir() / f"{time.time_ns():x}-{secrets.token_hex(2)}")
+    try:
+        with explain_disk_errors(job.folder):
+            job.folder.mkdir(parents=True)
+            if upload is not None:
+                with open(job.upload_path, "wb") as file:
+                    shutil.copyfileobj(upload, file, 2**20)
+                wish = replace(wish, place=str(job.upload_path.resolve()), shown=wish.shown or "the zip")
+        write_json(job.folder / "wish.json", asdict(wish))
+        job.start()
+    except FlowersError:
+        remove_tree(job.folder)
+        raise
+    return job
+
+
+def jobs() -> list[Job]:
+    """All imports that were not dismissed yet, oldest first."""
+    return [Job(path.parent) for path in sorted(jobs_dir().glob("*/wish.json"))]
+
+
+def find(job_id: str) -> Job | None:
+    """The import of this id."""
+    return next((job for job in jobs() if job.id == job_id), None)
+
+
+def work(job: Job) -> KnownSet | None:
+    """Does an import in this process, and tells it in the job's folder. None when it was cancelled.
+
+    Raises:
+        FlowersError: told there already.
+    """
+    last, told = Status(phase="running", process=os.getpid()), 0.0
+
+    def report(what: str, done: int, total: int) -> None:
+        nonlocal last, told
+        if job.is_cancelled():
+            raise Cancelled
+        if what != last.what or time.monotonic() - told >= EVERY_S:
+            last, told = replace(last, what=what, done=done, total=total), time.monotonic()
+            job.write(last)
+
+    def there(known: KnownSet) -> None:
+        nonlocal last
+        last = replace(last, set_id=known.id)
+        job.write(last)
+
+    def stop(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)  # a second one is not to disturb the tidying up
+        raise Cancelled
+
+    signal.signal(signal.SIGTERM, stop)
+    with FileLock(job.folder / "lock", timeout=5):
+        try:
+            report("Starting", 0, 1)
+            known = bring(job.wish(), report, there)
+            job.write(replace(last, phase="done", set_id=known.id))
+        except Cancelled:
+            if job.wish().way == "flowers102" and last.what != imports.WAITING:  # while waiting they are another's
+                remove_tree(data_dir() / "downloads")
+            job.write(Status(phase="cancelled"))
+            return None
+        except FlowersError as error:
+            where = "" if error.where is None else str(error.where)
+            job.write(Status(phase="failed", error=error.what, where=where, hint=error.hint))
+            raise
+        except BaseException as error:
+            what = f"Unexpected: {type(error).__name__}: {error}"
+            job.write(Status(phase="failed", error=what, hint="Try again; the photos themselves are as they were."))
+            raise
+        finally:
+            remove_tree(job.upload_path)
+    return known
+
+
+def bring(wish: Wish, progress=None, there: Callable[[KnownSet], None] | None = None) -> KnownSet:
+    """Imports a set and decodes its photos, so that it opens at once.
+
+    Args:
+        wish: what to import.
+        progress: told about each step; may raise to cancel.
+        there: told when the set is there, before its photos are decoded.
+
+    Raises:
+        FlowersError: as `imports.bring`; or not one photo could be read, and the set is gone again.
+    """
+    before = {known.id for known in library.known_sets() if known.added}
+    known = imports.bring(wish, progress)
+    try:
+        if there:
+            there(known)
+        decode_source(open_source(known.data, least_classes=1, progress=progress), progress)
+    except BaseException:
+        if known.id not in before:
+            library.discard(known.id)
+        raise
+    return known
+
+
+def sweep() -> None:
+    """Removes what killed imports left half done, old jobs, half downloads and what lay in the trash long enough."""
+    for folder in (library.sets_dir(), data_dir() / "imports"):
+        if folder.exists():
+            lock = FileLock(folder.with_name(f"{folder.name}.lock"))
+            try:
+                lock.acquire(timeout=0)
+            except (Timeout, OSError):  # an import is at work, and sweeps itself; or a read-only disk
+                continue
+            lock.release()
+            with sole_maker(folder):
+                pass
+    for folder in jobs_dir().glob("*"):
+        job = Job(folder)
+        if time.time() - max(job.last_sign(), folder.stat().st_mtime) > FORGOTTEN_S and not job.is_locked():
+            remove_tree(folder)
+    for path in (data_dir() / "downloads").glob("*"):
+        if time.time() - path.stat().st_mtime > DOWNLOADS_KEPT_S:
+            remove_tree(path)
+    library.empty_trash(library.KEEP_DELETED_S)
+
+
+def jobs_dir() -> Path:
+    """One folder per import."""
+    return data_dir() / "jobs"

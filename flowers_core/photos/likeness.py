@@ -1,0 +1,133 @@
+"""Which photos are copies or near copies of each other, by what the cache knows of each: no photo is touched.
+
+A perceptual hash proposes pairs, and the photos' miniatures decide (docs/experiments.md has the thresholds' reasons).
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flowers_core.images import looks
+from flowers_core.storage import data_dir, explain_disk_errors, replacing
+
+if TYPE_CHECKING:
+    from flowers_core.photos.cache import DecodedSource
+
+MOST_BITS = 8
+LEAST_ALIKE = 0.95
+MOST_COLOUR = 40
+"""Two photos are near copies when their hashes differ in at most so many of 63 bits, their grey miniatures correlate
+at least so much, and no mean colour differs by more levels. Real pairs reach 0.967 and more, others at most 0.85."""
+
+LEAST_CONTRAST = 1.0
+"""Standard deviation of the grey levels below which a picture is of one colour, and its hash one of chance."""
+
+_AT_ONCE = 8192
+
+
+def groups(decoded: "DecodedSource") -> dict[str, int]:
+    """A group's number for each photo's name that has a copy or a near copy; photos without one are left out.
+
+    Near is transitive: where a is near b and b near c, all three are one group.
+    """
+    photos = decoded.source.photos
+    digests = np.array([entry.digest for entry in decoded.entries], "S32")
+    path = data_dir() / "cache" / decoded.source.key / "groups.npz"
+    state = np.frombuffer(hashlib.blake2b(digests.tobytes(), digest_size=16).digest(), np.uint8)
+    saved = _load(path, "state", "places", "numbers")
+    if saved and np.array_equal(saved[0], state) and len(saved[1]) == len(saved[2]):
+        _, places, numbers = saved
+    else:
+        rows, row = np.unique(decoded.rows, return_inverse=True)
+        number = _connected(decoded.records[rows])[row]
+        places = np.flatnonzero(np.bincount(number)[number] > 1) if len(number) else number
+        numbers = number[places]
+        _save(path, state=state, places=places, numbers=numbers)
+    return {photos[place].name: int(number) for place, number in zip(places, numbers, strict=True)}
+
+
+def near_copies(decoded: "DecodedSource") -> list[np.ndarray]:
+    """Groups of photos, as indices in order, that look the same in different files.
+
+    Of copies of one file, which share a row of the cache, the first stands for all.
+    """
+    _, first = np.unique(decoded.rows, return_index=True)
+    first.sort()
+    return [first[group] for group in equal(_connected(decoded.records[decoded.rows[first]]))]
+
+
+def near_pairs(records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of places (i, j) in (n,) looks.LOOK that are near copies. Of more than two alike ones not all pairs come,
+    but enough to connect them."""
+    hashes = looks.hashes(records["grey"])
+    plain = records["contrast"] < LEAST_CONTRAST
+    left, right = (np.concatenate(side) for side in zip(*_proposed(hashes), strict=True))
+    miniatures = records["grey"].reshape(len(records), -1)
+    colours = records["colour"].astype(np.int16)
+    keep = np.zeros(len(left), bool)
+    for start in range(0, len(left), _AT_ONCE):
+        a, b = left[start : start + _AT_ONCE], right[start : start + _AT_ONCE]
+        alike = _correlation(miniatures[a], miniatures[b]) >= LEAST_ALIKE
+        alike &= np.abs(colours[a] - colours[b]).max(1) <= MOST_COLOUR
+        keep[start : start + _AT_ONCE] = alike & ~plain[a] & ~plain[b]
+    return left[keep], right[keep]
+
+
+def equal(values: np.ndarray) -> list[np.ndarray]:
+    """Indices of equal values, where there are two or more, in order."""
+    order = np.argsort(values, kind="stable")
+    starts = np.flatnonzero(np.diff(values[order])) + 1
+    return [group for group in np.split(order, starts) if len(group) > 1]
+
+
+def _connected(records: np.ndarray) -> np.ndarray:
+    """(n,) a number for each record, equal for those that near pairs connect."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    if not len(records):
+        return np.zeros(0, np.int32)
+    first, second = near_pairs(records)
+    graph = coo_array((np.ones(len(first), bool), (first, second)), shape=(len(records), len(records)))
+    return connected_components(graph, directed=False)[1]
+
+
+def _proposed(hashes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs of photos whose hashes differ in at most MOST_BITS bits, as two arrays of indices at a time.
+
+    Two hashes of 63 bits that differ in 8 agree in one of nine runs of seven bits: only photos that agree in a run
+    are compared, a ninth of 1/128 of all pairs each. Photos of one hash are chained to the first of them.
+    """
+    distinct, first, which = np.unique(hashes, return_index=True, return_inverse=True)
+    same = np.flatnonzero(first[which] != np.arange(len(hashes)))
+    yield first[which[same]], same
+    runs = MOST_BITS + 1
+    bits = 63 // runs
+    for run in range(runs):
+        value = (distinct >> np.uint64(run * bits)) & np.uint64(2**bits - 1)
+        for group in equal(value):
+            near = np.bitwise_count(distinct[group][:, None] ^ distinct[group][None]) <= MOST_BITS
+            a, b = np.nonzero(np.triu(near, 1))
+            yield first[group[a]], first[group[b]]
+
+
+def _correlation(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    a, b = (rows - rows.mean(1, keepdims=True) for rows in (left.astype(np.float32), right.astype(np.float32)))
+    return (a * b).sum(1) / np.maximum(1e-6, np.sqrt((a * a).sum(1) * (b * b).sum(1)))
+
+
+def _load(path: Path, *names: str) -> list[np.ndarray] | None:
+    """The file's arrays; None when there is none yet, or it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return [file[name] for name in names]
+    except Exception:  # NumPy and zipfile raise nearly anything on a damaged file
+        return None
+
+
+def _save(path: Path, **arrays: np.ndarray) -> None:
+    with explain_disk_errors(path), replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)

@@ -303,7 +303,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(tmp_path, monkeypat
 def test_a_process_killed_at_any_moment_leaves_a_sound_cache(tmp_path, home):
     root = make_set(tmp_path / "set", each=150)
     program = f"""if True:
-        from flowers_core import cache, sources
+        from flowers_core import sources; from flowers_core.photos import cache
         cache.SAVE_EVERY_S, cache.SAVE_SHARE = 0.0, 0
         print("ready", flush=True)
         cache.decode_source(sources.open_source({str(root)!r}))
@@ -324,7 +324,7 @@ def test_processes_at_the_same_time_all_get_the_right_pixels(tmp_path):
     root = make_set(tmp_path / "set", each=40)
     program = f"""if True:
         import hashlib
-        from flowers_core.cache import decode_source
+        from flowers_core.photos.cache import decode_source
         from flowers_core.sources import open_source
         decoded = decode_source(open_source({str(root)!r}))
         squares = b"".join(decoded.square(i).tobytes() for i in range(len(decoded.entries)))

@@ -122,7 +122,7 @@ def test_a_card_is_read_without_torch_and_without_the_weights(path):
     code = f"""if True:
         import sys
         from pathlib import Path
-        from flowers_core.checkpoint import read_card
+        from flowers_core.network.checkpoint import read_card
         print(read_card(Path({str(path)!r})).classes)
         sys.exit("torch" in sys.modules)
     """

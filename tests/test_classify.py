@@ -519,7 +519,7 @@ def test_how_a_model_holds_is_measured_on_request(three_kinds: Path, monkeypatch
 def test_nothing_heavy_is_imported_before_the_first_answer() -> None:
     code = """
 import sys
-from flowers_core import explain, predict
+from flowers_core.evaluation import explain, predict
 from flowers_core.ui import answers, correct, many, samples, take_home, try_it, why
 heavy = {"captum", "sklearn", "scipy.stats", "scipy.optimize", "cleanlab", "optuna", "torchvision"}
 sys.exit(" ".join(heavy & sys.modules.keys()) or 0)

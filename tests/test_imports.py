@@ -463,7 +463,8 @@ def test_an_existing_flowers_102_folder_is_added_with_30_or_all_kinds(tmp_path):
 CHILD = """
     import sys, time
     from pathlib import Path
-    from flowers_core import importer, storage
+    from flowers_core import storage
+    from flowers_core.photos import importer
     from flowers_core.sources import flowers102, imports, library
     import test_imports
     steps = 0
@@ -572,7 +573,7 @@ def test_a_job_brings_a_set_and_tells_of_it(tmp_path, home):
 def test_cancel_ends_a_job_at_once_even_in_a_download_that_hangs(home):
     with serving(Stand({"/setid.mat": b"x" * 10**7}, slow_s=5)) as stand:
         code = f"""
-            from flowers_core import importer
+            from flowers_core.photos import importer
             from flowers_core.sources import flowers102
             flowers102.URL, flowers102.FILES = {stand.url!r}, {{"setid.mat": (10**7, "0")}}
             importer.work(importer.jobs()[0])

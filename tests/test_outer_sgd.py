@@ -76,8 +76,9 @@ def test_a_training_starts_without_torchs_compiler() -> None:
     """Whose import takes two seconds of every start."""
     code = """if True:
         import sys, torch
-        from flowers_core import alexnet, config
-        from flowers_core.schedule import make_optimizer
+        from flowers_core.network import alexnet
+        from flowers_core.settings import config
+        from flowers_core.training.schedule import make_optimizer
         alexnet.HIDDEN = 8
         network = alexnet.build("2014", 3)
         optimizer = make_optimizer(config.preset("standard"), network)

@@ -53,7 +53,7 @@ def test_few_items_are_in_flight_and_none_is_begun_after_the_end() -> None:
 def test_torch_takes_no_more_cores_than_there_are_to_use_and_does_not_keep_them_from_others() -> None:
     """As in a container that is given the time of one core of a large machine."""
     told = (
-        "from flowers_core import parallel, precision; import os, torch; "
+        "from flowers_core.machine import parallel, precision; import os, torch; "
         "print(parallel.usable_cores(), torch.get_num_threads(), os.environ['GOMP_SPINCOUNT'])"
     )
     environment = {**os.environ, "LOKY_MAX_CPU_COUNT": "1"}

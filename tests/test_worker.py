@@ -86,7 +86,8 @@ def test_pause_resume_and_stop_reach_the_process(settings) -> None:
 
 def test_the_worker_outlives_the_process_that_started_it(settings, home: Path) -> None:
     code = (
-        "import sys; from flowers_core import config, worker; from dataclasses import replace\n"
+        "import sys; from dataclasses import replace\n"
+        "from flowers_core.settings import config; from flowers_core.training import worker\n"
         f"settings = replace(config.preset('quick'), data={settings.data!r}, epochs=200, batch_size=6, threads=1)\n"
         "print(worker.start(settings).id, flush=True)\n"
         "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"

@@ -14,7 +14,7 @@ from flowers_core.images import SIDE, decode, to_square
 from flowers_core.images.augment import eval_views, view_windows
 from flowers_core.machine import precision
 from flowers_core.machine.parallel import in_order
-from flowers_core.network import calibrate, checkpoint, kind_space
+from flowers_core.network import calibrate, checkpoint, int8, kind_space
 
 VIEWS_AT_ONCE = 32
 """That go through the network together: a photo's six views then read its weights once, not six times."""
@@ -89,6 +89,8 @@ class Classifier:
         self.network, self.card = checkpoint.load(path, number_format)
         self.transform = self.card.eval_transform()
         self.network.requires_grad_(False).to(self.device)  # it has its format; the reader has its own
+        if self.device.type == "cpu" and int8.is_faster(self.dtype):
+            int8.convert(self.network)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from flowers_core.export import about, check, html_file, layers, shrink
 from flowers_core.images import to_square
 from flowers_core.images.augment import EvalTransform
 from flowers_core.machine import precision
-from flowers_core.network import alexnet, checkpoint, kind_space, sureness
+from flowers_core.network import alexnet, checkpoint, int8, kind_space, sureness
 
 HOSTILE = "</script><img src=x onerror=\"document.title='taken'\">'&amp;`${1}"
 CLASSES = ("sunflower", "rose", HOSTILE, "glockenblume ✿", "/*weights*/", "lotus", "daffodil")
@@ -42,6 +42,7 @@ def _small_and_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks with few hidden units; answers of the app in full precision; few pictures to compare on."""
     monkeypatch.setattr(alexnet, "HIDDEN", 64)
     monkeypatch.setattr(precision, "choose", lambda wish, device: "float32")
+    monkeypatch.setattr(int8, "is_faster", lambda number_format: False)
     monkeypatch.setattr(check, "MOST_PICTURES", 6)
 
 

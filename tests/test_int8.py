@@ -1,5 +1,6 @@
 """Convolutions in integers answer as those in float32 do, on every processor, and only where they are faster."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -23,9 +24,11 @@ def test_every_variant_sees_nearly_the_same(variant: str) -> None:
     network = alexnet.build(variant, 5).eval().requires_grad_(False)
     images = channels_last(3, 3, 224, 224) * 4 - 2
     exact = network.late_maps(images)
-    int8.convert(network)
-    assert sum(isinstance(layer, Int8Conv) for layer in network.features) == 4
-    for mine, theirs in zip(network.late_maps(images), exact, strict=True):
+    quantized = int8.converted(network)
+    assert sum(isinstance(layer, Int8Conv) for layer in quantized.features) == 4
+    assert quantized.classifier is network.classifier
+    assert all(torch.equal(*pair) for pair in zip(network.late_maps(images), exact, strict=True)), "it is as it was"
+    for mine, theirs in zip(quantized.late_maps(images), exact, strict=True):
         assert torch.linalg.norm(mine - theirs) < 0.03 * torch.linalg.norm(theirs)
 
 
@@ -54,13 +57,14 @@ def test_darkness_is_the_bias_and_the_format_stays() -> None:
 def test_the_built_in_model_answers_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = ("rose", "lotus", "sunflower", "azalea", "magnolia", "daffodil", "foxglove")
     photos = [Square.of(garden.draw(kind, seed, 128), kind) for kind in kinds for seed in (9, 10)]
-    answers = {}
+    squares, aspects = np.stack([photo.pixels for photo in photos]), np.ones(len(photos))
+    said, seen = {}, {}
     for wanted in (False, True):
         monkeypatch.setattr(int8, "is_faster", lambda number_format, wanted=wanted: wanted)
-        answers[wanted] = Classifier(SHIPPED).classify_squares(photos, top=30)
-    for usual, quantized in zip(answers[False], answers[True], strict=True):
-        assert usual != quantized, "the same to the bit: nothing was quantized"
-        assert all(abs(p - dict(quantized.top)[name]) < 0.05 for name, p in usual.top)
+        said[wanted], seen[wanted] = Classifier(SHIPPED).see(squares, aspects)
+    assert not np.array_equal(said[False], said[True]), "the same to the bit: nothing was quantized"
+    for answers in (said, seen):
+        assert np.linalg.norm(answers[True] - answers[False]) < 0.03 * np.linalg.norm(answers[False])
 
 
 @pytest.mark.parametrize(("gain", "chosen"), [(1.05, False), (2.0, True)])

@@ -89,8 +89,7 @@ class Classifier:
         self.network, self.card = checkpoint.load(path, number_format)
         self.transform = self.card.eval_transform()
         self.network.requires_grad_(False).to(self.device)  # it has its format; the reader has its own
-        if self.device.type == "cpu" and int8.is_faster(self.dtype):
-            int8.convert(self.network)
+        self.network = int8.if_faster(self.network, self.dtype)
 
     @property
     def classes(self) -> tuple[str, ...]:

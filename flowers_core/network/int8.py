@@ -5,6 +5,7 @@ so no pictures are needed to learn scales from, and no answer depends on what is
 (Krishnamoorthi 2018, "Quantizing deep convolutional networks for efficient inference", sections 2 and 3.)
 """
 
+import copy
 import time
 from functools import cache
 
@@ -14,8 +15,8 @@ from torch import Tensor, nn
 from flowers_core.network.alexnet import AlexNet
 
 WEIGHT_LEVELS, ACTIVATION_LEVELS = 127, 129
-"""The largest quantized numbers. Processors that know 8 bits only halfway (AVX2) add products in pairs in 16 bits: the
-sum of two such products just fits. Activations could have 255 elsewhere, but the weights' rounding is what costs more."""
+"""The largest quantized numbers. Processors that know 8 bits only halfway (AVX2) add products in pairs in 16 bits: two
+such products just fit. Activations could go up to 255 elsewhere, but the weights' rounding is what costs more."""
 
 WORTH_IT = 1.2
 """Times as fast as usual that quantized convolutions must be to be chosen."""
@@ -37,9 +38,10 @@ class Int8Conv(nn.Conv2d):
         weight = layer.weight.detach().float()
         largest = weight.abs().amax((1, 2, 3)).clamp(min=1e-12)
         quantized = (weight * (WEIGHT_LEVELS / largest)[:, None, None, None]).round().to(torch.int8)
-        self.scales = largest / (WEIGHT_LEVELS * ACTIVATION_LEVELS)
+        self.scales = largest / WEIGHT_LEVELS
         self.zeros = torch.zeros(layer.out_channels, dtype=torch.int32)
-        self.shift = layer.bias.detach().float()[:, None, None]
+        self.shift = layer.bias.detach().float()
+        self.half = torch.tensor(0.5)
         self.shape = [*map(list, (self.stride, self.padding, self.dilation)), self.groups]
         self.packed = torch.ops.onednn.qconv_prepack(quantized, self.scales, 1.0, 0, *self.shape, None)
 
@@ -48,21 +50,35 @@ class Int8Conv(nn.Conv2d):
 
     def forward(self, images: Tensor) -> Tensor:
         """(batch, channels, height, width), 0 or more, on the CPU, to what the convolution makes of them."""
-        brightest = images.amax((1, 2, 3), keepdim=True).float().clamp(min=1e-12)
-        quantized = (images * (ACTIVATION_LEVELS / brightest)).round_().to(torch.uint8)
-        sums = torch.ops.onednn.qconv2d_pointwise(
-            quantized, 1.0, 0, self.packed, self.scales, self.zeros, None, *self.shape,
-            1.0, 0, torch.float32, "none", [], "",
+        seen = [self._one(image) for image in images.split(1)]  # as fast as all at once: one picture fits the caches
+        return seen[0] if len(seen) == 1 else torch.cat(seen)
+
+    def _one(self, image: Tensor) -> Tensor:
+        step = max(image.max().item(), 1e-12) / ACTIVATION_LEVELS
+        quantized = torch.add(self.half, image.float(), alpha=1 / step).to(torch.uint8)  # rounds, with that half
+        return torch.ops.onednn.qconv2d_pointwise(
+            quantized, step, 0, self.packed, self.scales, self.zeros, self.shift, *self.shape,
+            1.0, 0, image.dtype, "none", [], "",
         )  # fmt: skip
-        return torch.addcmul(self.shift, sums, brightest).to(images.dtype)
 
 
-def convert(network: AlexNet) -> None:
-    """Lets a trained network, on the CPU, compute its convolutions in integers, all but the first one, which sees
-    pixels. It can't be trained any more."""
-    places = [i for i, layer in enumerate(network.features) if isinstance(layer, nn.Conv2d)]
+def converted(network: AlexNet) -> AlexNet:
+    """The same trained network, on the CPU, whose convolutions compute in integers, all but the first one, which sees
+    pixels. It shares the other's weights, and can't be trained."""
+    other = copy.copy(network)
+    other._modules = dict(network._modules)
+    layers = list(network.features)
+    places = [i for i, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)]
     for i in places[1:]:
-        network.features[i] = Int8Conv(network.features[i])
+        layers[i] = Int8Conv(layers[i])
+    other.features = nn.Sequential(*layers)
+    return other
+
+
+def if_faster(network: AlexNet, number_format: torch.dtype) -> AlexNet:
+    """`converted`, or the network itself where that is as fast, or on a GPU."""
+    on_cpu = next(network.parameters()).device.type == "cpu"
+    return converted(network) if on_cpu and is_faster(number_format) else network
 
 
 @cache

@@ -106,12 +106,13 @@ def _compute_into(folder: Path, rows: int, decoded: DecodedSource, todo: list[in
 
     from flowers_core.images.augment import EvalTransform, eval_views
     from flowers_core.machine import precision
-    from flowers_core.network import alexnet, starts
+    from flowers_core.network import alexnet, int8, starts
 
     network = alexnet.build("2014", 1).eval()
     starts.start_weights(network, "imagenet")
     place = precision.device()
-    convolutions, number_format = network.features.to(place), precision.choose("auto", place)
+    number_format = precision.choose("auto", place)
+    convolutions = int8.if_faster(network.to(place), getattr(torch, number_format)).features
     whole = EvalTransform(views="centre", window=1.0)
     with open(folder / f"features-{VERSION}.f16", "ab") as vectors, open(_digest_path(folder), "ab") as digests:
         vectors.truncate(rows * WIDTH * 2)

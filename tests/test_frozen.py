@@ -38,9 +38,8 @@ def trained(settings: config.TrainConfig, decoded: DecodedSource, folder: Path, 
     return run
 
 
-@pytest.mark.parametrize("head", ["random", "least-squares"])
-def test_every_view_is_computed_once(decoded, tmp_path: Path, monkeypatch, head: str) -> None:
-    """For the head start, for all epochs, for validation and for the second reader together."""
+def counted(monkeypatch: pytest.MonkeyPatch) -> list:
+    """Grows with every picture that convolutions look at."""
     seen, convolve = [], torch.nn.Conv2d.forward
 
     def count(layer: torch.nn.Conv2d, images: torch.Tensor) -> torch.Tensor:
@@ -48,6 +47,13 @@ def test_every_view_is_computed_once(decoded, tmp_path: Path, monkeypatch, head:
         return convolve(layer, images)
 
     monkeypatch.setattr(torch.nn.Conv2d, "forward", count)
+    return seen
+
+
+@pytest.mark.parametrize("head", ["random", "least-squares"])
+def test_every_view_is_computed_once(decoded, tmp_path: Path, monkeypatch, head: str) -> None:
+    """For the head start, for all epochs, for validation and for the second reader together."""
+    seen = counted(monkeypatch)
     run = trained(replace(FROZEN, head=head), decoded, tmp_path / "run")
     varied = {"random": 6, "least-squares": 8}[head]
     assert len(seen) == (6 + varied) * 12 + 6 + 6 * 6, "of twelve photos; six validated in each epoch, and at the end"
@@ -64,6 +70,23 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_bits(decoded, tmp_path: Pa
     assert parts.metrics() == whole.metrics()
     ours, theirs = (checkpoint.load(run.checkpoint_path)[0].state_dict() for run in (parts, whole))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_trials_of_a_search_look_at_a_view_once(decoded, tmp_path: Path, monkeypatch) -> None:
+    """The next one finds what the one before saw, as long as photos are varied alike, and ends with the same bits."""
+    seen, remembered, validation = counted(monkeypatch), views.Remembered(), 6 + 6 * 6
+    looks, epochs = [], []
+    for place, changes in enumerate(({"lr": 0.01}, {}, {"augmentation": "strong"}, {}, {"seed": 2})):
+        before, settings = len(seen), replace(FROZEN, head="least-squares", **changes)
+        run = runs.create(settings, tmp_path / str(place))
+        train.fit(settings, decoded, run, resumable=False, remembered=remembered)
+        looks.append((len(seen) - before - validation) // 12)
+        epochs.append(run.metrics()[0])
+    assert looks == [6 + 8, 0, 8, 0, 6 + 8]
+    alone = trained(replace(FROZEN, head="least-squares"), decoded, tmp_path / "alone").metrics()[0]
+    assert epochs[1] == alone
+    monkeypatch.setattr(views, "MOST_BYTES", 1)
+    assert not remembered.of(remembered.whose).features, "it does not grow for ever"
 
 
 def test_epochs_of_more_photos_show_variations_of_their_own(decoded, tmp_path: Path, monkeypatch) -> None:

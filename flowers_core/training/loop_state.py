@@ -18,7 +18,7 @@ from flowers_core.settings.config import TrainConfig
 from flowers_core.training import balanced_start, chance, distributed, head_start
 from flowers_core.training.outer_sgd import OuterSGD
 from flowers_core.training.schedule import make_optimizer
-from flowers_core.training.views import FrozenViews, Progress, Views, ignore
+from flowers_core.training.views import FrozenViews, Progress, Remembered, Views, ignore
 
 
 @dataclass
@@ -86,6 +86,7 @@ def begin(
     run: Run,
     device: torch.device,
     progress: Progress = ignore,
+    remembered: Remembered | None = None,
 ) -> tuple[LoopState, Views]:
     """The state in which a run begins, or goes on when it was interrupted; its metrics log is cut to the same point.
     And the training photos as its convolutions see them.
@@ -98,6 +99,7 @@ def begin(
         run: its folder; under torchrun only the first process's is read.
         device: where the network will be.
         progress: told how many looks at photos the head start has done, of how many.
+        remembered: what frozen convolutions saw in earlier trainings with these photos.
 
     Raises:
         RunError: the photos have changed since the run began, or it began on the other kind of device.
@@ -117,8 +119,8 @@ def begin(
         balanced_start.apply(network, train, varied, base, draws, 4 if is_lean else balanced_start.PHOTOS)
     network = network.to(device, memory_format=torch.channels_last).train()
     number_format = saved["precision"] if saved else distributed.agree(precision.choose(config.precision, device))
-    kind = FrozenViews if config.features_lr == 0 else Views
-    views = kind(network, train, base, varied, config.seed, device, number_format, is_lean)
+    asked = network, train, base, varied, config.seed, device, number_format, is_lean
+    views = FrozenViews(*asked, remembered) if config.features_lr == 0 else Views(*asked)
     if config.head == "least-squares" and not is_complete and is_first:
         keep = config.init != "imagenet" and config.init != "scratch"  # those two bring no fully connected layers
         head_start.apply(views, chance.generator(config.seed, "head", 0), keep, progress)

@@ -30,6 +30,7 @@ from flowers_core.training.outer_sgd import OuterSGD
 from flowers_core.training.schedule import clip, learning_rate
 from flowers_core.training.telling import Teller, causes_of_divergence
 from flowers_core.training.validate import rise, score, standard_error
+from flowers_core.training.views import Remembered
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ def fit(
     wish: Callable[[], str] | None = None,
     resumable: bool = True,
     folds: CrossValidation | None = None,
+    remembered: Remembered | None = None,
 ) -> Result:
     """Trains until the last epoch, early stopping, or a wish to stop; goes on where `run` was interrupted.
 
@@ -79,6 +81,7 @@ def fit(
         resumable: saves the state to go on from every few seconds (700 MB); trials of a search do without.
         folds: when this is a part of a cross-validation, what is known of its folds; they calibrate the model that
             has no validation photos.
+        remembered: what frozen convolutions saw in earlier trainings with these photos; this one adds to it.
 
     Raises:
         DataError: a class has no training photos.
@@ -90,7 +93,7 @@ def fit(
     """
     with precision.gpu_memory_explained():
         try:
-            return _Fit(config, decoded, run, wish or run.wish, resumable, folds).fit()
+            return _Fit(config, decoded, run, wish or run.wish, resumable, folds, remembered).fit()
         except _StoppedBefore:
             return Result("stopped", 0, None, 0, 0.0, 0.0)
 
@@ -117,7 +120,7 @@ class _Fit:
 
     def __init__(
         self, config: TrainConfig, decoded: DecodedSource, run: Run, wish: Callable[[], str], resumable: bool = True,
-        folds: CrossValidation | None = None,
+        folds: CrossValidation | None = None, remembered: Remembered | None = None,
     ):  # fmt: skip
         self.config, self.decoded, self.resumable = config, decoded, resumable
         began = time.monotonic()
@@ -146,7 +149,7 @@ class _Fit:
             for path in (self.run.resume_path, self.run.checkpoint_path, self.run.folder / "run.json"):
                 sweep(path)
         self.state, self.views = begin(
-            config, decoded, self.train, self.base, self.run, self.device, self._tell_of_start
+            config, decoded, self.train, self.base, self.run, self.device, self._tell_of_start, remembered
         )
         self.keeper = Keeper(config, classes, self.run, self.state, self.views, self.valid, folds, self._tell_of_end)
         self.events = Events(run) if config.tensorboard == "yes" and self.is_first else None

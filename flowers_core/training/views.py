@@ -4,8 +4,9 @@ The first views of a photo are plain, the others varied as in training. A view o
 the same batches and by chance of its own, so that a resumed run finds the same bits.
 """
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import torch
@@ -162,14 +163,38 @@ class Views:
 
 
 @dataclass
+class Remembered:
+    """What frozen convolutions saw of the same photos in an earlier training, for the next one: trials of a search
+    differ in what comes behind."""
+
+    whose: tuple = ()
+    """Which convolutions these were, and how they were asked."""
+    features: dict[tuple, Tensor] = field(default_factory=dict)
+    summaries: dict[tuple, Tensor] = field(default_factory=dict)
+    """By view, and by how it was varied."""
+
+    def of(self, whose: tuple) -> "Remembered":
+        """Itself, for a training with these convolutions; emptied when they are others, or when it grows too large."""
+        size = sum(tensor.nbytes for part in (self.features, self.summaries) for tensor in part.values())
+        if whose != self.whose or size > MOST_BYTES:
+            self.whose = whose
+            self.features.clear()
+            self.summaries.clear()
+        return self
+
+
+@dataclass
 class FrozenViews(Views):
-    """The same of convolutions that don't change: what will be asked for again is remembered."""
+    """The same of convolutions that don't change: what will be asked for again is remembered.
+
+    Args:
+        remembered: by earlier trainings; they go on with it. None where nobody will ask after this one.
+    """
+
+    remembered: Remembered | None = None
 
     def __post_init__(self) -> None:
-        self.known: dict[View, Tensor] = {}
-        """Features, of variations that training goes through."""
-        self.known_summaries: dict[View, Tensor] = {}
-        """Of the views that `summarise` takes."""
+        self.memory = self.remembered.of(self._whose()) if self.remembered else Remembered()
         is_few = len(self.split) <= FEW * self.network.classes
         self.first, most = (0, FEW_VARIED) if is_few else (FEW_VARIED, MOST_VARIED)
         """Number of the first variation in training."""
@@ -184,22 +209,34 @@ class FrozenViews(Views):
 
     def forget(self) -> None:
         """Drops what only training needs."""
-        self.known.clear()
+        if not self.remembered:
+            self.memory.features.clear()
 
     def features(self, view: View, seen: Seen = ignore) -> Tensor:
-        if view in self.known:
-            return self.known[view]
-        if view in self.summarised and view not in self.known_summaries:
+        name, memory = self._name(view), self.memory
+        if name in memory.features:
+            return memory.features[name]
+        if view in self.summarised and name not in memory.summaries:
             features, summaries = map(torch.cat, zip(*self._look(view, self.network.see, seen), strict=True))
-            self.known_summaries[view] = summaries.cpu()
+            memory.summaries[name] = summaries.cpu()
         else:
             features = super().features(view, seen)
-        if view.is_varied and self.first <= view.number < self.first + self.count:
-            self.known[view] = features
+        if self.remembered or (view.is_varied and self.first <= view.number < self.first + self.count):
+            memory.features[name] = features
         return features
 
     def summary(self, view: View, seen: Seen = ignore) -> Tensor:
-        return self.known_summaries[view] if view in self.known_summaries else super().summary(view, seen)
+        name = self._name(view)
+        return self.memory.summaries[name] if name in self.memory.summaries else super().summary(view, seen)
+
+    def _name(self, view: View) -> tuple:
+        return view, self.transform if view.is_varied else None
+
+    def _whose(self) -> tuple:
+        digest = hashlib.blake2b(digest_size=16)
+        for weights in self.network.features.parameters():
+            digest.update(weights.detach().cpu().numpy().tobytes())
+        return digest.digest(), self.base, self.seed, self.device, self.number_format, self.is_lean
 
     def in_epoch(self, epoch: int, photos: Tensor) -> Tensor:
         """(k, columns) of some photos, as varied in this epoch, on the device."""

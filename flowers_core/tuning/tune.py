@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import optuna
 
     from flowers_core.photos.cache import DecodedSource
+    from flowers_core.training.views import Remembered
 
 STORAGE_VARIABLE = "FLOWERS_STUDY_STORAGE"
 """Environment variable with the database's URL. A URL may hold a password, so it is never written to a file."""
@@ -153,6 +154,7 @@ class _Worker:
         self.is_alone = self.plan.workers == 1
         self.signals: list[int] = []
         self.importance: tuple[int, dict[str, float]] = (0, {})
+        self.remembered: Remembered | None = None
         for name in ("SIGTERM", "SIGINT"):
             signal.signal(getattr(signal, name), lambda number, frame: self.signals.append(number))
         if os.environ.get("FLOWERS_WORKER") and hasattr(os, "nice"):
@@ -216,7 +218,10 @@ class _Worker:
         import optuna
 
         from flowers_core.training.train import fit
+        from flowers_core.training.views import Remembered
 
+        if not self.remembered and not self.plan.config.is_lean:
+            self.remembered = Remembered()
         chosen = {name: search.suggest(trial, name, rule) for name, rule in self.plan.space.items()}
         trial.set_user_attr("owner", self.owner)
         settings = replace(self.plan.config, **chosen)
@@ -230,7 +235,7 @@ class _Worker:
         watch = _Watch(trial, run, self.plan.objective, self.is_stopping)
         try:
             with run.locked():
-                fit(settings, self.decoded, run, watch, resumable=False)
+                fit(settings, self.decoded, run, watch, resumable=False, remembered=self.remembered)
             watch.report()
             results = checkpoint.read_card(run.checkpoint_path).results
             trial.set_user_attr("accuracy", results["valid_accuracy"])

@@ -42,7 +42,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, accuracy_at: Callable[[config.Train
     """Puts a training in `fit`'s place that reaches `accuracy_at(settings, epoch)` at once; the rates that it met."""
     met: list[float] = []
 
-    def fit(settings, decoded, run, wish, resumable):
+    def fit(settings, decoded, run, wish, resumable, remembered):
         assert not resumable, "a trial saves no 700 MB to go on from"
         met.append(settings.lr)
         for epoch in range(1, settings.epochs + 1):

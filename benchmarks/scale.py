@@ -55,7 +55,7 @@ def plant(root: Path, photos: int, drawn: int, distinct: bool) -> None:
 MEASURE = """
 import json, sys, time
 started = time.perf_counter()
-from flowers_core.cache import decode_source
+from flowers_core.photos.cache import decode_source
 from flowers_core.sources import open_source
 imported = time.perf_counter()
 steps = []
@@ -64,8 +64,8 @@ source = open_source(sys.argv[1])
 listed = time.perf_counter()
 decoded = decode_source(source, lambda what, done, total: steps.append(done))
 opened, spent = time.perf_counter(), time.process_time() - cpu
-from flowers_core import problems
-from flowers_core.cache import edited
+from flowers_core.photos import problems
+from flowers_core.photos.cache import edited
 
 
 def clicked(work):

@@ -1,5 +1,6 @@
 """Where state lies on disk, and how it gets there: whole files by rename, logs by append."""
 
+import errno
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 def home() -> Path:
     """The folder that holds `data/` and `checkpoints/runs/`: $FLOWERS_HOME, or the repository."""
-    return Path(os.environ.get("FLOWERS_HOME") or REPOSITORY)
+    return Path(os.environ.get("FLOWERS_HOME") or REPOSITORY).absolute()
 
 
 def data_dir() -> Path:
@@ -60,7 +61,8 @@ def explain_disk_errors(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         reason = error.strerror or str(error)
-        hint = "Free some space and try again." if error.errno == 28 else "Check the folder's permissions."
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = "Free some space and try again." if is_full else "Check the folder's permissions."
         raise StorageError(f"Could not write ({reason})", path, hint) from error
 
 

@@ -144,8 +144,8 @@ def test_runs_lists_what_was_trained_and_names_deletes_and_restores_it(three_kin
     flowers("train", three_kinds, "--preset", "quick", "--epochs", 1)
     (row,) = answer("runs")
     assert (row["state"], row["variant"], row["epoch"]) == ("finished", "2014", 1)
-    assert main(["runs", "rename", row["run"], "First try", "--json"]) == 0
-    assert main(["runs", "note", row["run"], "Too short."]) == 0
+    assert answer("runs", "rename", row["run"], "First try")["done"] == f"{row['run']} is called 'First try'."
+    assert answer("runs", "note", row["run"], "Too short.")["done"] == f"The note is on {row['run']}."
     (named,) = [runs.summary(run) for run in runs.list_runs()]
     assert (named["name"], named["note"]) == ("First try", "Too short.")
     assert main(["runs", "--json", "delete", row["run"]]) == 0

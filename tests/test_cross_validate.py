@@ -137,6 +137,7 @@ def test_a_stopped_and_resumed_cross_validation_ends_like_a_whole_one(
     assert not list(whole.folder.glob("folds/*/best.safetensors")), "114 MB a fold would fill a disk"
     card = checkpoint.read_card(whole.checkpoint_path)
     assert (card.data["counts"], card.config["folds"]) == ({"train": 18, "valid": 0, "test": 0}, FOLDS)
+    assert card.data["fingerprint"] == decoded.fingerprint, "by which pages know the set that it learned from"
     steps = [status.step for status in said]
     assert steps == sorted(steps), "progress never goes back"
     assert {(status.fold, status.folds) for status in said} == {(1, 2), (2, 2), (0, 2)}

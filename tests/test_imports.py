@@ -1,10 +1,12 @@
 """Every way in gives a set with a card, whole or not at all, whatever is killed, hostile or missing on the way."""
 
 import dataclasses
+import http.client
 import os
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import textwrap
@@ -449,6 +451,15 @@ def test_without_a_network_flowers_102_says_so(monkeypatch):
         downloaded()
 
 
+def test_a_network_that_breaks_in_the_middle_is_no_matter_of_the_disk(oxford, monkeypatch):
+    def read(answer, count=None):
+        raise ssl.SSLError("record layer failure")
+
+    monkeypatch.setattr(http.client.HTTPResponse, "read", read)
+    with pytest.raises(DataError, match=r"can't be reached .*record layer failure.*internet connection"):
+        downloaded()
+
+
 def test_an_existing_flowers_102_folder_is_added_with_30_or_all_kinds(tmp_path):
     root = flowers102_folder(tmp_path / "flowers-102")
     known = imports.bring(Wish("folder", str(root), "Oxford", "all"))
@@ -664,6 +675,19 @@ def test_a_set_is_renamed_deleted_and_brought_back(tmp_path, home):
     library.empty_trash()
     assert not library.deleted_sets()
     assert not any((home / "data/sets").iterdir())
+
+
+def test_emptying_the_trash_keeps_what_belongs_to_the_same_set_brought_in_again(oxford, home):
+    downloaded()
+    library.delete("flowers102")
+    key = downloaded().key
+    (home / "data/cache" / key).mkdir(parents=True, exist_ok=True)
+    library.empty_trash()
+    assert not library.deleted_sets()
+    assert (home / "data/cache" / key).exists()
+    library.delete("flowers102")
+    library.empty_trash()
+    assert not (home / "data/cache" / key).exists()
 
 
 def test_deleting_an_added_folder_never_touches_the_folder(tmp_path):

@@ -2,6 +2,8 @@
 
 import ast
 import graphlib
+import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,9 +38,17 @@ def imported_modules(path: Path, only_to_run: bool = False) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path} has a relative import: say from where"
+            found |= {_imported(node.module, alias.name) for alias in node.names}
     return found
+
+
+def _imported(package: str, name: str) -> str:
+    """The module that `from package import name` imports: the name itself where that is one."""
+    place = ROOT.joinpath(*package.split("."))
+    is_module = (place / f"{name}.py").exists() or (place / name / "__init__.py").exists()
+    return f"{package}.{name}" if is_module else package
 
 
 def room(path: Path) -> str:
@@ -61,9 +71,24 @@ def test_imports_go_downward(path: Path) -> None:
 
 @pytest.mark.parametrize("package", sorted({path.parent for path in core_files()} - {CORE}), ids=lambda path: path.name)
 def test_modules_of_a_package_import_each_other_one_way(package: Path) -> None:
-    inside = {f"flowers_core.{package.name}.{path.stem}": path for path in package.glob("*.py")}
+    whole = f"flowers_core.{package.name}"
+    inside = {f"{whole}.{path.stem}".removesuffix(".__init__"): path for path in package.glob("*.py")}
     needs = {module: imported_modules(path, only_to_run=True) & set(inside) for module, path in inside.items()}
     graphlib.TopologicalSorter(needs).prepare()  # raises where modules import each other in a ring
+
+
+OUTSIDE = [*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "checkpoints").glob("*.py"), *(ROOT / "tests").glob("*.py")]
+
+
+@pytest.mark.parametrize("path", OUTSIDE, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_programs_in_strings_import_what_there_is(path: Path) -> None:
+    """Those of other processes, which no linter reads."""
+    for package, names in re.findall(r"^\W*from (flowers_core[\w.]*) import ([\w, ]+)", path.read_text(), re.MULTILINE):
+        place = ROOT.joinpath(*package.split("."))
+        assert place.is_dir() or place.with_suffix(".py").exists(), package
+        for name in names.split(", "):
+            module = importlib.import_module(_imported(package, name.split(" as ")[0]))
+            assert _imported(package, name) != package or hasattr(module, name), f"{package} has no {name}"
 
 
 @pytest.mark.parametrize("path", core_files(), ids=lambda path: str(path.relative_to(CORE)))

@@ -15,7 +15,7 @@ from flowers_core.photos.cache import decode_source
 from flowers_core.settings import config
 from flowers_core.settings.config import TrainConfig
 from flowers_core.sources import open_source
-from flowers_core.training import lr_finder, train
+from flowers_core.training import lr_finder, telling, train
 
 RATES = lr_finder.rates(TrainConfig(), photos=10_000)
 FEW = lr_finder.rates(TrainConfig(), photos=120)
@@ -122,6 +122,17 @@ def test_a_cancelled_test_says_so(three_kinds: Path, monkeypatch: pytest.MonkeyP
     assert lr_finder.measure(test.config(), decoded, test, lambda: "stop") is None
     assert test.state() == "stopped"
     assert lr_finder.saved(test) is None
+
+
+def test_a_test_can_be_cancelled_before_its_first_step(
+    three_kinds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alexnet, "HIDDEN", 16)
+    monkeypatch.setattr(telling, "EVERY_S", 0.0)
+    settings = replace(config.preset("quick"), data=str(three_kinds), head="least-squares", features_lr=0.0)
+    test = runs.create(settings, tmp_path / "test")
+    assert lr_finder.measure(settings, decode_source(open_source(three_kinds)), test, lambda: "stop") is None
+    assert (test.state(), test.metrics()[0], lr_finder.saved(test)) == ("stopped", [], None)
 
 
 def test_only_a_few_tests_stay_on_disk() -> None:

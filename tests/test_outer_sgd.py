@@ -52,7 +52,12 @@ def test_a_step_without_gradients_is_the_step_of_plain_sgd(
     optimizer = make_optimizer(settings, ours)
     stepped(ours, optimizer, longest)
     assert sum(len(layer.push) for layer in optimizer.layers) == {0: 0, 8: 21, 512: 54}[rows]
+    before = [layer.weight.clone() for layer in optimizer.layers]
+    copies = [layer.settled().float() for layer in optimizer.layers]
+    assert all(torch.equal(layer.weight, old) for layer, old in zip(optimizer.layers, before, strict=True))
     optimizer.settle()
+    for layer, copy in zip(optimizer.layers, copies, strict=True):
+        torch.testing.assert_close(copy, layer.weight, rtol=2e-3, atol=1e-5)
     stepped(plain, make_optimizer(replace(settings, optimizer="sgd-2012"), plain), longest)
     assert all(layer.weight.grad is None for layer in ours.modules() if isinstance(layer, nn.Linear))
     for name, weight in ours.state_dict().items():

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from flowers_core import storage
+from flowers_core import runs, storage
 from flowers_core.errors import StorageError
+from flowers_core.machine import processes
+from flowers_core.settings.config import TrainConfig
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -88,6 +90,19 @@ def test_truncate_cuts_to_a_size(tmp_path: Path) -> None:
     storage.append_jsonl(path, {"n": 2})
     storage.truncate(path, size)
     assert storage.read_jsonl(path)[0] == [{"n": 1}]
+
+
+def test_a_relative_home_is_one_place_for_all_processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FLOWERS_HOME", "state")
+    assert storage.home() == tmp_path / "state"
+    processes.launch(["runs", "--json"], tmp_path / "log.txt")  # starts in another folder
+    processes._children.pop().wait(60)
+    assert (tmp_path / "log.txt").read_text().strip() in ("[]", '{"runs": []}')
+    run = runs.create(TrainConfig(), storage.runs_dir() / "mine")
+    processes.launch(["runs", "--json"], tmp_path / "log.txt")
+    processes._children.pop().wait(60)
+    assert run.id in (tmp_path / "log.txt").read_text()
 
 
 def test_a_full_disk_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,12 @@ from flowers_core import runs
 from flowers_core.__main__ import build_parser
 from flowers_core.errors import ConfigError, DivergedError, RunError, TrainingError
 from flowers_core.images.augment import EvalTransform
+from flowers_core.machine import processes
 from flowers_core.network import alexnet, checkpoint
 from flowers_core.settings import config, presets
-from flowers_core.training import train, worker
+from flowers_core.training import train
 from flowers_core.training.train import Result
-from flowers_core.tuning import studies, tune
+from flowers_core.tuning import search, studies, tune
 from flowers_core.tuning.studies import Plan, Search, Study
 
 EPOCHS = 8
@@ -160,6 +161,23 @@ def test_a_search_gives_up_when_nothing_works(base, monkeypatch) -> None:
         tune.work(study, lambda line: None)
     assert study.state() == "failed"
     assert len(study.summary().trials) == tune.MOST_FAILURES
+
+
+def test_a_worker_gives_up_while_others_still_try(base, monkeypatch) -> None:
+    """The study's last trial is then somebody else's, and goes on."""
+    begun = []
+
+    def accuracy(settings: config.TrainConfig, epoch: int) -> float:
+        begun.append(searches[0].ask())
+        raise RuntimeError("no memory")
+
+    pretend(monkeypatch, accuracy)
+    searches, usual = [], search.open_search
+    monkeypatch.setattr(search, "open_search", lambda *given: searches.append(usual(*given)) or searches[0])
+    study = studies.create(Plan(base, LR, trials=30))
+    with pytest.raises(TrainingError, match=r"in a row failed: no memory"):
+        tune.work(study, lambda line: None)
+    assert len(begun) == tune.MOST_FAILURES
 
 
 def test_trials_on_other_photos_are_refused(base, monkeypatch, tmp_path: Path) -> None:
@@ -315,7 +333,7 @@ def test_luck_is_two_standard_errors_of_a_difference() -> None:
 
 def test_the_first_worker_starts_what_the_server_may_forget(base, monkeypatch) -> None:
     """A study's state comes from its files alone, so that a server that starts anew finds it."""
-    monkeypatch.setattr(worker, "launch", lambda *_: None)
+    monkeypatch.setattr(processes, "launch", lambda *_: None)
     study = tune.start(Plan(base, LR, trials=1))
     assert studies.find_study(study.id).state() == "starting"
     long_ago = time.time() - 1000

@@ -251,5 +251,8 @@ def _act_on_run(options: argparse.Namespace) -> dict:
     if options.action == "delete":
         trash.delete(run)
         return {"run": run.id, "done": f"{run.id} is in the trash; runs restore {run.id} brings it back."}
-    run.set_label(*((options.text, note) if options.action == "rename" else (name, options.text)))
-    return {"run": run.id, "done": f"{run.id} is called {run.name!r}."}
+    if options.action == "rename":
+        run.set_label(options.text, note)
+        return {"run": run.id, "done": f"{run.id} is called {run.name!r}."}
+    run.set_label(name, options.text)
+    return {"run": run.id, "done": f"The note is on {run.id}." if run.label()[1] else f"{run.id} has no note now."}

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .scene import photograph
-from .traits import TRAITS
+from flowers_core.garden.scene import photograph
+from flowers_core.garden.traits import TRAITS
 
 JPEG_QUALITY = 90
 

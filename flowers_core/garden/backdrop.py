@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from .mesh import rgb
+from flowers_core.garden.mesh import rgb
 
 TILE = 64  # pixels a side of the small picture that is enlarged
 

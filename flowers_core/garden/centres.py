@@ -6,7 +6,7 @@ and the detail in pixels per head radius. Lengths are in head radii, angles in d
 
 import numpy as np
 
-from .mesh import Mesh, bezier, grains, grid, merge, ramp, rgb, spiral, threads, tube, turn
+from flowers_core.garden.mesh import Mesh, bezier, grains, grid, merge, ramp, rgb, spiral, threads, tube, turn
 
 
 def disc(rng, eye, detail, *, radius=0.3, height=0.08, count=220, size=1.25, rough=0.25) -> Mesh:

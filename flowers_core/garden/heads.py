@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from . import centres
-from .leaves import foliage
-from .mesh import Mesh, bezier, grains, merge, rgb, threads, tube
-from .petals import whorl
-from .shaped import bell, crest, funnel, lips, spathe
-from .traits import Form, Traits
+from flowers_core.garden import centres
+from flowers_core.garden.leaves import foliage
+from flowers_core.garden.mesh import Mesh, bezier, grains, merge, rgb, threads, tube
+from flowers_core.garden.petals import whorl
+from flowers_core.garden.shaped import bell, crest, funnel, lips, spathe
+from flowers_core.garden.traits import Form, Traits
 
 
 def flower(rng: np.random.Generator, traits: Traits, form: Form, detail: float) -> Mesh:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .mesh import Mesh, bezier, facing, grid, merge, ramp, rgb, tube, turn
-from .petals import Paint, Whorl, whorl
+from flowers_core.garden.mesh import Mesh, bezier, facing, grid, merge, ramp, rgb, tube, turn
+from flowers_core.garden.petals import Paint, Whorl, whorl
 
 GREENS = (
     ("#2c4a1c", "#3f6628", "#4d7630"),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .mesh import GOLDEN_ANGLE, Mesh, grains, grid, merge, ramp, rgb, smooth
+from flowers_core.garden.mesh import GOLDEN_ANGLE, Mesh, grains, grid, merge, ramp, rgb, smooth
 
 Range = tuple[float, float]
 

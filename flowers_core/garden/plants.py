@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from . import leaves
-from .heads import flower
-from .mesh import Mesh, bezier, facing, merge, spiral, tube, turn
-from .petals import draw_from
-from .traits import Form, Traits
+from flowers_core.garden import leaves
+from flowers_core.garden.heads import flower
+from flowers_core.garden.mesh import Mesh, bezier, facing, merge, spiral, tube, turn
+from flowers_core.garden.petals import draw_from
+from flowers_core.garden.traits import Form, Traits
 
 UP = np.array([0.0, 1.0, 0.0])
 

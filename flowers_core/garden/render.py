@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from .mesh import Mesh, cross
+from flowers_core.garden.mesh import Mesh, cross
 
 NEAREST, FARTHEST = 255, 30  # depths in the fourth channel; 0 means that nothing was painted
 DEPTH_RANGE = 0.9  # picture units between them

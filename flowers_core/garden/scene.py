@@ -3,13 +3,13 @@
 import numpy as np
 from PIL import Image, ImageFilter
 
-from . import leaves
-from .backdrop import backdrop, grain_texture
-from .mesh import Mesh, merge
-from .petals import draw_from
-from .plants import plant
-from .render import Light, occlusion, paint, with_depth
-from .traits import TRAITS, Form, Traits
+from flowers_core.garden import leaves
+from flowers_core.garden.backdrop import backdrop, grain_texture
+from flowers_core.garden.mesh import Mesh, merge
+from flowers_core.garden.petals import draw_from
+from flowers_core.garden.plants import plant
+from flowers_core.garden.render import Light, occlusion, paint, with_depth
+from flowers_core.garden.traits import TRAITS, Form, Traits
 
 FINER = 3  # times as many pixels a side are painted as the picture has: smooth edges
 SHOULDER, SHOULDER_CUT = 200, 0.45  # brighter than this, a pixel keeps the rest of its excess: soft highlights

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from . import centres
-from .mesh import Mesh, bezier, grains, grid, merge, ramp, rgb, smooth, tube, turn
-from .petals import Paint, Whorl, whorl
+from flowers_core.garden import centres
+from flowers_core.garden.mesh import Mesh, bezier, grains, grid, merge, ramp, rgb, smooth, tube, turn
+from flowers_core.garden.petals import Paint, Whorl, whorl
 
 CALYX = Whorl((5, 5), (0.34, 0.4), (0.5, 0.6), (0.6, 0.8, 0.0), (62, 74), (0, 10), lift=-0.9)
 UPPER_LIP = Whorl((2, 2), (0.95, 1.05), (0.95, 1.15), (0.6, 0.28, 0.08), (52, 64), (-75, -50), ruffle=0.06, untidy=0.2)

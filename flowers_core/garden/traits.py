@@ -4,7 +4,7 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .petals import Paint, Range, Whorl
+from flowers_core.garden.petals import Paint, Range, Whorl
 
 
 @dataclass(frozen=True)

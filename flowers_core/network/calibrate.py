@@ -54,12 +54,14 @@ class CrossValidation:
     Args:
         folds: how many there are.
         photos: that they answer for together.
+        fingerprint: of the set with the splits that it came with.
         accuracy: their share of right answers; None before all folds have answered.
         calibration: by their answers; None before, or when it is not known.
     """
 
     folds: int
     photos: int
+    fingerprint: str
     accuracy: float | None = None
     calibration: Calibration | None = None
 

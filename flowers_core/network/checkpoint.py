@@ -201,7 +201,7 @@ def save_state(path: Path, state: dict) -> None:
         try:
             torch.save(state, temporary)
         except RuntimeError as error:  # torch's zip writer reports a full disk as a RuntimeError
-            raise OSError(28, "No space left on device") from error
+            raise OSError(errno.ENOSPC, "No space left on device") from error
 
 
 def load_state(path: Path) -> dict:

@@ -14,7 +14,7 @@ from flowers_core.storage import data_dir, explain_disk_errors, read_json, write
 WIDTH = 256
 """Numbers per photo: one per filter of the last convolution."""
 
-VERSION = 1
+VERSION = 2
 """Goes up when the same photo would get another vector."""
 
 BATCH = 32

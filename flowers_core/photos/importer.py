@@ -4,8 +4,6 @@ import os
 import secrets
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -15,12 +13,12 @@ from typing import BinaryIO
 from filelock import FileLock, Timeout
 
 from flowers_core.errors import FlowersError
+from flowers_core.machine import processes
 from flowers_core.photos.cache import decode_source
 from flowers_core.sources import imports, library, open_source
 from flowers_core.sources.imports import Wish
 from flowers_core.sources.library import KnownSet
 from flowers_core.storage import (
-    REPOSITORY,
     data_dir,
     explain_disk_errors,
     read_json,
@@ -122,12 +120,8 @@ class Job:
         return max((path.stat().st_mtime for path in self.folder.glob("*.json")), default=0.0)
 
     def is_locked(self) -> bool:
-        """Does its process live? See `Run.is_locked`."""
-        try:
-            with FileLock(self.folder / "lock", timeout=0.03, poll_interval=0.01):
-                return False
-        except Timeout:
-            return True
+        """Does its process live?"""
+        return processes.is_held(self.folder / "lock")
 
     def cancel(self) -> None:
         """Ends the import; nothing of it stays but this word of it."""
@@ -146,24 +140,12 @@ class Job:
         """Begins, or begins again, in a process of its own, which outlives a page and a server."""
         (self.folder / "cancel").unlink(missing_ok=True)
         self.write(Status())
-        command = [sys.executable, "-m", "flowers_core", "import", "--job", str(self.folder.resolve())]
-        apart = (
-            {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}
-        )
-        with explain_disk_errors(self.folder), open(self.folder / "log.txt", "ab") as log:
-            child = subprocess.Popen(
-                command, cwd=REPOSITORY, env={**os.environ, "PYTHONUNBUFFERED": "1"}, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=subprocess.STDOUT, **apart,
-            )  # fmt: skip
-        _children[:] = [*(other for other in _children if other.poll() is None), child]  # ended ones stay zombies else
+        processes.launch(["import", "--job", str(self.folder.resolve())], self.folder / "log.txt")
 
     def dismiss(self) -> None:
         """Forgets an import that has ended."""
         if self.state() in ENDED:
             remove_tree(self.folder)
-
-
-_children: list[subprocess.Popen] = []
 
 
 def start(wish: Wish, upload: BinaryIO | None = None) -> Job:

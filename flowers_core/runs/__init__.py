@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from flowers_core.errors import FlowersError, RunError
+from flowers_core.machine import processes
 from flowers_core.settings import config as configs
 from flowers_core.settings.config import TrainConfig
 from flowers_core.storage import (
@@ -218,15 +219,9 @@ class Run:
             os.utime(self.folder / "status.json")
 
     def is_locked(self) -> bool:
-        """Does a process hold the run's lock? (A process id would prove nothing: zombies still have one.)"""
-        if not self.folder.exists():  # it was deleted, and a lock would bring its folder back
-            return False
-        try:
-            # A moment's patience: somebody else may be looking just now, which takes the lock for an instant.
-            with FileLock(self.folder / "lock", timeout=0.03, poll_interval=0.01):
-                return False
-        except Timeout:
-            return True
+        """Does a process hold the run's lock?"""
+        # Of a run that was deleted, a lock would bring its folder back.
+        return self.folder.exists() and processes.is_held(self.folder / "lock")
 
     @contextmanager
     def locked(self) -> Iterator[None]:

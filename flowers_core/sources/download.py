@@ -1,6 +1,7 @@
 """Fetches a file of known size and checksum over HTTP, going on where a killed download stopped."""
 
 import hashlib
+import http.client
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -48,6 +49,13 @@ def to_file(url: str, path: Path, size: int, md5: str, what: str, progress=None)
     raise DataError("What was downloaded is not the file it should be (its checksum differs)", url, hint)
 
 
+def _read(answer: http.client.HTTPResponse, count: int) -> bytes:
+    try:
+        return answer.read(count)
+    except (OSError, http.client.HTTPException) as error:  # of the network, which the disk has no part in
+        raise ConnectionError(str(error)) from error
+
+
 def _fetch(url: str, part: Path, size: int, what: str, progress) -> None:
     """Appends what is missing to `part`; begins anew where the server can't go on."""
     have = part.stat().st_size if part.exists() else 0
@@ -59,7 +67,7 @@ def _fetch(url: str, part: Path, size: int, what: str, progress) -> None:
             goes_on = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
             have = have if goes_on else 0
             with open(part, "ab" if goes_on else "wb") as file:
-                while have < size and (chunk := answer.read(min(CHUNK_BYTES, size - have))):
+                while have < size and (chunk := _read(answer, min(CHUNK_BYTES, size - have))):
                     file.write(chunk)
                     have += len(chunk)
                     if progress:

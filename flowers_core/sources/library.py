@@ -243,16 +243,20 @@ def empty_trash(older_than_s: float = 0.0) -> None:
 
 
 def _remove_for_good(sets: list[DeletedSet]) -> None:
-    in_use = {state_key(Path(known.data)) for known in known_sets()}
+    in_use = {_state_key(known.id, sets_dir() / known.id) for known in known_sets() if known.added}
     for deleted in sets:
-        card = read_json(_trash() / deleted.place / "card.json")
-        place = card.get("place") or sets_dir() / deleted.place.split(".")[0] / card["folder"]
-        key = state_key(Path(place))
+        key = _state_key(deleted.place.split(".")[0], _trash() / deleted.place)
         remove_tree(_trash() / deleted.place)
         if key not in in_use:
             remove_tree(data_dir() / "cache" / key)
             remove_tree(splits.saved_path(key))
             remove_tree(edits.saved_path(key))
+
+
+def _state_key(set_id: str, folder: Path) -> str:
+    """What is saved of a set is kept under this key: by where its photos lie while it is not in the trash."""
+    card = read_json(folder / "card.json")
+    return state_key(Path(card.get("place") or sets_dir() / set_id / card["folder"]))
 
 
 def sets_dir() -> Path:

@@ -132,7 +132,7 @@ def cross_validate(config: TrainConfig, decoded: DecodedSource, run: Run, wish: 
     fold_of = deal(decoded, config.folds, config.seed)
     _require_same_photos(run, decoded)
     before = _Before(config)
-    folds = CrossValidation(config.folds, sum(fold >= 0 for fold in fold_of))
+    folds = CrossValidation(config.folds, sum(fold >= 0 for fold in fold_of), decoded.fingerprint)
     for number in range(1, config.folds + 1):
         single = replace(config, folds=0)
         folder = fold_run(run, number).folder

@@ -124,7 +124,7 @@ class Keeper:
         state = self.state
         if not self.is_first:
             return
-        weights = state.best_weights or checkpoint.shrink(state.network)
+        weights = state.best_weights or state.present_weights()
         weights = checkpoint.with_kinds(weights | self.readers, self.kind_space)
         checkpoint.save(self.run.checkpoint_path, weights, self._card())
 
@@ -211,7 +211,9 @@ class Keeper:
             classes=self.classes,
             transform=asdict(self.base),
             config=to_dict(self.config),
-            data={key: facts[key] for key in ("data", "fingerprint", "counts")},
+            # Folds deal the set's photos anew, but the model is the set's as it came.
+            data={key: facts[key] for key in ("data", "fingerprint", "counts")}
+            | ({"fingerprint": folds.fingerprint} if folds else {}),
             results=results,
             made_with=facts["made_with"],
             temperature=self.calibration.temperature,

@@ -55,6 +55,16 @@ class LoopState:
         if isinstance(self.optimizer, OuterSGD):
             self.optimizer.settle()
 
+    def present_weights(self) -> dict[str, Tensor]:
+        """A copy of the network's weights as they are stored, up to date. The network's own may lag behind: bringing
+        them up to date in between would round differently from then on."""
+        weights = checkpoint.shrink(self.network)
+        if isinstance(self.optimizer, OuterSGD):
+            places = {id(layer): name for name, layer in self.network.named_modules()}
+            for layer in self.optimizer.layers:
+                weights[f"{places[id(layer)]}.weight"] = layer.settled()
+        return weights
+
     def to_dict(self, metrics_bytes: int) -> dict:
         """All of it as `checkpoint.save_state` takes it, with the length of the metrics log it belongs to."""
         return {

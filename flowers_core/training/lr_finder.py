@@ -104,7 +104,7 @@ def measure(config: TrainConfig, decoded: "DecodedSource", run: Run, wish: Calla
     tried, losses, began = rates(config, decoded.source.counts()["train"]), [], None
     status = Status(phase="training", epochs=1, steps=len(tried), process=run.status().process)
     run.write_status(status)
-    for step, loss in enumerate(train.losses_at(config, decoded, run, tried), start=1):
+    for step, loss in enumerate(train.losses_at(config, decoded, run, tried, wish), start=1):
         losses.append(loss if math.isfinite(loss) else None)
         run.log({"kind": "step", "step": step, "lr": tried[step - 1], "loss": losses[-1]})
         began = began or time.monotonic()  # the first step also set the network up, which no later one does
@@ -115,6 +115,8 @@ def measure(config: TrainConfig, decoded: "DecodedSource", run: Run, wish: Calla
         if wish() == "stop":
             run.write_status(replace(status, phase="stopped"))
             return None
+    if not losses:  # stopped before the first step
+        return None
     found = judge(tried[: len(losses)], losses)
     write_json(run.folder / "finding.json", asdict(found))
     run.write_status(replace(status, phase="finished", steps=len(losses)))

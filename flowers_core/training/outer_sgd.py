@@ -78,6 +78,16 @@ class LaggingLinear(nn.Linear):
                 rounded[start : start + BLOCK] = weights.mul_(self.kept).add_(rows @ self.came)
         self.kept, self.push, self.wanted, self.came = 1.0, self.push[:0], self.wanted[:0], self.came[:0]
 
+    @torch.no_grad()
+    def settled(self) -> Tensor:
+        """A float16 copy of the weights with what was gathered; they themselves stay."""
+        copy = torch.empty(self.weight.shape, dtype=torch.float16)
+        for start in range(0, self.out_features, BLOCK):
+            part = slice(start, start + BLOCK)
+            pushed = (self.wanted[:, part] * self.push[:, None]).to(self.number_format).T
+            copy[part] = self.weight[part] * self.kept + (pushed @ self.came).float()
+        return copy
+
 
 class _Lagging(torch.autograd.Function):
     """The product of inputs and lagging weights, whose backward pass notes down the gradient's two factors."""

@@ -98,14 +98,19 @@ def fit(
             return Result("stopped", 0, None, 0, 0.0, 0.0)
 
 
-def losses_at(config: TrainConfig, decoded: DecodedSource, run: Run, rates: Iterable[float]) -> Iterator[float]:
+def losses_at(
+    config: TrainConfig, decoded: DecodedSource, run: Run, rates: Iterable[float], wish: Callable[[], str] = str
+) -> Iterator[float]:
     """The loss before each of some training steps, at learning rates of the caller's in place of the schedule's.
 
     Weights start and photos are varied as `fit` would have it. No model is saved. The loss may be NaN or infinite.
-    Raises what `fit` raises.
+    There is none when `wish` says "stop" before the first step. Raises what `fit` raises.
     """
     with precision.gpu_memory_explained():
-        loop = _Ramp(config, decoded, run, lambda: "")
+        try:
+            loop = _Ramp(config, decoded, run, wish)
+        except _StoppedBefore:
+            return
         for loop.rate in rates:
             loop._train_step()
             yield loop.loss
@@ -184,6 +189,7 @@ class _Fit:
                     self._end_epoch()
             except DivergedError:
                 self.keeper.rescue()
+                self._close_events()
                 raise
             self.state.seconds += time.monotonic() - started
             if self._has_stopped_improving():
@@ -383,11 +389,14 @@ class _Fit:
         accuracy = self.keeper.answering_score[1] if self.keeper.answering_score else None
         speed = state.step / self.steps_per_epoch * len(self.train) / state.seconds if state.seconds else 0.0
         self._tell(phase=phase, images_per_second=speed, best_accuracy=accuracy)
-        if self.events:
-            self.events.close()
+        self._close_events()
         if phase == "finished":  # only now: a kill before this line leaves a run that can go on
             self.keeper.forget_state()
         return Result(phase, epochs, accuracy, state.best_epoch, state.seconds, speed)
+
+    def _close_events(self) -> None:
+        if self.events:
+            self.events.close()
 
 
 class _Ramp(_Fit):

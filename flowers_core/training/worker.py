@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -14,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from flowers_core import runs
 from flowers_core.errors import ConfigError, DivergedError, FlowersError, RunError
+from flowers_core.machine import processes
 from flowers_core.runs import Run, Status, turns
 from flowers_core.settings.config import TrainConfig
-from flowers_core.storage import REPOSITORY, explain_disk_errors
 from flowers_core.training import distributed, lr_finder
 
 if TYPE_CHECKING:
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
 BEAT_EVERY_S = 5.0
 PARTING_S = 20
 """Seconds that a following process waits after a signal for the first one to end the training."""
-
-_children: list[subprocess.Popen] = []
 
 
 def start(config: TrainConfig) -> Run:
@@ -91,28 +87,7 @@ def kill(run: Run) -> None:
 
 
 def _launch(run: Run, command: str = "train") -> None:
-    launch([command, "--run-dir", str(run.folder.resolve()), "--resume"], run.log_path)
-
-
-def launch(arguments: list[str], log_path: Path) -> None:
-    """Starts a command of `python -m flowers_core` that lives on when this process ends; it writes to that log.
-
-    Raises:
-        StorageError: the log can't be written.
-    """
-    _children[:] = [child for child in _children if child.poll() is None]  # ended ones are zombies until asked
-    apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}
-    with explain_disk_errors(log_path), open(log_path, "ab") as log:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "flowers_core", *arguments],
-            cwd=REPOSITORY,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "FLOWERS_WORKER": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            **apart,
-        )
-    _children.append(child)
+    processes.launch([command, "--run-dir", str(run.folder.resolve()), "--resume"], run.log_path)
 
 
 def train_here(run: Run, say: Callable[[str], None]) -> "Result | None":

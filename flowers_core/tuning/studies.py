@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from flowers_core.errors import ConfigError, RunError
+from flowers_core.machine import processes
 from flowers_core.runs import STARTING_S, Run
 from flowers_core.settings import config as configs
 from flowers_core.settings.config import Search, TrainConfig
@@ -207,7 +208,7 @@ class Study:
 
     def living_workers(self) -> int:
         """How many processes of this machine work on it. Each holds a lock that the system releases when it dies."""
-        return sum(is_held(path) for path in self.folder.glob("worker-*.lock"))
+        return sum(processes.is_held(path) for path in self.folder.glob("worker-*.lock"))
 
     @contextmanager
     def worker(self) -> Iterator[Path]:
@@ -272,15 +273,6 @@ def alive() -> list[Study]:
 def find_study(study_id: str) -> Study | None:
     """The study of that id, or None; never a path outside of the studies' folder."""
     return next((study for study in list_studies() if study.id == study_id), None)
-
-
-def is_held(path: Path) -> bool:
-    """Does a process hold this lock?"""
-    try:
-        with FileLock(path, timeout=0.03, poll_interval=0.01):
-            return False
-    except Timeout:
-        return True
 
 
 def luck(accuracy: float, n: int) -> float:

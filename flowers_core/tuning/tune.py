@@ -17,11 +17,11 @@ from filelock import FileLock, Timeout
 
 from flowers_core import runs
 from flowers_core.errors import DivergedError, FlowersError, RunError, TrainingError
+from flowers_core.machine import processes
 from flowers_core.network import checkpoint
 from flowers_core.runs import Run
 from flowers_core.settings import presets
 from flowers_core.storage import explain_disk_errors, runs_dir
-from flowers_core.training import worker
 from flowers_core.tuning import search, studies
 from flowers_core.tuning.studies import Plan, Study, Summary, Trial, luck
 
@@ -67,7 +67,7 @@ def resume(study: Study) -> None:
     with explain_disk_errors(study.folder):
         (study.folder / "launched").touch()
     for _ in range(missing):
-        worker.launch(["tune", "--study-dir", str(study.folder.resolve())], study.log_path)
+        processes.launch(["tune", "--study-dir", str(study.folder.resolve())], study.log_path)
 
 
 def save_best(study: Study, title: str) -> str:
@@ -155,6 +155,8 @@ class _Worker:
         self.signals: list[int] = []
         self.importance: tuple[int, dict[str, float]] = (0, {})
         self.remembered: Remembered | None = None
+        self.last = -1
+        """Number of this worker's latest trial: others work on theirs meanwhile."""
         for name in ("SIGTERM", "SIGINT"):
             signal.signal(getattr(signal, name), lambda number, frame: self.signals.append(number))
         if os.environ.get("FLOWERS_WORKER") and hasattr(os, "nice"):
@@ -205,7 +207,7 @@ class _Worker:
             except InterruptedError:
                 break
             gc.collect()  # a network of 57 million weights must be gone before the next one comes
-            last = self.optuna.get_trials(deepcopy=False)[-1]
+            last = self.optuna.get_trials(deepcopy=False)[self.last]
             failures = failures + 1 if last.state.name == "FAIL" and not self.is_stopping() else 0
             if failures >= MOST_FAILURES:
                 hint = "The log says what happened in each."
@@ -224,6 +226,7 @@ class _Worker:
             self.remembered = Remembered()
         chosen = {name: search.suggest(trial, name, rule) for name, rule in self.plan.space.items()}
         trial.set_user_attr("owner", self.owner)
+        self.last = trial.number
         settings = replace(self.plan.config, **chosen)
         run = self.study.trial(trial.number)
         shutil.rmtree(run.folder, ignore_errors=True)
@@ -273,7 +276,7 @@ class _Worker:
         for trial in self.optuna.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
             host, _, lock = trial.user_attrs.get("owner", "").partition(":")
             mine = trial.user_attrs.get("owner") == self.owner  # between two trials, so it is of a worker before us
-            if host == platform.node() and (mine or not studies.is_held(Path(lock))):
+            if host == platform.node() and (mine or not processes.is_held(Path(lock))):
                 self.optuna.tell(trial.number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
                 self._again(trial)
 
@@ -354,7 +357,7 @@ def _turn(study: Study, is_stopping: Callable[[], bool]) -> Iterator[None]:
     """
     slot, ours = FileLock(runs_dir() / ".slot.lock"), study.folder / "turn.lock"
     runs_dir().mkdir(parents=True, exist_ok=True)
-    while not studies.is_held(ours):
+    while not processes.is_held(ours):
         if not any(run.state() == "queued" for run in runs.active_runs()):
             with suppress(Timeout), slot.acquire(timeout=0), FileLock(ours):
                 yield

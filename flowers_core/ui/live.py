@@ -260,13 +260,13 @@ def _result(run: Run, state: str, status: Status, epochs: list[dict]) -> None:
         else:
             st.caption(
                 "Kept is the latest epoch that is as good as the best one, give or take what chance does to so few "
-                f"validation photos. {_why_curves_differ(run, status, epochs)}"
+                f"validation photos. {_why_curves_differ(status, epochs)}"
             )
         if not is_local():
             frame.link("classify", "Take it home, at the end of “Name a flower”", "download", **_query(run))
 
 
-def _why_curves_differ(run: Run, status: Status, epochs: list[dict]) -> str:
+def _why_curves_differ(status: Status, epochs: list[dict]) -> str:
     """A sentence where the curve shows another accuracy for the kept epoch than what its model reached; else ""."""
     curve = next((e.get("valid_accuracy") for e in epochs if e["epoch"] == status.best_epoch), None)
     if None in (curve, status.best_accuracy) or f"{curve:.0%}" == f"{status.best_accuracy:.0%}":

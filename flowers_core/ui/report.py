@@ -191,15 +191,16 @@ def _downloads(report: Report, figure) -> None:
 
 
 def _matrix_csv(report: Report) -> str:
-    return pd.DataFrame(report.confusion, index=report.classes, columns=report.classes).to_csv(index_label="true")
+    kinds = [harmless(name) for name in report.classes]
+    return pd.DataFrame(report.confusion, index=kinds, columns=kinds).to_csv(index_label="true")
 
 
 def _answers_csv(report: Report) -> str:
     rows = [
         {
             "photo": harmless(a.photo),
-            "true": report.classes[a.true],
-            **{f"guess {k + 1}": report.classes[i] for k, i in enumerate(a.top)},
+            "true": harmless(report.classes[a.true]),
+            **{f"guess {k + 1}": harmless(report.classes[i]) for k, i in enumerate(a.top)},
             **{f"probability {k + 1}": p for k, p in enumerate(a.probabilities)},
         }
         for a in report.answers

@@ -92,16 +92,16 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
         help="The fewer there are, the sooner a search says something about each.",
     )  # fmt: skip
     with st.grid(4, min_column_width=150):
-        trials = st.number_input("Trials", 1, 10_000, 20, key="tune-trials", **look, help="Trainings to compare.")
+        trials = st.number_input("Trials", value=20, key="tune-trials", **look, help="Trainings to compare.")
         epochs = st.number_input(
-            "Epochs", 1, 10_000, base.epochs, key=f"tune-epochs-{preset}-{init}", help="Of each trial, at most."
+            "Epochs", value=base.epochs, key=f"tune-epochs-{preset}-{init}", help="Of each trial, at most."
         )
         objective = st.selectbox(
             "Make best", studies.OBJECTIVES, format_func=charts.OBJECTIVE_TITLES.get, key="tune-objective", **look,
             help="Accuracy counts right answers. Loss also counts how sure they were, and so tells more apart.",
         )  # fmt: skip
         workers = st.number_input(
-            "At a time", 1, 8, 1, key="tune-workers", **look,
+            "At a time", value=1, key="tune-workers", **look,
             help="Trials that run side by side. They share the processor, so more than one seldom pays on a laptop.",
         )  # fmt: skip
     with st.expander("What is tried for each", icon=":material/straighten:"):

@@ -50,7 +50,7 @@ class Network {
     const convolutional = this.layers.slice(0, split), full = this.layers.slice(split).filter(({ op }) => op !== "read" && op !== "kinds");
     const seen = views.map(() => []); // of each view, the means and deviations of each convolution's maps
     const steps = views.length * (convolutional.length + 1) + full.length;
-    let done = 0, length = 0;
+    let done = 0;
     const panels = Math.ceil(views.length / COLUMNS);
     this.floats.fill(0, this.place.full[0] >> 2, this.place.end >> 2);
     views.forEach((view, number) => {
@@ -62,7 +62,7 @@ class Network {
         if (layer.op === "relu" && (this.reader || this.kinds)) seen[number].push(this.summary(maps));
         progress(++done / steps);
       });
-      length = this.flatten(maps, number, panels);
+      this.flatten(maps, number);
       progress(++done / steps);
     });
     let at = this.place.full[0];

@@ -88,4 +88,4 @@ if result is None:
         st.stop()
     st.rerun()
 report.show(result, decoded, known.id)
-holding.section(path, decoded.source, split, decoded.fingerprint)
+holding.section(path, decoded, split)

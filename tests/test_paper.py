@@ -32,7 +32,7 @@ CONSTANTS = {
     "learning rate [5]": (PAPER.lr, 0.01),
     "epochs, 'roughly 90 cycles' [5]": (PAPER.epochs, 90),
     "dropout [4.2]": (PAPER.dropout, 0.5),
-    "side of the photo in the cache [2]": (alexnet.INPUT_SIZE / STRENGTHS["paper"].window_low, 256),
+    "side of the photo in the cache [2]": (input_transform(PAPER).size / STRENGTHS["paper"].window_low, 256),
     "side of the crop [4.1]": (input_transform(PAPER).size, 224),
     "side of the crop when answering [4.1]": (256 * input_transform(PAPER).window, 224),
     "spread of the colour shift [4.1]": (STRENGTHS["paper"].pca_sd, 0.1),

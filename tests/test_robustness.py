@@ -9,13 +9,14 @@ from conftest import KINDS, draw_set
 from flowers_core.errors import DataError
 from flowers_core.evaluation.robustness import CONDITIONS, Condition, robustness, sweep
 from flowers_core.images.disturb import AS_IT_IS, Disturbance, disturb
+from flowers_core.photos.cache import decode_source
 from flowers_core.sources import open_source
 
 
 class LeftOrRight:
     """A model that takes a photo for a daffodil when its left half is the brighter one, else for a rose."""
 
-    classes = KINDS
+    classes, path = KINDS, Path("model")
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -28,7 +29,7 @@ class LeftOrRight:
 
 
 def table(path: Path, **options: object) -> dict:
-    result = robustness("model", open_source(path), "valid", classifier=LeftOrRight(), **options)
+    result = robustness(LeftOrRight(), decode_source(open_source(path)), "valid", **options)
     return {(row.name, row.amount): row for row in result.rows}
 
 
@@ -60,7 +61,7 @@ def test_each_condition_counts_what_it_breaks(two_kinds: Path) -> None:
 def test_no_more_photos_than_asked_for_and_none_is_an_error(two_kinds: Path) -> None:
     assert {row.top1.n for row in table(two_kinds, limit=4).values()} == {4}
     with pytest.raises(DataError, match="no photos in the test split"):
-        robustness("model", open_source(two_kinds), "test", classifier=LeftOrRight())
+        robustness(LeftOrRight(), decode_source(open_source(two_kinds)), "test")
 
 
 def test_photos_take_turns_in_direction_and_keep_the_distance() -> None:

@@ -45,9 +45,11 @@ def _evaluate(options: argparse.Namespace) -> dict:
         print(f"{report.n} photos of {report.data}, {report.split}")
         print(f"top-1 {report.top1}, top-5 {report.top5}, macro F1 {result['macro_f1']:.3f}, ECE {report.ece:.3f}")
     if options.disturb:
+        from flowers_core.evaluation.predict import Classifier
         from flowers_core.evaluation.robustness import robustness
+        from flowers_core.photos.cache import decode_source
 
-        table = robustness(options.checkpoint, source, options.split, progress)
+        table = robustness(Classifier(options.checkpoint), decode_source(source), options.split, progress)
         end_progress()
         result["disturbed"] = table.to_dict()
         if not options.json:

@@ -208,11 +208,7 @@ def _resumed_run(options: argparse.Namespace) -> runs.Run:
         raise ConfigError("--resume needs --run-dir", None, "Name the folder of the run to go on with.")
     run = runs.Run(options.run_dir)
     run.config()
-    if run.state() == "finished":
-        raise ConfigError("This run has finished", run.folder, "Start a new one with --init and its checkpoint.")
-    if run.status().cause == "diverged":
-        hint = "Start a new run with a smaller learning rate."
-        raise RunError("This run would end the same way again: its loss was not finite", run.folder, hint)
+    run.require_unfinished()
     if not os.environ.get("FLOWERS_WORKER"):  # nobody sits at a process that a page started
         kinds = "all" if len(run.facts().get("classes", ())) > len(SPECIES) else ""
         fetch(run.config().data, options, "this run", kinds)

@@ -1,6 +1,5 @@
 """A checkpoint on the photos of a split: every answer, and what they add up to, saved as a report."""
 
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from flowers_core.errors import DataError, FlowersError
 from flowers_core.evaluation import metrics
 from flowers_core.network import calibrate
+from flowers_core.network.checkpoint import file_key
 from flowers_core.photos.cache import DecodedSource, decode_source
 from flowers_core.sources import Source
 from flowers_core.sources.records import class_key, first_few
@@ -134,6 +134,19 @@ def evaluate(
     return ask(classifier, decode_source(source, progress), split, progress)
 
 
+def photos_of(source: Source, split: str) -> list[int]:
+    """Indices of a split's photos, or of all of them.
+
+    Raises:
+        DataError: there are none.
+    """
+    chosen = [i for i, photo in enumerate(source.photos) if split in ("all", photo.split)]
+    if not chosen:
+        have = ", ".join(f"{count} in {name}" for name, count in source.counts().items())
+        raise DataError(f"There are no photos in the {split} split ({have})", source.root, "Choose another split.")
+    return chosen
+
+
 def ask(
     classifier: "Classifier",
     decoded: DecodedSource,
@@ -150,12 +163,7 @@ def ask(
         DataError: as for `evaluate`.
     """
     label_of = match_classes(decoded.source, classifier.classes)
-    photos = decoded.source.photos
-    chosen = [i for i, photo in enumerate(photos) if split in ("all", photo.split)]
-    if not chosen:
-        have = ", ".join(f"{count} in {name}" for name, count in decoded.source.counts().items())
-        hint = "Choose another split."
-        raise DataError(f"There are no photos in the {split} split ({have})", decoded.source.root, hint)
+    photos, chosen = decoded.source.photos, photos_of(decoded.source, split)
     answers: list[Answer] = []
     for start in range(0, len(chosen), BATCH):
         if progress:
@@ -233,8 +241,7 @@ def read_report(path: Path) -> Report | None:
 
 
 def _report_path(checkpoint: Path, fingerprint: str, split: str) -> Path:
-    state = checkpoint.stat()
-    key = hashlib.blake2b(f"{checkpoint.resolve()} {state.st_size} {state.st_mtime_ns}".encode(), digest_size=6)
+    key = file_key(checkpoint)
     in_run = checkpoint.resolve().parent.parent == runs_dir().resolve()
     folder = checkpoint.parent / "reports" if in_run else data_dir() / "reports"
-    return folder / f"{key.hexdigest()}-{fingerprint}-{split}.json"
+    return folder / f"{key}-{fingerprint}-{split}.json"

@@ -2,17 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowers_core.errors import DataError
 from flowers_core.evaluation import metrics
-from flowers_core.evaluation.evaluate import match_classes
+from flowers_core.evaluation.evaluate import match_classes, photos_of
 from flowers_core.images.disturb import AS_IT_IS, Disturbance, disturb
-from flowers_core.photos.cache import decode_source
-from flowers_core.sources import Source
+from flowers_core.photos.cache import DecodedSource
 
 if TYPE_CHECKING:
     from flowers_core.evaluation.predict import Classifier
@@ -89,36 +86,26 @@ class Robustness:
 
 
 def robustness(
-    checkpoint: Path | str,
-    source: Source,
+    classifier: "Classifier",
+    decoded: DecodedSource,
     split: str,
     progress: Callable[[str, int, int], None] | None = None,
     limit: int | None = None,
-    classifier: "Classifier | None" = None,
 ) -> Robustness:
     """Accuracy under every one of CONDITIONS.
 
     Args:
-        checkpoint: the model.
-        source: the photos; those of some of the classes are enough.
+        classifier: the model.
+        decoded: the photos; those of some of the classes are enough.
         split: one of SPLITS, or "all".
         progress: told what is going on.
         limit: ask about no more photos than this, drawn with a fixed seed.
-        classifier: the checkpoint, where it is loaded already.
 
     Raises:
-        CheckpointError: the checkpoint can't be used.
-        DataError: the split is empty, or a kind is not one that the checkpoint knows.
+        DataError: the split is empty, or a kind is not one that the model knows.
     """
-    from flowers_core.evaluation.predict import Classifier
-
-    classifier = classifier or Classifier(Path(checkpoint))
-    label_of = match_classes(source, classifier.classes)
-    decoded = decode_source(source, progress)
-    photos = decoded.source.photos
-    every = [i for i, photo in enumerate(photos) if split in ("all", photo.split)]
-    if not every:
-        raise DataError(f"There are no photos in the {split} split", source.root, "Choose another split.")
+    label_of = match_classes(decoded.source, classifier.classes)
+    photos, every = decoded.source.photos, photos_of(decoded.source, split)
     chosen = every
     if limit is not None and limit < len(every):
         chosen = sorted(np.random.default_rng(0).choice(every, limit, replace=False).tolist())
@@ -142,7 +129,7 @@ def robustness(
             round(float(probability[row] / len(chosen)), 4))
         for row, condition in enumerate(CONDITIONS)
     )  # fmt: skip
-    return Robustness(str(checkpoint), source.name, split, len(chosen), len(every), rows)
+    return Robustness(str(classifier.path), decoded.source.name, split, len(chosen), len(every), rows)
 
 
 def sweep(classifier: "Classifier", square: np.ndarray, aspect: float, changes: list[Disturbance]) -> np.ndarray:

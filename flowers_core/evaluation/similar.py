@@ -1,6 +1,5 @@
 """The training photos that look most alike to the network: an album of their features, built once and kept."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flowers_core.network.checkpoint import file_key
 from flowers_core.storage import data_dir, explain_disk_errors, replacing
 
 if TYPE_CHECKING:
@@ -140,9 +140,8 @@ def shipped_path(checkpoint: Path) -> Path:
 
 def own_path(checkpoint: Path, fingerprint: str) -> Path:
     """Where an album is kept that was made here, for this very file and these very photos."""
-    state = checkpoint.stat()
-    key = hashlib.blake2b(f"{checkpoint.resolve()} {state.st_size} {state.st_mtime_ns}".encode(), digest_size=6)
-    return data_dir() / "albums" / f"{key.hexdigest()}-{fingerprint}.safetensors"
+    key = file_key(checkpoint)
+    return data_dir() / "albums" / f"{key}-{fingerprint}.safetensors"
 
 
 _ARRAYS = ("features", "mean", "directions")

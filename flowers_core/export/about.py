@@ -1,12 +1,11 @@
 """What every exported file says of itself: kinds, preprocessing and card, as one table."""
 
-import math
 from dataclasses import asdict
 
 from flowers_core import __version__, species
 from flowers_core.export.layers import Layer
 from flowers_core.images import SIDE
-from flowers_core.network.checkpoint import Card
+from flowers_core.network.checkpoint import Card, is_number
 
 INPUT = (
     f"A photo, upright and in RGB, squeezed to {SIDE} x {SIDE} pixels with an antialiased bicubic filter, and its "
@@ -48,8 +47,4 @@ def rejection(card: Card) -> dict | None:
     """The card's score and threshold below which a photo is none of the kinds; None when it has none we know."""
     rejection = card.rejection
     known = rejection.get("score") in ("kinds", "energy")
-    return rejection if known and _is_number(rejection.get("threshold")) else None
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return rejection if known and is_number(rejection.get("threshold")) else None

@@ -85,10 +85,19 @@ class TrainTransform:
 STRENGTHS: dict[str, TrainTransform] = {
     "none": TrainTransform(place="centre", mirror=False),
     "paper": TrainTransform(place="square", pca_sd=0.1),
-    "light": TrainTransform(0.7, 1.0, "photo", 0.1, 5.0, True, 0.1, 0.1, 0.1),
-    "standard": TrainTransform(0.45, 1.05, "photo", 0.2, 15.0, True, 0.25, 0.25, 0.25, 0.1),
-    "strong": TrainTransform(0.3, 1.5, "photo", 0.3, 40.0, True, 0.5, 0.4, 0.4, 0.1, 0.2, 0.3),
-}
+    "light": TrainTransform(
+        window_low=0.7, window_high=1.0, stretch=0.1, rotation=5.0,
+        brightness=0.1, contrast=0.1, saturation=0.1,
+    ),
+    "standard": TrainTransform(
+        window_low=0.45, window_high=1.05, stretch=0.2, rotation=15.0,
+        brightness=0.25, contrast=0.25, saturation=0.25, pca_sd=0.1,
+    ),
+    "strong": TrainTransform(
+        window_low=0.3, window_high=1.5, stretch=0.3, rotation=40.0,
+        brightness=0.5, contrast=0.4, saturation=0.4, pca_sd=0.1, erase=0.2, blur=0.3,
+    ),
+}  # fmt: skip
 """What "augmentation" means on the page and on the command line."""
 
 
@@ -207,13 +216,13 @@ def cut(
 
 def _cut(squares: Tensor, aspects: Tensor, window: tuple[Tensor, ...], size: int) -> Tensor:
     """The same from 0 to 255, for whoever scales it anyway."""
-    place = squares.device
-    aspects = aspects.to(place, non_blocking=True)
-    width, height, centre_x, centre_y, angle = (values.to(place, non_blocking=True) for values in window)
+    device = squares.device
+    aspects = aspects.to(device, non_blocking=True)
+    width, height, centre_x, centre_y, angle = (values.to(device, non_blocking=True) for values in window)
     reach_x, reach_y = reach(aspects)
     cos, sin = torch.cos(angle), torch.sin(angle)
-    middles = (torch.arange(size, device=place) * 2 + 1) / size - 1
-    grid = torch.empty(len(squares), size, size, 2, device=place)
+    middles = (torch.arange(size, device=device) * 2 + 1) / size - 1
+    grid = torch.empty(len(squares), size, size, 2, device=device)
     # The affine map of each pixel's middle: what depends on its column, plus what depends on its row.
     for axis, along, across, centre in (
         (0, cos * width / reach_x, -sin * height / reach_x, centre_x),
@@ -267,12 +276,12 @@ def _seen(
         jitter: (n,) factors of brightness, then of contrast around the picture's mean grey, then of saturation around
             each pixel's grey.
     """
-    n, place = len(squares), squares.device
+    n, device = len(squares), squares.device
     if shift is not None:
-        shift = shift.to(place, non_blocking=True)
-        jitter = jitter and [values.to(place, non_blocking=True) for values in jitter]
-    seen = torch.empty(n, 3, base.size, base.size, device=place, memory_format=torch.channels_last)
-    chunk = CHUNK if place.type == "cpu" else max(1, n)
+        shift = shift.to(device, non_blocking=True)
+        jitter = jitter and [values.to(device, non_blocking=True) for values in jitter]
+    seen = torch.empty(n, 3, base.size, base.size, device=device, memory_format=torch.channels_last)
+    chunk = CHUNK if device.type == "cpu" else max(1, n)
     for part in (slice(start, start + chunk) for start in range(0, n, chunk)):
         images = _cut(squares[part], aspects[part], tuple(values[part] for values in window), base.size)
         if shift is None:
@@ -313,9 +322,9 @@ def _colour(images: Tensor, base: EvalTransform, shift: Tensor, jitter: list[Ten
 
 
 @cache
-def _row(values: tuple[float, ...], place: torch.device) -> Tensor:
+def _row(values: tuple[float, ...], device: torch.device) -> Tensor:
     """These numbers on that device: each copy to a GPU waits for it. Not to be changed."""
-    return torch.tensor(values, device=place)
+    return torch.tensor(values, device=device)
 
 
 def _blur(images: Tensor, probability: float, generator: torch.Generator) -> None:

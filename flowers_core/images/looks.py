@@ -71,10 +71,9 @@ def hashes(grey: np.ndarray) -> np.ndarray:
     Returns:
         (n,) uint64.
     """
-    places = (np.arange(TINY) + 0.5) * np.pi / TINY
-    cosines = np.cos(np.outer(np.arange(_KEPT), places)).astype(np.float32)
-    waves = np.einsum("ua,nab,vb->nuv", cosines, grey.astype(np.float32), cosines, optimize=True)
-    waves = waves.reshape(len(grey), _KEPT**2)
+    from scipy.fft import dctn
+
+    waves = dctn(grey.astype(np.float32), axes=(1, 2))[:, :_KEPT, :_KEPT].reshape(len(grey), _KEPT**2)
     bits = waves > np.median(waves[:, 1:], axis=1, keepdims=True)
     bits[:, 0] = False
     return np.packbits(bits, axis=1).view(">u8")[:, 0].astype(np.uint64)

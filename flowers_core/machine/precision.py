@@ -38,7 +38,7 @@ def device() -> torch.device:
     return torch.device("cuda", number)
 
 
-def choose(wanted: str, place: torch.device) -> str:
+def choose(wanted: str, device: torch.device) -> str:
     """ "float32" or "bfloat16": what was asked for, or with "auto" what is faster here.
 
     Nearly every processor accepts bfloat16, but without instructions of its own it computes it slower than
@@ -46,14 +46,14 @@ def choose(wanted: str, place: torch.device) -> str:
     """
     if wanted != "auto":
         return wanted
-    if place.type == "cuda":
+    if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     return _faster_on_cpu()
 
 
-def autocast(place: torch.device, number_format: str) -> AbstractContextManager:
+def autocast(device: torch.device, number_format: str) -> AbstractContextManager:
     """The context in which the network runs in that number format; weights stay float32."""
-    return torch.autocast(place.type, torch.bfloat16, enabled=number_format == "bfloat16")
+    return torch.autocast(device.type, torch.bfloat16, enabled=number_format == "bfloat16")
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from torch import nn
 from flowers_core.errors import ConfigError
 from flowers_core.network.kind_space import KindSpace
 
-INPUT_SIZE = 224
 HIDDEN = 4096
 
 NARROW = 128

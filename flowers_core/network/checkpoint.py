@@ -5,6 +5,7 @@ executes anything, and reading a card needs neither torch nor the weights.
 """
 
 import errno
+import hashlib
 import json
 import math
 import platform
@@ -85,6 +86,13 @@ def made_with() -> dict[str, str]:
     libraries = {name: version(name) for name in ("torch", "torchvision", "pillow", "numpy", "safetensors")}
     return {"alexnet-flowers": __version__, "python": platform.python_version(), **libraries,
             "machine": f"{platform.system()} {platform.machine()}"}  # fmt: skip
+
+
+def file_key(path: Path) -> str:
+    """Names this very file in the names of what is derived from it: another one in its place has another key."""
+    state = path.stat()
+    text = f"{path.resolve()} {state.st_size} {state.st_mtime_ns}"
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
 def shrink(network: "AlexNet") -> dict[str, "Tensor"]:
@@ -259,13 +267,13 @@ def _checked(values: dict) -> Card:
     if card.variant not in VARIANTS or not card.classes or len(set(card.classes)) < len(card.classes):
         raise ValueError("no such network")
     measured = [card.results.get(name) for name in ("valid_accuracy", "valid_n", "valid_loss", "epoch", "folds")]
-    if not all(value is None or _is_number(value) for value in measured):
+    if not all(value is None or is_number(value) for value in measured):
         raise TypeError("results are numbers")
 
-    if not _is_number(card.temperature) or not 0.01 <= card.temperature <= 100:
+    if not is_number(card.temperature) or not 0.01 <= card.temperature <= 100:
         raise ValueError("no such temperature")
     rejection = card.rejection
-    if rejection and not (_is_number(rejection.get("threshold")) and _is_number(rejection.get("logit_weight", 0.0))):
+    if rejection and not (is_number(rejection.get("threshold")) and is_number(rejection.get("logit_weight", 0.0))):
         raise TypeError("thresholds and weights are numbers")
 
     names = ("size", "window", "views", "mean", "std")
@@ -279,7 +287,8 @@ def _checked(values: dict) -> Card:
     return card
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """A finite number, and no truth value, which Python counts as one."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

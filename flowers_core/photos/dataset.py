@@ -10,6 +10,7 @@ from flowers_core.errors import DataError
 from flowers_core.images import SIDE
 from flowers_core.photos.cache import DecodedSource, read_rows
 from flowers_core.sources import Photo
+from flowers_core.sources.records import first_few
 
 CPU = torch.device("cpu")
 
@@ -107,6 +108,5 @@ def require_photos_of_every_class(split: Split, classes: tuple[str, ...], root: 
     present = set(split.labels.tolist())
     missing = [name for label, name in enumerate(classes) if label not in present]
     if missing:
-        names = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if len(missing) > 8 else "")
         hint = "Add photos to their training folders, or remove the folders."
-        raise DataError(f"No readable training photos of: {names}", root, hint)
+        raise DataError(f"No readable training photos of: {first_few(missing)}", root, hint)

@@ -110,9 +110,9 @@ def _compute_into(folder: Path, rows: int, decoded: DecodedSource, todo: list[in
 
     network = alexnet.build("2014", 1).eval()
     starts.start_weights(network, "imagenet")
-    place = precision.device()
-    number_format = precision.choose("auto", place)
-    convolutions = int8.if_faster(network.to(place), getattr(torch, number_format)).features
+    device = precision.device()
+    number_format = precision.choose("auto", device)
+    convolutions = int8.if_faster(network.to(device), getattr(torch, number_format)).features
     whole = EvalTransform(views="centre", window=1.0)
     with open(folder / f"features-{VERSION}.f16", "ab") as vectors, open(_digest_path(folder), "ab") as digests:
         vectors.truncate(rows * WIDTH * 2)
@@ -121,9 +121,9 @@ def _compute_into(folder: Path, rows: int, decoded: DecodedSource, todo: list[in
             if progress:
                 progress("Looking with the network", start, len(todo))
             batch = todo[start : start + BATCH]
-            squares = torch.from_numpy(decoded.pixels[decoded.rows[batch]]).to(place)
+            squares = torch.from_numpy(decoded.pixels[decoded.rows[batch]]).to(device)
             aspects = torch.tensor([decoded.entries[i].aspect for i in batch], dtype=torch.float32)
-            with torch.inference_mode(), precision.autocast(place, number_format):
+            with torch.inference_mode(), precision.autocast(device, number_format):
                 maps = convolutions(eval_views(squares, aspects, whole)[0])
                 means = maps.float().mean((2, 3)).clamp(min=0).sqrt()
                 rows_now = torch.nn.functional.normalize(means, dim=1).cpu().numpy()

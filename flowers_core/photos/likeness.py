@@ -36,7 +36,8 @@ def groups(decoded: "DecodedSource") -> dict[str, int]:
     photos = decoded.source.photos
     digests = np.array([entry.digest for entry in decoded.entries], "S32")
     path = data_dir() / "cache" / decoded.source.key / "groups.npz"
-    state = np.frombuffer(hashlib.blake2b(digests.tobytes(), digest_size=16).digest(), np.uint8)
+    rules = f"{looks.LOOKS_VERSION}, {MOST_BITS}, {LEAST_ALIKE}, {MOST_COLOUR}, {LEAST_CONTRAST}".encode()
+    state = np.frombuffer(hashlib.blake2b(rules + digests.tobytes(), digest_size=16).digest(), np.uint8)
     saved = _load(path, "state", "places", "numbers")
     if saved and np.array_equal(saved[0], state) and len(saved[1]) == len(saved[2]):
         _, places, numbers = saved

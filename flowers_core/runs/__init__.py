@@ -199,6 +199,19 @@ class Run:
         """Replaces the status, which also counts as a heartbeat."""
         write_json(self.folder / "status.json", {**status.__dict__, "time": time.time()})
 
+    def require_unfinished(self) -> None:
+        """Ends well when it makes sense to go on with this run.
+
+        Raises:
+            RunError: it has finished, or its loss was not finite any more.
+        """
+        if self.state() == "finished":
+            hint = "Start a new one from its checkpoint (--init on the command line)."
+            raise RunError("This run has finished", self.id, hint)
+        if self.status().cause == "diverged":
+            hint = "Start a new run with a smaller learning rate."
+            raise RunError("This run would end the same way again: its loss was not finite", self.id, hint)
+
     def state(self) -> str:
         """What is true now: a final phase, a phase of a living process, "stalled", or "interrupted" (it died)."""
         status = self.status()

@@ -132,14 +132,14 @@ class Share:
         return self
 
 
-def wrap(network: "nn.Module", place: "device") -> "nn.Module":
+def wrap(network: "nn.Module", device: "device") -> "nn.Module":
     """The network as it is called in training: its gradients become the mean over all processes, and the weights
     begin as the first one's."""
     if world() == 1:
         return network
     from torch.nn.parallel import DistributedDataParallel
 
-    return DistributedDataParallel(network, device_ids=[place] if place.type == "cuda" else None)
+    return DistributedDataParallel(network, device_ids=[device] if device.type == "cuda" else None)
 
 
 def share_dropout(network: "nn.Module", share: Share) -> None:

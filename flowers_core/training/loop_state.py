@@ -84,8 +84,8 @@ class LoopState:
         self.optimizer.load_state_dict(saved["optimizer"])
         for name in self.__dict__.keys() - {"network", "optimizer"}:
             setattr(self, name, saved[name])
-        place = next(self.network.parameters()).device
-        self.average = {name: tensor.to(place) for name, tensor in self.average.items()}
+        device = next(self.network.parameters()).device
+        self.average = {name: tensor.to(device) for name, tensor in self.average.items()}
 
 
 def begin(
@@ -138,22 +138,32 @@ def begin(
     if saved is None:
         run.cut_log(0)
         run.record_facts(_facts(decoded, number_format, device))
-        return state, views
-    if is_first and run.facts().get("fingerprint") != decoded.fingerprint:
-        hint = "Start a new run from this run's checkpoint instead."
+    else:
+        if is_first:
+            _require_same_run(run, decoded, device)
+        _take_up(state, saved, run)
+    return state, views
+
+
+def _require_same_run(run: Run, decoded: DecodedSource, device: torch.device) -> None:
+    """A run goes on with the photos and on the kind of device that it began with."""
+    facts, hint = run.facts(), "Start a new run from this run's checkpoint instead."
+    if facts.get("fingerprint") != decoded.fingerprint:
         raise RunError("The photos have changed since this run began, so it can't go on", run.id, hint)
-    began = run.facts().get("device", "") if is_first else ""
+    began = facts.get("device", "")
     if began and began.startswith("cuda") != (device.type == "cuda"):
         here, there = ("a GPU", "the processor") if device.type == "cuda" else ("the processor", "a GPU")
-        hint = "Start a new run from this run's checkpoint instead."
         raise RunError(f"This run began on {there} and can't go on on {here}", run.id, hint)
+
+
+def _take_up(state: LoopState, saved: dict, run: Run) -> None:
+    """Brings a state and the run's log to where they were saved."""
     try:
         state.restore(saved)
         run.cut_log(saved["metrics_bytes"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         hint = "Start a new run; its init can be this run's best checkpoint."
         raise CheckpointError("The saved state is not of this run", run.resume_path, hint) from error
-    return state, views
 
 
 def _facts(decoded: DecodedSource, number_format: str, device: torch.device) -> dict:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowers_core import runs
-from flowers_core.errors import ConfigError, DivergedError, FlowersError, RunError
+from flowers_core.errors import ConfigError, DivergedError, FlowersError
 from flowers_core.machine import processes
 from flowers_core.runs import Run, Status, turns
 from flowers_core.settings.config import TrainConfig
@@ -59,11 +59,7 @@ def resume(run: Run) -> None:
     run.take_back("pause")
     if state in runs.ACTIVE:
         return
-    if state == "finished":
-        raise RunError("This run has finished", run.id, "Start a new one from its checkpoint.")
-    if run.status().cause == "diverged":
-        hint = "Start a new run with a smaller learning rate."
-        raise RunError("This run would end the same way again: its loss was not finite", run.id, hint)
+    run.require_unfinished()
     run.take_back("stop")
     run.write_status(replace(run.status(), phase="starting", message="", hint=""))
     _launch(run)

@@ -9,7 +9,7 @@ import streamlit as st
 
 from flowers_core.errors import FlowersError
 from flowers_core.evaluation import robustness
-from flowers_core.sources import Source
+from flowers_core.photos.cache import DecodedSource
 from flowers_core.ui.answers import kept
 from flowers_core.ui.errors import show_error
 from flowers_core.ui.models import classifier
@@ -20,25 +20,25 @@ FEW = 60
 MOST_KEPT = 8
 
 
-def section(model: Path, source: Source, split: str, fingerprint: str) -> None:
+def section(model: Path, decoded: DecodedSource, split: str) -> None:
     """An expander with the table, or with the button that measures it."""
     with st.expander("Does it hold when photos are moved, turned, scaled, badly lit or blurred?",
                      icon=":material/screen_rotation:"):  # fmt: skip
-        count = source.counts()[split]
+        count = decoded.source.counts()[split]
         everything = count <= FEW or st.toggle(f"All {count:,} photos instead of {FEW}", key="hold-all")
         limit = None if everything else FEW
-        key = (str(model), model.stat().st_mtime_ns, fingerprint, split, limit)
+        key = (str(model), model.stat().st_mtime_ns, decoded.fingerprint, split, limit)
         if key not in st.session_state.get("holding", {}):
             st.caption(f"Asks about {len(robustness.CONDITIONS)} versions of {limit or count:,} photos.")
             if not st.button("Change the photos and ask again", icon=":material/play_arrow:", key="hold"):
                 return
         try:
-            _show(kept("holding", key, MOST_KEPT, lambda: _measure(model, source, split, limit)))
+            _show(kept("holding", key, MOST_KEPT, lambda: _measure(model, decoded, split, limit)))
         except FlowersError as error:
             show_error(error)
 
 
-def _measure(model: Path, source: Source, split: str, limit: int | None) -> robustness.Robustness:
+def _measure(model: Path, decoded: DecodedSource, split: str, limit: int | None) -> robustness.Robustness:
     bar, began = st.progress(0.0, "Loading the model"), time.monotonic()
 
     def report(what: str, done: int, total: int) -> None:
@@ -46,7 +46,7 @@ def _measure(model: Path, source: Source, split: str, limit: int | None) -> robu
         left = f", {(time.monotonic() - began) * (1 / share - 1):.0f} s left" if share > 0.05 else ""
         bar.progress(share, f"{what}: {share:.0%}{left}")
 
-    result = robustness.robustness(model, source, split, report, limit, classifier(model))
+    result = robustness.robustness(classifier(model), decoded, split, report, limit)
     bar.empty()
     return result
 

@@ -88,7 +88,7 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
     values = {name: st.session_state[f"set-{name}"] for name in FIELDS if name not in HIDDEN}
     wanted = replace(TrainConfig(), data=known.data, variant=variant, init=init, **values)
     problems = [words.in_words(problem) for problem in wanted.problems()]
-    without = [name for label, name in enumerate(source.classes) if not _has_training_photo(decoded, label)]
+    without = [name for name, (train, *_) in zip(source.classes, decoded.counts, strict=True) if not train]
     if len(source.classes) < 2:
         problems.append("Training needs at least two kinds of flowers.")
     if without:
@@ -205,10 +205,6 @@ def starts(variant: str) -> dict[str, str]:
         if read_card(path).variant == variant:
             found[str(path)] = f"My model: {describe(path)}"
     return found
-
-
-def _has_training_photo(decoded: DecodedSource, label: int) -> bool:
-    return any(photo.label == label and photo.split == "train" for photo in decoded.source.photos)
 
 
 def _expected_time(wanted: TrainConfig, counts: dict[str, int]) -> str:

@@ -280,7 +280,7 @@ def _checked(values: dict) -> Card:
     size, window, views, mean, std = (card.transform[name] for name in names)
     if len(card.transform) > len(names) or type(size) is not int or size not in INPUT_SIZES or views not in _VIEWS:
         raise ValueError("no such transform")
-    if not len(mean) == len(std) == 3 or not all(map(_is_number, (window, *mean, *std))):
+    if not len(mean) == len(std) == 3 or not all(map(is_number, (window, *mean, *std))):
         raise ValueError("no such transform")
     if not 0.01 <= window <= 4 or max(map(abs, mean)) > 1e3 or min(std) < 1e-4:
         raise ValueError("no such transform")

@@ -121,12 +121,13 @@ def paint(canvas: Image.Image, mesh: Mesh, light: Light, unit: float) -> None:
     level = np.maximum(NEAREST - (depth.max() - depth) / DEPTH_RANGE * (NEAREST - FARTHEST), FARTHEST)
     # Pillow takes a colour as one integer, little end first: much faster than a tuple per quad
     ink = colour[:, 0] | colour[:, 1] << 8 | colour[:, 2] << 16 | level.astype(np.int64) << 24
+    ink = ink.astype(np.uint32).view(np.int32)
     # rounding keeps the order, and so the picture, the same where the last bits of a sine differ
     order = np.argsort(depth.round(6), kind="stable")
     outlines = project(corners[seen][order], canvas.size, unit).reshape(-1, 8).tolist()
-    polygon = ImageDraw.Draw(canvas).polygon
+    polygon = ImageDraw.Draw(canvas).draw.draw_polygon  # what `polygon` comes down to: a third of the time is its checks
     for outline, fill in zip(outlines, ink[order].tolist(), strict=True):
-        polygon(outline, fill)
+        polygon(outline, fill, 1)
 
 
 def occlusion(depth: np.ndarray, radius: float, strength: float) -> np.ndarray:

@@ -164,6 +164,15 @@ def test_runs_with_photos_and_a_model(page: str) -> None:
     assert app.title[0].value == PAGES[page]
 
 
+@pytest.mark.parametrize("page", ["home", "photos"])
+def test_folders_from_the_beginning_of_time_are_folders_too(page: str, tmp_path: Path) -> None:
+    folder = draw_set(tmp_path / "old", {"Train": 1, "Valid": 1}, size=24)
+    for path in (folder, folder / "Train"):
+        os.utime(path, (0, 0))
+    library.remember(folder, "old")
+    assert not opened(page).exception
+
+
 @pytest.mark.parametrize("page", ["photos", "train", "evaluate"])
 @pytest.mark.usefixtures("model")
 @pytest.mark.parametrize("local", [True, False])

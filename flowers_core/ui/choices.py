@@ -224,7 +224,7 @@ def _stamp(data: str) -> tuple:
             with suppress(OSError):  # not there, or closed to us: what opening it says is shown to the user
                 changed = Path(folder).stat().st_mtime_ns
                 stamps.append(changed)
-                if seen.get(folder, (0, ()))[0] != changed:
+                if folder not in seen or seen[folder][0] != changed:
                     seen[folder] = (changed, tuple(entry.path for entry in os.scandir(folder) if entry.is_dir()))
                 below += seen[folder][1]
         level = below

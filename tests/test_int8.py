@@ -1,5 +1,7 @@
 """Convolutions in integers answer as those in float32 do, on every processor, and only where they are faster."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -91,3 +93,11 @@ def test_only_what_is_clearly_faster_is_chosen(gain: float, chosen: bool, monkey
 def test_a_torch_without_it_stays_with_the_usual_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     assert not int8.is_faster.__wrapped__(torch.float32)
+
+
+def test_models_of_ones_own_answer_as_they_were_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(int8, "is_faster", lambda number_format: True)
+    copy = tmp_path / "best.safetensors"
+    copy.write_bytes(SHIPPED.read_bytes())
+    layers = {path: Classifier(path).network.features for path in (copy, SHIPPED)}
+    assert [sum(isinstance(layer, Int8Conv) for layer in layers[path]) for path in (copy, SHIPPED)] == [0, 4]

@@ -21,9 +21,9 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, _nothing_kept, button, jpeg, opened, tables, texts, unescaped  # noqa: F401 - one applies
 
-from flowers_core import runs
+from flowers_core import garden, runs
 from flowers_core.evaluation import predict, robustness
-from flowers_core.images import decode
+from flowers_core.images import decode, to_jpeg
 from flowers_core.network import alexnet, checkpoint
 from flowers_core.sources import library, own
 from flowers_core.ui import many, samples, try_it, why
@@ -539,3 +539,11 @@ def test_a_set_that_nothing_can_be_learned_from_is_nowhere_the_first(page: str, 
     assert library.known_sets()[0].id == mine.id
     assert opened(page, data="own").selectbox(key="data").value == "own", "a link leads there all the same"
     assert "Yours: mine" in texts(opened("home"), "text")
+
+
+@pytest.mark.parametrize("page", ["photos", "train"])
+def test_a_few_photos_of_ones_own_do_not_take_the_place_of_a_whole_set(page: str, tmp_path: Path) -> None:
+    mine = library.remember(draw_set(tmp_path / "set", {"Train": 1, "Valid": 1}, size=24), "mine")
+    for seed, kind in enumerate(("rose", "azalea")):
+        own.add(to_jpeg(garden.draw(kind, seed, 64)), kind)
+    assert opened(page).selectbox(key="data").value == mine.id

@@ -39,21 +39,25 @@ def panel() -> None:
 
 
 def _add(photos: list, kind: str) -> None:
-    added, refused = 0, []
+    added, there, refused = 0, 0, []
     for photo in photos:
         try:
-            own.add(photo.getvalue(), kind)
-            added += 1
+            addition = own.add(photo.getvalue(), kind)
+            is_new = addition.before != addition.folder
+            added, there = added + is_new, there + (not is_new)
         except FlowersError as error:
             refused.append((photo.name, error))
     for name, error in refused:
         st.text(name[:80])
         show_error(error)
+    if there:
+        known = "1 photo was" if there == 1 else f"{there} photos were"
+        st.toast(f"{known} in {plain(kind)} already.", icon=":material/info:")
     if added:
         st.toast(f"{added} photo{'s' * (added != 1)} added to {plain(kind)}.", icon=":material/check:")
-        if not refused:
-            st.session_state["own-turn"] += 1
-            st.rerun()
+    if (added or there) and not refused:
+        st.session_state["own-turn"] += 1
+        st.rerun()
 
 
 def _last_additions() -> None:

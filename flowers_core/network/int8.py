@@ -1,4 +1,4 @@
-"""Convolutions in 8-bit integers, for answers: the same names, in half the time where a processor is good at it.
+"""Convolutions in 8-bit integers, for answers: hardly another name, in half the time where a processor is good at it.
 
 Weights are quantized once, with a scale per filter, and what comes into a layer as it comes, with a scale per picture:
 so no pictures are needed to learn scales from, and no answer depends on what is asked together with it.

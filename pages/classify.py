@@ -70,8 +70,16 @@ with below if len(pictures) > 1 else beside:  # a table needs the whole width
             elif unreadable:
                 many.unreadable(unreadable)
             if readable:
-                chosen = many.table(readable) if len(readable) > 1 else readable[0]
-                with st.container(border=True):
+                chosen, beside_card = readable[0], way_in
+                if len(readable) > 1:
+                    chosen = many.table(readable)
+                    beside_card, place = st.columns([2, 3], gap="medium")
+                else:
+                    place = st.container()
+                if way != "The camera":  # which shows the photo that it took
+                    with beside_card:
+                        answers.photo(chosen)
+                with place.container(border=True):
                     answers.show(chosen, len(card.classes))
                     look = st.segmented_control(
                         "Look closer", list(LOOKS), default="Where it looked", key="look", label_visibility="collapsed"

@@ -12,6 +12,9 @@ from flowers_core.ui import folds, frame, holding, linked, models, report
 from flowers_core.ui.choices import choose_checkpoint, choose_set, open_set
 from flowers_core.ui.errors import show_error
 
+AT_ONCE = 500
+"""Photos up to which nobody needs to ask for the answers: they take a few seconds."""
+
 frame.enter()
 
 st.title("Evaluate")
@@ -33,8 +36,8 @@ pool = pooled(Run(path.parent), number) if number else None
 if pool:
     splits = {FOLDS: f"{number} folds ({pool.report.n:,})", **splits}
 split = linked.choose(
-    "Photos of", splits, "split", first=FOLDS if pool else "valid", drops=report.CELL, widget=st.segmented_control,
-    required=True,
+    "Photos of", splits, "split", drops=report.CELL, widget=st.segmented_control, required=True,
+    first=FOLDS if pool else next((name for name in ("valid", "train") if counts[name]), "test"),
 )  # fmt: skip
 if split == FOLDS:
     folds.figures(pool, number)
@@ -66,16 +69,18 @@ if not counts[split]:
 
 result = saved_report(path, decoded, split)
 if result is None:
-    label = f"Ask it about {counts[split]:,} photos"
     if split == "test":
         st.warning(
             "The test photos are for one last, honest look. Who looks, changes the model, and looks again, "
             "fits the model to them, and the number means nothing any more.",
             icon=":material/lock:",
         )
-        label = "Open the test set"
-    if not st.button(label, type="primary", icon=":material/play_arrow:"):
-        st.stop()
+        if not st.button("Open the test set", type="primary", icon=":material/lock_open:"):
+            st.stop()
+    elif counts[split] > AT_ONCE:
+        label = f"Ask it about {counts[split]:,} photos"
+        if not st.button(label, type="primary", icon=":material/play_arrow:"):
+            st.stop()
     bar = st.progress(0.0, "Loading the model")
     try:
         result = ask(

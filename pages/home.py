@@ -25,7 +25,7 @@ def show_training() -> None:
     if not going_on:
         return
     status = going_on[0].status()
-    word = "Paused" if status.phase == "paused" else "Training"
+    word = "Paused" if going_on[0].state() == "paused" else "Training"
     fold = f", fold {status.fold} of {status.folds}" if status.fold else ""
     now, epochs = status.epoch_now
     epoch = f"{word}: epoch {now} of {epochs}{fold}"
@@ -71,7 +71,9 @@ with third.container(border=True, height="stretch"):
 st.caption(
     {
         1: "Start with the photos, or go straight to training.",
-        2: "A training is under way. Its curves grow while you watch.",
+        2: "A training is paused: resume it, or stop it and keep what it has learned."
+        if active and active[0].state() == "paused"
+        else "A training is under way. Its curves grow while you watch.",
         3: "A model is ready: show it a flower. Or train one of your own.",
     }[next_step]
 )

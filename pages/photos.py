@@ -12,7 +12,7 @@ is_inside = opened.is_asked()  # a kind's or a photo's own page, which needs the
 with st.container(horizontal=True, vertical_alignment="bottom"):
     known = choose_set()
     if not is_inside:
-        add_photos.popover()
+        add_photos.button()
         grow.popover(known)
         again = "List the folders anew, after changing files in them."
         if st.button("Look again", icon=":material/refresh:", help=again):
@@ -23,8 +23,11 @@ if not is_inside:
 
 decoded = open_set(known, remedy=set_card.remedy)
 if is_inside and opened.kind(decoded) is None and opened.photo(decoded) is None:
-    opened.close_all()  # the link leads to what is gone
+    st.session_state["gone"] = opened.asked()
+    opened.close_all()
     st.rerun()
+if gone := st.session_state.pop("gone", ""):
+    linked.say_gone(gone)
 if not is_inside:
     set_card.about(known, decoded)
 changes.last(decoded)

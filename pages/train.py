@@ -14,9 +14,7 @@ keep.undo()
 every_run = runs.list_runs()
 names = {settings.NEW: "A new training"} | {run.id: live.title(run) for run in every_run}
 shown_first = next(iter(runs.active_runs()), None) or live.news(every_run)
-asked, chosen = st.query_params.get("run", settings.NEW), settings.NEW
-if asked not in names:
-    st.warning("The training that this link leads to is not there (any more).", icon=":material/link_off:")
+chosen = settings.NEW
 head = st.container(horizontal=True)
 if every_run:
     with head:
@@ -25,6 +23,8 @@ if every_run:
             first=shown_first.id if shown_first else settings.NEW,
             remember=False,  # who comes back, comes back to what is going on or has just ended
         )  # fmt: skip
+else:
+    linked.check("Training", names, "run")
 
 if chosen != settings.NEW:
     live.watch(runs.find_run(chosen))

@@ -20,6 +20,8 @@ if every_study:
         "Search", names, "study", take=st.session_state.pop("started-study", None), label_visibility="collapsed",
         first=alive[0].id if alive else NEW, remember=False,
     )  # fmt: skip
+else:
+    linked.check("Search", names, "study")
 
 if chosen != NEW:
     tuning.watch(studies.find_study(chosen))

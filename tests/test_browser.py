@@ -537,12 +537,8 @@ def test_a_finished_training_leads_to_its_mistakes(page: Page, server: Server) -
 
 
 def evaluated(page: Page) -> Locator:
-    """The confusion matrix, after asking the model where nobody has yet."""
-    button = page.get_by_role("button", name="Ask it about")
+    """The confusion matrix, once the model has answered."""
     matrix = page.locator(".js-plotly-plot")
-    button.or_(matrix).first.wait_for()
-    if button.is_visible():
-        button.click()
     matrix.wait_for()
     settled(page).wait_for_function("document.querySelector('.js-plotly-plot')._fullLayout?.xaxis?._offset > 0")
     return matrix
@@ -583,18 +579,20 @@ def click(page: Page) -> None:
 def test_a_click_on_a_cell_shows_its_photos(page: Page, server: Server) -> None:
     visit(page, f"{server.url}/evaluate?model={ROSE}")
     evaluated(page)
-    pictures = page.get_by_test_id("stImage")
-    for true, kind in ((2, "sunflower"), (0, "daffodil"), (1, "rose")):
+    opened = page.get_by_role("dialog")
+    for true, kind in ((2, "sunflower"), (0, "daffodil"), (1, "rose"), (1, "rose")):
         point_at(page, KINDS, true, 1)
         click(page)
+        expect(opened.get_by_role("heading")).to_have_text(f"{kind}, called rose")
+        expect(opened.get_by_test_id("stImage")).to_have_count(2)
+        page.keyboard.press("Escape")
+        expect(opened).to_have_count(0)
         expect(box(page, "Really")).to_have_value(kind)
         expect(box(page, "Called")).to_have_value("rose")
-        expect(pictures).to_have_count(2)
         address_says(page, true=kind)
     point_at(page, KINDS, 1, 2)
     click(page)
-    expect(box(page, "Called")).to_have_value("sunflower")
-    expect(page.get_by_text("No photo was answered so.")).to_be_visible()
+    expect(opened.get_by_text("No photo was answered so.")).to_be_visible()
 
 
 def test_one_comes_back_from_a_photo_to_the_cell_that_one_looked_at(page: Page, server: Server) -> None:
@@ -603,7 +601,7 @@ def test_one_comes_back_from_a_photo_to_the_cell_that_one_looked_at(page: Page, 
     point_at(page, KINDS, 2, 1)
     click(page)
     address_says(page, true="sunflower")
-    page.get_by_role("link", name="Its own page").first.click()
+    page.get_by_role("dialog").get_by_role("link", name="Its own page").first.click()
     expect(page.get_by_text("squeezed to a square")).to_be_visible()
     page.go_back()
     expect(box(page, "Really")).to_have_value("sunflower")
@@ -620,8 +618,9 @@ def test_a_tap_on_a_cell_shows_its_photos_and_a_swipe_moves_the_page(
         matrix.scroll_into_view_if_needed()
         page.wait_for_timeout(400)  # sooner after another tap, Plotly would take it for a double click
         page.touchscreen.tap(*cell(page, true, 1))
-        expect(box(page, "Really")).to_have_value(kind)
-        expect(box(page, "Called")).to_have_value("rose")
+        expect(page.get_by_role("dialog").get_by_role("heading")).to_have_text(f"{kind}, called rose")
+        page.get_by_role("dialog").get_by_role("button", name="Close").click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
 
     browser, (x, y) = page.context.new_cdp_session(page), cell(page, 1, 1)
     scrolled = "document.querySelector('[data-testid=stMain]').scrollTop"
@@ -785,7 +784,7 @@ def test_names_of_folders_and_files_are_never_markdown_or_html(page: Page, tmp_p
         shows_it_as_text(page.locator(".hoverlayer .hovertext"))
         box(page, "Photos").click()
         page.get_by_role("option", name=f"{CUT} (2)").click()
-        shows_it_as_text(page.get_by_text("The checkpoint doesn't know these kinds"))
+        shows_it_as_text(page.get_by_text("This model doesn't know these kinds"))
         visit(page, f"{server.url}/train")
         shows_it_as_text(page.get_by_role("button", name="Start training"))
         box(page, "Photos").click()

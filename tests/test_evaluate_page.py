@@ -62,7 +62,6 @@ def test_a_set_that_has_changed_since_is_said_to_have(tmp_path: Path, model: str
 @pytest.mark.usefixtures("model")
 def test_a_photo_in_a_cell_leads_to_its_own_page(known: library.KnownSet) -> None:
     app = opened("evaluate")
-    button(app, "Ask it about 6 photos").click().run()
     links = [link for link in app.main.get("page_link") if link.value == "Its own page"]
     assert len(links) == len(app.main.get("image")) == 2
     query = dict(parse_qsl(links[0].proto.query_string.lstrip("?")))

@@ -32,7 +32,7 @@ from flowers_core.photos.cache import decode_source
 from flowers_core.runs import trash
 from flowers_core.settings import config, recipes
 from flowers_core.settings.config import TrainConfig
-from flowers_core.sources import Photo, edits, library, open_source
+from flowers_core.sources import Photo, Source, edits, library, open_source
 from flowers_core.training import cross_validate, lr_finder, worker
 from flowers_core.ui import add_photos, errors, settings, words
 
@@ -595,6 +595,7 @@ def after_the_import(app: AppTest) -> None:
 def test_a_zip_is_added_and_shown(tmp_path: Path) -> None:
     content = zipped(draw_set(tmp_path / "meadow", {"Train": 2, "Valid": 1}, size=24))
     app = opened("photos")
+    button(app, "Add photos").click().run()
     app.file_uploader(key="zip-upload").set_value(("meadow.zip", content, "application/zip")).run()
     button(app, "Add the zip").click().run()
     assert not app.exception
@@ -608,6 +609,7 @@ def test_a_zip_is_added_and_shown(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"no zip", b"PK\x05\x06" + bytes(18)], ids=["no zip", "an empty zip"])
 def test_a_zip_without_photos_is_refused_and_not_kept(content: bytes, home: Path) -> None:
     app = opened("photos")
+    button(app, "Add photos").click().run()
     app.file_uploader(key="zip-upload").set_value(("meadow.zip", content, "application/zip")).run()
     button(app, "Add the zip").click().run()
     after_the_import(app)
@@ -622,9 +624,10 @@ def test_a_zip_without_photos_is_refused_and_not_kept(content: bytes, home: Path
 def test_a_set_is_renamed_deleted_and_brought_back_on_the_page(tmp_path: Path) -> None:
     library.remember(draw_set(tmp_path / "meadow", {"": 3}, size=24), "meadow")
     app = opened("photos")
-    app.session_state["set-card"] = True
-    app.run()
-    assert "**From**  \nmeadow" in texts(app, "markdown"), "who isn't at the machine sees no folders of it"
+    button(app, "About this set").click().run()
+    assert "**From**  \nmeadow" in [each.value for each in app.markdown], (
+        "who isn't at the machine sees no folders of it"
+    )
     app.text_input[[each.label for each in app.text_input].index("Name")].set_value("Late summer")
     button(app, "Save").click().run()
     assert app.selectbox(key="data").options[0] == "Late summer"
@@ -657,8 +660,7 @@ def test_a_split_that_the_app_made_is_changed_after_a_preview(tmp_path: Path) ->
     app = opened("photos")
     assert (counted(app)["Train"], counted(app)["Valid"], counted(app)["Test"]) == ("12", "3", "3")
     assert any("validation photo or two" in caption.value for caption in app.caption)
-    app.session_state["set-split"] = True
-    app.run()
+    button(app, "Split").click().run()
     assert button(app, "Use this split").disabled
     {each.label: each for each in app.number_input}["Valid, percent"].set_value(33).run()
     assert tables(app)[0]["Photos then"].tolist() == ["9", "6", "3"]
@@ -666,9 +668,8 @@ def test_a_split_that_the_app_made_is_changed_after_a_preview(tmp_path: Path) ->
     button(app, "Use this split").click().run()
     assert not app.exception
     assert (counted(app)["Train"], counted(app)["Valid"], counted(app)["Test"]) == ("9", "6", "3")
-    app.session_state["set-split"] = True
     app.session_state[f"plan-{known.id}-how"] = "Photos per kind"
-    app.run()
+    button(app, "Split").click().run()
     {each.label: each for each in app.number_input}["Valid, photos per kind"].set_value(1).run()
     {each.label: each for each in app.number_input}["Test, photos per kind"].set_value(2).run()
     assert tables(app)[0]["Photos then"].tolist() == ["9", "3", "6"]
@@ -680,8 +681,7 @@ def test_a_split_with_odd_numbers_is_shown_and_says_what_cannot_be(tmp_path: Pat
     known = library.remember(draw_set(tmp_path / "meadow", {"": 6}, size=24), "meadow")
     assert main(["split", known.data, "--per-kind", "--valid", "2000", "--seed", "-5"]) == 0
     app = opened("photos")
-    app.session_state["set-split"] = True
-    app.run()
+    button(app, "Split").click().run()
     assert not app.exception
     fields = {each.label: each for each in app.number_input}
     assert (fields["Valid, photos per kind"].value, fields["Seed"].value) == (2000, -5)
@@ -731,6 +731,7 @@ def test_a_zip_that_is_named_as_a_folder_is_taken_as_the_zip_that_it_is(tmp_path
 def asked_for_a_folder(path: str, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setattr(add_photos, "is_local", lambda: True)  # AppTest's viewer has no address
     app = opened("photos")
+    button(app, "Add photos").click().run()
     next(choice for choice in app.get("pills") if choice.key == "way-in").set_value("folder").run()
     app.text_input(key="folder-path").set_value(path).run()
     return button(app, "Add the folder").click().run()
@@ -1115,7 +1116,6 @@ def test_a_run_of_a_newer_version_is_listed_all_the_same(known: library.KnownSet
 @pytest.mark.usefixtures("known", "model")
 def test_evaluating_shows_figures_matrix_and_table() -> None:
     app = opened("evaluate")
-    button(app, "Ask it about 6 photos").click().run()
     assert not app.exception
     figures = metrics(app)
     assert figures["Right at first guess"] == "33.3%"
@@ -1130,17 +1130,25 @@ def test_evaluating_shows_figures_matrix_and_table() -> None:
 
 
 @pytest.mark.usefixtures("known", "model")
+def test_many_photos_are_asked_about_on_request(monkeypatch) -> None:
+    counts = Source.counts
+    monkeypatch.setattr(Source, "counts", lambda self: {**counts(self), "valid": 501})
+    app = opened("evaluate")
+    assert not app.metric
+    button(app, "Ask it about 501 photos").click().run()
+    assert metrics(app)["Photos"] == "6"
+
+
+@pytest.mark.usefixtures("known", "model")
 def test_another_matrix_begins_with_its_own_worst_cell_and_one_model_in_memory_serves_all(monkeypatch) -> None:
     loaded = []
     load = predict.Classifier.__init__
     monkeypatch.setattr(predict.Classifier, "__init__", lambda self, path: (loaded.append(path), load(self, path))[1])
     app = opened("evaluate")
-    button(app, "Ask it about 6 photos").click().run()
     worst = (app.selectbox(key="true").value, app.selectbox(key="called").value)
     app.selectbox(key="true").select("rose")
     app.selectbox(key="called").select("rose").run()
     app.get("segmented_control")[0].set_value("train").run()
-    button(app, "Ask it about 12 photos").click().run()
     assert not app.exception
     assert (app.selectbox(key="true").value, app.selectbox(key="called").value) == worst
     assert len(loaded) == 1
@@ -1151,7 +1159,6 @@ def test_another_matrix_begins_with_its_own_worst_cell_and_one_model_in_memory_s
 @pytest.mark.usefixtures("known", "model")
 def test_select_boxes_choose_a_cell_of_the_matrix() -> None:
     app = opened("evaluate")
-    button(app, "Ask it about 6 photos").click().run()
     assert app.selectbox(key="called").value == "rose", "the most common mistake is shown at first"
     assert app.selectbox(key="true").value in ("daffodil", "sunflower")
 
@@ -1173,8 +1180,6 @@ def test_select_boxes_choose_a_cell_of_the_matrix() -> None:
 
 @pytest.mark.usefixtures("known", "model")
 def test_a_link_chooses_the_cell() -> None:
-    app = opened("evaluate")
-    button(app, "Ask it about 6 photos").click().run()
     again = opened("evaluate", true="daffodil", called="rose")
     assert (again.selectbox(key="true").value, again.selectbox(key="called").value) == ("daffodil", "rose")
     assert len(again.main.get("image")) == 2
@@ -1183,19 +1188,40 @@ def test_a_link_chooses_the_cell() -> None:
 @pytest.mark.usefixtures("known", "model")
 def test_another_matrix_begins_with_its_own_cell_and_back_leads_to_the_one_before() -> None:
     app = opened("evaluate")
-    button(app, "Ask it about 6 photos").click().run()
     app.selectbox(key="true").select("any kind").run()
     app.selectbox(key="called").select("any kind").run()
     before = dict(app.query_params)
     assert before["true"] == before["called"] == "any kind"
     next(each for each in app.get("button_group") if each.label == "Photos of").set_value("train").run()
     assert not {"true", "called"} & set(app.query_params)
-    button(app, "Ask it about 12 photos").click().run()
     assert app.selectbox(key="called").value == "rose"
     app.query_params.clear()
     app.query_params.update(before)
     app.run()
     assert [app.selectbox(key=key).value for key in ("true", "called")] == ["any kind"] * 2
+
+
+@pytest.mark.usefixtures("known", "model")
+@pytest.mark.parametrize(
+    ("page", "query", "what"),
+    [
+        ("evaluate", {"model": "gone"}, "“gone” (Model)"),
+        ("evaluate", {"data": "gone"}, "“gone” (Photos)"),
+        ("evaluate", {"true": "tulip", "called": "rose"}, "“tulip” (Really)"),
+        ("classify", {"model": "gone"}, "“gone” (Who answers)"),
+        ("photos", {"kind": "tulip"}, "the kind “tulip”"),
+        ("photos", {"kind": "tulip", "photo": "gone"}, "a photo of tulip"),
+        ("photos", {"photo": "gone"}, "a photo of some kind"),
+        ("tune", {"study": "gone"}, "“gone” (Search)"),
+        ("photos", {"view": "Wines"}, "“Wines” (View)"),
+    ],
+)
+def test_a_link_to_what_is_gone_says_so_once(page: str, query: dict, what: str) -> None:
+    app = opened(page, **query)
+    assert not app.exception
+    assert [what in unescaped(toast.value) for toast in app.toast] == [True]
+    app.run()
+    assert not app.toast
 
 
 @pytest.mark.usefixtures("known", "model")

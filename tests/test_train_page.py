@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import draw_set
-from test_pages import _nothing_kept, button, ended, known, metrics, model, opened, rose_sayer, tables, texts
+from test_pages import _nothing_kept, button, ended, known, metrics, model, opened, rose_sayer, tables, texts, unescaped
 
 from flowers_core import runs
 from flowers_core.network import checkpoint
@@ -132,8 +132,9 @@ def test_what_ended_long_ago_is_shown_only_to_who_watched_it(finished: runs.Run,
 def test_a_link_to_a_training_that_is_gone_says_so(others: bool, known: library.KnownSet) -> None:
     if others:
         ended("1", known)
-    assert "not there (any more)" in texts(opened("train", run="gone"), "warning")[0]
-    assert not [text for text in texts(opened("train"), "warning") if "not there" in text]
+    (said,) = opened("train", run="gone").toast
+    assert "not here (any more): “gone” (Training)" in unescaped(said.value)
+    assert not opened("train").toast
 
 
 def test_deleting_a_training_is_no_broken_link(finished: runs.Run) -> None:

@@ -143,7 +143,7 @@ def test_a_stopped_search_goes_on_with_the_trial_that_was_cut_off(base, monkeypa
     met = pretend(monkeypatch, accuracy)
     tune.work(study, lambda line: None)
     assert study.state() == "stopped"
-    assert [trial.state for trial in study.summary().trials] == ["finished", "failed"]
+    assert [trial.state for trial in study.summary().trials] == ["finished", "stopped"]
     study.take_back_stop()
     tune.work(study, lambda line: None)
     assert study.state() == "finished"

@@ -202,13 +202,13 @@ def match_classes(source: Source, classes: tuple[str, ...]) -> list[int]:
     """For each of the source's classes its index among the checkpoint's.
 
     Raises:
-        DataError: names the folders that the checkpoint doesn't know.
+        DataError: names the kinds that the checkpoint doesn't know.
     """
     index = {class_key(name): i for i, name in enumerate(classes)}
     unknown = [name for name in source.classes if class_key(name) not in index]
     if unknown:
-        hint = "Rename or remove them, or choose a checkpoint that was trained on them."
-        raise DataError(f"The checkpoint doesn't know these kinds: {first_few(unknown)}", source.root, hint)
+        hint = "Choose photos of kinds that it knows, or a model that was trained on these."
+        raise DataError(f"This model doesn't know these kinds of {source.name}: {first_few(unknown)}", None, hint)
     return [index[class_key(name)] for name in source.classes]
 
 

@@ -121,9 +121,9 @@ def tube(path, radius, colours, *, sides: int = 6, gloss: float = 0.1, glow: flo
     along = np.gradient(path, axis=0)
     along /= np.linalg.norm(along, axis=1, keepdims=True) + 1e-12
     helper = np.where(np.abs(along[:, 2:]) < 0.8, [[0.0, 0.0, 1.0]], [[0.0, 1.0, 0.0]])
-    e1 = np.cross(helper, along)
+    e1 = cross(helper, along)
     e1 /= np.linalg.norm(e1, axis=1, keepdims=True) + 1e-12
-    e2 = np.cross(along, e1)
+    e2 = cross(along, e1)
     angle = np.linspace(0, 2 * np.pi, sides + 1)
     ring = np.cos(angle)[None, :, None] * e1[:, None] + np.sin(angle)[None, :, None] * e2[:, None]
     points = path[:, None] + ring * radius[:, None, None]
@@ -146,7 +146,7 @@ def threads(roots: np.ndarray, tips: np.ndarray, colours, *, width: float, bend=
     t = np.linspace(0, 1, rows + 1)[None, :, None]
     path = roots[:, None] * (1 - t) + tips[:, None] * t + 4 * t * (1 - t) * np.broadcast_to(bend, roots.shape)[:, None]
     along = tips - roots
-    side = np.cross(along, np.broadcast_to([0.25, 0.1, 1.0], along.shape))
+    side = cross(along, np.broadcast_to([0.25, 0.1, 1.0], along.shape))
     side /= np.linalg.norm(side, axis=1, keepdims=True) + 1e-12
     half = side[:, None] * (width / 2) * (1 - 0.4 * t)
     points = np.stack([path - half, path + half], axis=2)
@@ -164,9 +164,9 @@ def grains(
     """
     out = np.broadcast_to(np.asarray(direction, float), centres.shape)
     out = out / (np.linalg.norm(out, axis=1, keepdims=True) + 1e-12)
-    e1 = np.cross(out, [0.31, 0.95, 0.05])
+    e1 = cross(out, np.broadcast_to([0.31, 0.95, 0.05], out.shape))
     e1 /= np.linalg.norm(e1, axis=1, keepdims=True) + 1e-12
-    e2 = np.cross(out, e1)
+    e2 = cross(out, e1)
     size = np.broadcast_to(np.asarray(size, float), len(centres))[:, None]
     colour = np.broadcast_to(colour, centres.shape)
     if size.mean() * detail < 1.6:

@@ -124,9 +124,10 @@ def paint(canvas: Image.Image, mesh: Mesh, light: Light, unit: float) -> None:
     ink = ink.astype(np.uint32).view(np.int32)
     # rounding keeps the order, and so the picture, the same where the last bits of a sine differ
     order = np.argsort(depth.round(6), kind="stable")
-    outlines = project(corners[seen][order], canvas.size, unit).reshape(-1, 8).tolist()
+    # and a polygon as the bytes of floats, a third faster than a list of numbers
+    outlines = project(corners[seen][order], canvas.size, unit).reshape(-1, 8).astype(np.float32).view("V32")
     polygon = ImageDraw.Draw(canvas).draw.draw_polygon  # `polygon` without its checks, a third of its time
-    for outline, fill in zip(outlines, ink[order].tolist(), strict=True):
+    for outline, fill in zip(outlines.ravel().tolist(), ink[order].tolist(), strict=True):
         polygon(outline, fill, 1)
 
 

@@ -79,7 +79,7 @@ class Trial:
 
     Args:
         number: its place in the study, from 0.
-        state: "finished", "pruned" (cut short), "failed" or "running".
+        state: "finished", "pruned" (cut short), "stopped" (together with the search), "failed" or "running".
         settings: what was tried.
         accuracy, loss: on valid, of the epoch that was kept (finished) or reached last (pruned).
         epoch: how many epochs it took.

@@ -98,7 +98,7 @@ def report(study: Study) -> dict:
     states = [trial.state for trial in summary.trials]
     result = {
         "study": study.id, "study_dir": str(study.folder), "state": study.state(), "trials": summary.done(),
-        "planned": plan.trials, **{state: states.count(state) for state in ("finished", "pruned", "failed")},
+        "planned": plan.trials, **{state: states.count(state) for state in ("finished", "pruned", "stopped", "failed")},
         "objective": plan.objective, "valid_n": summary.valid_n, "importance": summary.importance, "best": None,
     }  # fmt: skip
     if best:
@@ -252,6 +252,7 @@ class _Worker:
             raise optuna.TrialPruned from error
         except _Stopped:
             self._end(trial, run, "stopped", "Stopped; it is tried again when the study goes on.")
+            trial.set_user_attr("stopped", True)
             self._again(trial)
             raise
         except BaseException as error:
@@ -301,7 +302,7 @@ class _Worker:
             rows.append(
                 Trial(
                     trial.number,
-                    words[trial.state.name],
+                    "stopped" if "stopped" in known else words[trial.state.name],
                     dict(trial.params),
                     known.get("accuracy", reached if by_accuracy else None),
                     known.get("loss", -reached if reached is not None and not by_accuracy else None),

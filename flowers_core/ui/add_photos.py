@@ -2,35 +2,36 @@
 
 import streamlit as st
 
-from flowers_core.errors import FlowersError
+from flowers_core.errors import DataError, FlowersError
 from flowers_core.photos import importer
 from flowers_core.sources import flowers102, imports, layout, library
 from flowers_core.sources.imports import Wish
-from flowers_core.ui import own_photos
+from flowers_core.ui import dialogs, own_photos
 from flowers_core.ui.errors import is_local, show_error
 
 ONE_BY_ONE = "own"
 
 
-def popover() -> None:
+def button() -> None:
     """A button that opens the ways in."""
     if st.session_state.pop("photos-added", False):
-        st.session_state["add-photos"] = False  # out of the way of what is coming in
+        dialogs.close()  # out of the way of what is coming in
         st.session_state["folder-path"] = st.session_state["drive-link"] = st.session_state["set-name"] = ""
-    with st.popover("Add photos", icon=":material/add_photo_alternate:", key="add-photos", on_change="rerun"):
-        ways = {
-            way: {"folder": "A folder here"}.get(way, name)
-            for way, name in imports.WAYS.items()
-            if way != "folder" or is_local()
-        }
-        ways[ONE_BY_ONE] = "One by one"
-        way = st.pills(
-            "Photos from", list(ways), format_func=ways.__getitem__, default="zip", required=True, key="way-in"
-        )
-        if way == ONE_BY_ONE:
-            own_photos.panel()
-        else:
-            {"zip": _zip, "folder": _folder, "drive": _drive, "flowers102": _flowers102}[way]()
+    dialogs.button("Add photos", ":material/add_photo_alternate:", "add-photos", _ways_in)
+
+
+def _ways_in() -> None:
+    ways = {
+        way: {"folder": "A folder here"}.get(way, name)
+        for way, name in imports.WAYS.items()
+        if way != "folder" or is_local()
+    }
+    ways[ONE_BY_ONE] = "One by one"
+    way = st.pills("Photos from", list(ways), format_func=ways.__getitem__, default="zip", required=True, key="way-in")
+    if way == ONE_BY_ONE:
+        own_photos.panel()
+    else:
+        {"zip": _zip, "folder": _folder, "drive": _drive, "flowers102": _flowers102}[way]()
 
 
 def offer_flowers102(place: str = "page") -> None:
@@ -65,7 +66,7 @@ def _zip() -> None:
     _layout_hint()
     upload = st.file_uploader("A zip of these folders", type="zip", key="zip-upload")
     name = _name()
-    if upload is not None and st.button("Add the zip", type="primary", icon=":material/upload:"):
+    if st.button("Add the zip", type="primary", icon=":material/upload:", disabled=upload is None):
         _start(Wish("zip", "", name, shown=upload.name), upload)
 
 
@@ -80,8 +81,10 @@ def _folder() -> None:
             list(flowers102.KINDS), format_func=flowers102.KINDS.__getitem__, horizontal=True, key="folder-kinds",
         )  # fmt: skip
     name = _name()
-    if text and st.button("Add the folder", type="primary", icon=":material/folder_open:"):
+    if st.button("Add the folder", type="primary", icon=":material/folder_open:"):
         try:
+            if not text:
+                raise DataError("No folder is named yet", None, "Type or paste its path above.")
             place = imports.existing(text, "It is looked for on the computer that runs this app.").resolve()
             if place.is_file():
                 _start(Wish("zip", str(place), name, shown=place.name))
@@ -102,8 +105,10 @@ def _drive() -> None:
         "Link", placeholder="https://drive.google.com/drive/folders/…", key="drive-link", max_chars=400
     )
     name = _name()
-    if link and st.button("Fetch it", type="primary", icon=":material/cloud_download:"):
+    if st.button("Fetch it", type="primary", icon=":material/cloud_download:"):
         try:
+            if not link.strip():
+                raise DataError("There is no link yet", None, "Paste it above.")
             wish = imports.wish_for(link if "://" in link else f"https://{link.strip()}", name)
         except FlowersError as error:
             show_error(error)

@@ -125,25 +125,29 @@ def about(card: Card) -> None:
         st.text(", ".join(card.classes))
 
 
+def photo(answered: Answered) -> None:
+    """The photo, no higher than leaves a phone's screen room for its name."""
+    with st.container(key="photo"):
+        st.image(open_picture(answered.picture).shown, width="stretch", alt="The photo")
+
+
 def show(answered: Answered, classes: int) -> None:
-    """The name first, which a phone shows without scrolling; then the photo beside the guesses.
+    """The name, a line about the flower, and the guesses.
 
     Args:
         answered: a photo that could be read.
         classes: how many kinds the model knows.
     """
     _name(answered, classes)
-    left, right = st.columns([2, 3], vertical_alignment="center")
-    left.image(open_picture(answered.picture).shown, width="stretch", alt="The photo")
-    with right:
-        if not answered.prediction.known:  # bars would look like certainty
-            st.markdown(f":gray[If it had to be one of the {classes}:]")
-            for name, probability in answered.prediction.top:
-                st.caption(f"{plain(name)}: {sureness.percent(probability)}")
-            return
-        about = species.find(answered.prediction.top[0][0])
-        if about:
-            st.markdown(about.note)
+    if not answered.prediction.known:  # bars would look like certainty
+        st.markdown(f":gray[If it had to be one of the {classes}:]")
+        for name, probability in answered.prediction.top:
+            st.caption(f"{plain(name)}: {sureness.percent(probability)}")
+        return
+    about = species.find(answered.prediction.top[0][0])
+    if about:
+        st.markdown(about.note)
+    with st.container(gap="xsmall"):
         for name, probability in answered.prediction.top:
             st.progress(probability, f"{plain(name)}: {sureness.percent(probability)}")
 

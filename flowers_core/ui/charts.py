@@ -169,7 +169,13 @@ def least_width(classes: int) -> int:
     return 180 + 16 * classes
 
 
-def confusion(matrix: np.ndarray, classes: tuple[str, ...], as_percent: bool, dark: bool) -> go.Figure:
+def confusion(
+    matrix: np.ndarray,
+    classes: tuple[str, ...],
+    as_percent: bool,
+    dark: bool,
+    marked: tuple[int, int] | None = None,
+) -> go.Figure:
     """The confusion matrix, rows true, columns predicted: a heat map of what is right, and one of the mistakes.
 
     A heat map reports no clicks to Streamlit, so invisible squares lie over its cells: a selected point's y is
@@ -180,6 +186,7 @@ def confusion(matrix: np.ndarray, classes: tuple[str, ...], as_percent: bool, da
         classes: names in the matrix's order.
         as_percent: rows in percent of their photos instead of counts.
         dark: colours for a dark background.
+        marked: row and column of a cell with a frame around it.
     """
     n = len(classes)
     totals = matrix.sum(axis=1, keepdims=True)
@@ -225,4 +232,10 @@ def confusion(matrix: np.ndarray, classes: tuple[str, ...], as_percent: bool, da
     figure.update_layout(
         height=190 + n * cell, margin={"l": 10, "r": 10, "t": 10, "b": 10}, dragmode=False, hovermode="closest"
     )
+    if marked:
+        y, x = marked
+        figure.add_shape(
+            type="rect", x0=x - 0.5, x1=x + 0.5, y0=y - 0.5, y1=y + 0.5,
+            line={"width": 3, "color": "white" if dark else "black"},
+        )  # fmt: skip
     return figure

@@ -11,8 +11,6 @@ from flowers_core.ui.choices import kinds_by_split
 from flowers_core.ui.errors import show_error
 from flowers_core.ui.plain import plain
 
-OTHER = "another kind"
-
 
 def form(card: Card, answered: Answered) -> None:
     """Asks for the right name, and adds the photo."""
@@ -26,10 +24,11 @@ def form(card: Card, answered: Answered) -> None:
         return
     st.caption("Name it, and the photo goes into My own set under that name, for the next training.")
     guesses = [name for name, _ in answered.prediction.top]
-    names = [*guesses[1:], *guesses[:1], *sorted(set(card.classes) - set(guesses)), OTHER]
-    kind = st.selectbox("It really is", names, key=f"right-{photo}", index=None, placeholder="Choose or search a kind")
-    if kind == OTHER:
-        kind = st.text_input("Its name", key=f"other-{photo}", max_chars=60, placeholder="tulip")
+    names = [*guesses[1:], *guesses[:1], *sorted({*card.classes, *own.kinds()} - set(guesses))]
+    kind = st.selectbox(
+        "It really is", names, key=f"right-{photo}", index=None, accept_new_options=True,
+        placeholder="Choose a kind, or type another one's name",
+    )  # fmt: skip
     if st.button("Add it", icon=":material/add_photo_alternate:", type="primary", disabled=not kind, key="add-own"):
         _do(lambda: added.update({photo: own.add(answered.picture.content, kind)}))
 

@@ -69,9 +69,10 @@ def bin() -> None:
                 st.button("Restore", icon=":material/undo:", on_click=_restore, args=(each.run.id,),
                           key=f"restore-{each.run.id}")  # fmt: skip
                 st.text(each.run.name)
-        st.button(
-            f"Empty the trash now ({trash.megabytes():,} MB)", icon=":material/delete_forever:", on_click=trash.empty
-        )
+        with st.popover(f"Empty the trash ({trash.megabytes():,} MB)", icon=":material/delete_forever:"):
+            st.text("Then nobody can restore them.")
+            count = f"{len(thrown)} trainings" if len(thrown) > 1 else "this training"
+            st.button(f"Remove {count} for good", type="primary", key="empty-trash", on_click=trash.empty)
 
 
 def _save(run: Run, name: str, note: str) -> None:

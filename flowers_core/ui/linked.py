@@ -5,10 +5,12 @@ with its results, and takes two entries of one text for the same.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import streamlit as st
+
+from flowers_core.ui.plain import plain
 
 
 def choose(
@@ -42,6 +44,7 @@ def choose(
     nothing = None, None, None, False, (None, False)
     last_visit, address_before, chosen, by_hand, unnamed = state.get(f"{key}-choice", nothing)
     picked = False
+    is_new = visit != last_visit or address != address_before
     if take in names:
         chosen, picked = take, True
     elif visit != last_visit:
@@ -51,6 +54,8 @@ def choose(
     elif state.get(key) in names:
         picked = state[key] != chosen
         chosen = state[key]
+    if is_new and address and address not in names and not picked:
+        say_gone(f"“{address}” ({label})")
     by_hand = chosen in names and (picked or by_hand or chosen == address)
     if chosen not in names:
         chosen = first if first in names else next(iter(names))
@@ -64,6 +69,22 @@ def choose(
         unnamed = chosen, by_hand  # what Back leads to, should another be chosen now
     state[f"{key}-choice"] = (visit, st.query_params.get(key), chosen, by_hand, unnamed)
     return chosen
+
+
+def check(label: str, names: Iterable[str], key: str) -> None:
+    """In place of `choose` where there is nothing to choose: says so when the address names what is not there."""
+    address = st.query_params.get(key)
+    if address and address not in names:
+        del st.query_params[key]
+        say_gone(f"“{address}” ({label})")
+
+
+def say_gone(what: str) -> None:
+    """Tells who followed a link that what it names is not what they see."""
+    st.toast(
+        f"This link leads to what is not here (any more): {plain(what[:120])}. Something else is shown in its place.",
+        icon=":material/link_off:", duration="infinite",
+    )  # fmt: skip
 
 
 def forget(key: str) -> None:

@@ -45,19 +45,25 @@ WORDS = {
 
 
 def title(run: Run) -> str:
-    """A run in one line, for a list. Says nothing that changes while it trains: lists are not drawn anew then."""
+    """A run in one line, for a list. Says nothing that changes without `in_short`: lists are not drawn anew then."""
     state, status = run.state(), run.status()
     by = f"in {status.folds} folds" if status.folds else "on valid"
     reached = f", {status.best_accuracy:.0%} {by}" if status.best_accuracy is not None else ""
-    ended = "running" if state in runs.ACTIVE else WORDS[state][0].lower() + reached
-    return f"{run.name} ({ended})"
+    ended = "" if state in runs.ACTIVE else reached
+    return f"{run.name} ({in_short(state)}{ended})"
+
+
+def in_short(state: str) -> str:
+    """A run's state in a word, the same for all the short ones on the way to training."""
+    return "running" if state in ("starting", "preparing", "training") else WORDS[state][0].lower()
 
 
 def watch(run: Run) -> None:
     """The run's panel; looks again every second while its process lives."""
-    alive = run.state() in runs.ACTIVE
+    state = run.state()
+    alive = state in runs.ACTIVE
     st.session_state.setdefault("watched-runs", {})[run.id] = alive
-    st.fragment(_panel, run_every=EVERY_S if alive else None)(run, alive)
+    st.fragment(_panel, run_every=EVERY_S if alive else None)(run, in_short(state))
 
 
 def news(every_run: list[Run]) -> Run | None:
@@ -73,10 +79,10 @@ def news(every_run: list[Run]) -> Run | None:
     return run if was_alive or (was_alive is None and is_fresh) else None
 
 
-def _panel(run: Run, was_alive: bool) -> None:
+def _panel(run: Run, was: str) -> None:
     state, status = run.state(), run.status()
-    if (state in runs.ACTIVE) != was_alive or not run.folder.exists() or "started-run" in st.session_state:
-        st.rerun()  # it has ended, began again, was deleted, or gave the form its settings: the whole page changes
+    if in_short(state) != was or not run.folder.exists() or "started-run" in st.session_state:
+        st.rerun()  # it waits, has ended, began again, was deleted, or gave the form its settings: all the page changes
     records, _ = run.metrics()
     epochs = [record for record in records if record["kind"] == "epoch"]
     word, color = WORDS[state]

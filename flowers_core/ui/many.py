@@ -19,6 +19,7 @@ def table(answers: Sequence[Answered]) -> Answered:
     """The answers as a table and as a download; the photo that was chosen to look into."""
     rows = pd.DataFrame(
         {
+            "No.": range(1, len(answers) + 1),
             "Photo": ["data:image/jpeg;base64," + base64.b64encode(a.thumbnail).decode() for a in answers],
             "Name": [_said(a) for a in answers],
             # How sure it would be among the kinds says nothing where it is none of them.
@@ -35,6 +36,7 @@ def table(answers: Sequence[Answered]) -> Answered:
         shown, key="answers-table", hide_index=True, row_height=64, width="stretch",
         on_select=lambda: _take_row(), selection_mode="single-row",
         column_config={
+            "No.": st.column_config.NumberColumn(width=40),
             "Photo": st.column_config.ImageColumn(width=80),
             "Probability": st.column_config.NumberColumn(),
         },

@@ -18,6 +18,12 @@ def is_asked() -> bool:
     return "kind" in st.query_params or "photo" in st.query_params
 
 
+def asked() -> str:
+    """What the address asks for, for people."""
+    kind = st.query_params.get("kind", "")
+    return f"a photo of {kind or 'some kind'}" if "photo" in st.query_params else f"the kind “{kind}”"
+
+
 def kind(decoded: DecodedSource) -> int | None:
     """The label of the kind that is open."""
     name = st.query_params.get("kind")

@@ -24,6 +24,9 @@ ANY = "any kind"
 CELL = ("true", "called")
 """The address's parameters that name a cell of the matrix."""
 
+CLICKED = "cell-clicked"
+"""Set by a click on a cell, until its photos are shown."""
+
 FOUND, RIGHT = "Found", "Right when said"
 
 
@@ -40,8 +43,6 @@ def show(report: Report, decoded: DecodedSource, set_id: str) -> None:
     as_percent = st.segmented_control(
         "Cells show", ["photos", "percent"], default="photos", required=True, key="cells", label_visibility="collapsed"
     )
-    dark = st.context.theme.type == "dark"
-    figure = charts.confusion(report.confusion, report.classes, as_percent == "percent", dark)
     width = charts.least_width(len(report.classes))
     st.caption(
         "A row is a kind as it really is, a column what it was called. Green is right, pink a mistake. Click a cell to "
@@ -49,15 +50,27 @@ def show(report: Report, decoded: DecodedSource, set_id: str) -> None:
     )
     taps.listen()
     wide = st.grid(1, wrap=False, min_column_width=width)  # a phone scrolls sideways
+    downloads, cell = st.container(), st.container()
+    with cell:
+        true, called = _choose_cell(report)
+    marked = None if ANY in (true, called) else (report.classes.index(true), report.classes.index(called))
+    dark = st.context.theme.type == "dark"
+    figure = charts.confusion(report.confusion, report.classes, as_percent == "percent", dark, marked)
     wide.plotly_chart(
         figure, key="matrix", on_select=lambda: _take_click(report), selection_mode="points",
         config={"displayModeBar": True, "modeBarButtons": [["toImage"]], "displaylogo": False, "doubleClick": False,
                 "toImageButtonOptions": {"filename": f"confusion-{report.split}", "scale": 2}},
         alt="Confusion matrix: rows are the true kinds, columns what they were called",
     )  # fmt: skip
-    _downloads(report, figure)
-    _cell(report, decoded, set_id)
+    with downloads:
+        _downloads(report, figure)
+    with cell:
+        _photos(report, decoded, set_id, true, called)
     _table(report)
+    if st.session_state.pop(CLICKED, False):
+        st.dialog(f"{plain(true)}, called {plain(called)}", width="large")(_photos)(
+            report, decoded, set_id, true, called
+        )
 
 
 def _figures(report: Report) -> None:
@@ -86,11 +99,11 @@ def _take_click(report: Report) -> None:
     if points:
         true, called = int(points[0]["y"]), int(points[0]["x"])
         st.session_state["true"], st.session_state["called"] = report.classes[true], report.classes[called]
-        count = int(report.confusion[true, called])
-        st.toast(f"{count or 'No'} photo{'s' * (count != 1)} below the matrix", icon=":material/south:")
+        st.session_state[CLICKED] = True
 
 
-def _cell(report: Report, decoded: DecodedSource, set_id: str) -> None:
+def _choose_cell(report: Report) -> tuple[str, str]:
+    """The kind that photos really are, and the one that they were called; ANY for all of them."""
     st.subheader("The photos in a cell")
     left, right = st.columns(2)
     # A cell belongs to one matrix: another one begins with its own worst, unless the address names a cell.
@@ -104,6 +117,10 @@ def _cell(report: Report, decoded: DecodedSource, set_id: str) -> None:
     options = {name: name for name in (ANY, *report.classes)}
     true = linked.choose("Really", options, CELL[0], first=first[0], widget=left.selectbox)
     called = linked.choose("Called", options, CELL[1], first=first[1], widget=right.selectbox)
+    return true, called
+
+
+def _photos(report: Report, decoded: DecodedSource, set_id: str, true: str, called: str) -> None:
     index = {photo.name: i for i, photo in enumerate(decoded.source.photos)}
     chosen = sorted(
         (

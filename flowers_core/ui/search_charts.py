@@ -6,7 +6,9 @@ import pandas as pd
 from flowers_core.tuning.studies import Plan, Summary
 from flowers_core.ui import words
 
-TRIAL_WORDS = {"finished": "complete", "pruned": "cut short", "failed": "failed", "running": "running"}
+TRIAL_WORDS = {
+    "finished": "complete", "pruned": "cut short", "stopped": "stopped", "failed": "failed", "running": "running",
+}  # fmt: skip
 BEST = "best so far"
 OBJECTIVE_TITLES = {"accuracy": "Validation accuracy", "loss": "Validation loss"}
 

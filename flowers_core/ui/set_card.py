@@ -9,7 +9,7 @@ from flowers_core.errors import FlowersError
 from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import SPLITS, flowers102, library
 from flowers_core.sources.library import DeletedSet, KnownSet
-from flowers_core.ui import split_form
+from flowers_core.ui import dialogs, split_form
 from flowers_core.ui.add_photos import offer_flowers102
 from flowers_core.ui.choices import look_again
 from flowers_core.ui.errors import is_local, show_error
@@ -20,12 +20,8 @@ def about(known: KnownSet, decoded: DecodedSource) -> None:
     """What the set holds in one line, buttons that open its card and its split, and a word when it is small."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(_in_one_line(decoded), width="content")
-        with st.popover("About this set", icon=":material/info:", key="set-card", on_change="rerun"):
-            if st.session_state.get("set-card"):
-                _card(known, decoded)
-        with st.popover("Split", icon=":material/call_split:", key="set-split", on_change="rerun"):
-            if st.session_state.get("set-split"):
-                split_form.form(known, decoded)
+        dialogs.button("About this set", ":material/info:", "set-card", _card, known, decoded)
+        dialogs.button("Split", ":material/call_split:", "set-split", split_form.form, known, decoded)
     split_form.advice(known, decoded.source)
 
 
@@ -53,7 +49,10 @@ def trash() -> None:
                 st.text(f"{row.name}, deleted {datetime.fromtimestamp(row.time):%d %b %H:%M}")
                 st.button("Bring back", key=f"back-{row.place}", icon=":material/undo:", on_click=_restore, args=(row,))
         st.caption("They are removed for good after seven days.")
-        st.button("Remove them now", key="empty-trash", icon=":material/delete_forever:", on_click=_empty)
+        with st.popover("Remove them now", icon=":material/delete_forever:"):
+            st.text("Then nobody can bring them back.")
+            count = f"{len(deleted)} sets" if len(deleted) > 1 else deleted[0].name
+            st.button(f"Remove {plain(count)} for good", key="empty-trash", type="primary", on_click=_empty)
 
 
 def _card(known: KnownSet, decoded: DecodedSource) -> None:
@@ -90,6 +89,8 @@ def _card(known: KnownSet, decoded: DecodedSource) -> None:
         if st.form_submit_button("Save", icon=":material/save:"):
             _change(known, name=name, licence=licence)
             look_again(known)
+            if "set-error" not in st.session_state:
+                dialogs.close()
             st.rerun()
     _delete_form(known)
 
@@ -107,10 +108,9 @@ def _delete_form(known: KnownSet) -> None:
     """A checkbox and a button that move an added set to the trash."""
     stays = "" if known.is_copy else " The folder itself stays as it is."
     sure = st.checkbox(f"Delete this set. It can be brought back for seven days.{stays}", key=f"sure-{known.id}")
-    st.button(
-        "Delete the set", key="delete-set", icon=":material/delete:", disabled=not sure,
-        on_click=_delete, args=(known,),
-    )  # fmt: skip
+    if st.button("Delete the set", key="delete-set", icon=":material/delete:", disabled=not sure):
+        _delete(known)
+        st.rerun()
 
 
 def _origin(known: KnownSet) -> str:
@@ -128,7 +128,7 @@ def _change(known: KnownSet, **values: str) -> None:
 def _delete(known: KnownSet) -> None:
     try:
         st.session_state["just-deleted"] = library.delete(known.id)
-        st.session_state["set-card"] = False
+        dialogs.close()
     except FlowersError as error:
         st.session_state["set-error"] = error
 

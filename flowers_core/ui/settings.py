@@ -108,6 +108,8 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
         if pressed and not problems:  # a click may be on its way while the last number turns out wrong
             _start(wanted)
         st.caption(_expected_time(wanted, counts))
+    if first := next(iter(runs.active_runs()), None):
+        st.caption(f"“{plain(first.name)}” is not over yet, so this one waits until it is.")
 
 
 def take(settings: TrainConfig) -> None:

@@ -10,7 +10,7 @@ from flowers_core.photos import resplit
 from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import Plan, Source, splits
 from flowers_core.sources.library import KnownSet
-from flowers_core.ui import frame, settings
+from flowers_core.ui import dialogs, frame, settings
 from flowers_core.ui.choices import look_again
 from flowers_core.ui.errors import show_error
 from flowers_core.ui.plain import plain
@@ -57,6 +57,7 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
             show_error(error)
             return
         look_again(known)
+        dialogs.close()
         st.rerun()
     st.caption("Models that were trained before keep their figures; they are of the split that they carry.")
 

@@ -349,7 +349,7 @@ def _table(plan: Plan, summary: Summary) -> dict:
     trials = summary.trials
     return {
         "Trial": [trial.number + 1 for trial in trials],
-        "How it ended": [charts.TRIAL_WORDS[trial.state] + (f": {trial.why}" if trial.why else "") for trial in trials],
+        "How it ended": [charts.TRIAL_WORDS[trial.state] for trial in trials],
         "Valid accuracy": ["" if trial.accuracy is None else f"{trial.accuracy:.1%}" for trial in trials],
         "Valid loss": ["" if trial.loss is None else f"{trial.loss:.3f}" for trial in trials],
         "Epochs": [trial.epoch for trial in trials],
@@ -359,6 +359,7 @@ def _table(plan: Plan, summary: Summary) -> dict:
             ]
             for name in plan.space
         },
+        "Why": [trial.why for trial in trials],
     }
 
 

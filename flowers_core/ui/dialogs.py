@@ -1,0 +1,27 @@
+"""Dialogs behind buttons: for forms that are higher than what a popover has on a laptop's screen."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+OPEN = "open-dialog"
+
+
+def button(label: str, icon: str, name: str, draw: Callable[..., None], *args: object) -> None:
+    """A button, and the dialog that it opens: it stays while the page is drawn anew, until `close` or another page.
+
+    Args:
+        label, icon: of both.
+        name: tells it from the others.
+        draw: draws what stands in it. A click in there draws only that anew; `st.rerun` the whole page.
+        args: for `draw`.
+    """
+    this = name, st.session_state.get("visit")
+    st.button(label, key=f"open-{name}", icon=icon, on_click=lambda: st.session_state.update({OPEN: this}))
+    if st.session_state.get(OPEN) == this:
+        st.dialog(label, icon=icon, width="medium", on_dismiss=close)(draw)(*args)
+
+
+def close() -> None:
+    """No dialog is open any more, from the page's next run on."""
+    st.session_state.pop(OPEN, None)

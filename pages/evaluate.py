@@ -12,8 +12,7 @@ from flowers_core.ui import folds, frame, holding, linked, models, report
 from flowers_core.ui.choices import choose_checkpoint, choose_set, open_set
 from flowers_core.ui.errors import show_error
 
-AT_ONCE = 500
-"""Photos up to which nobody needs to ask for the answers: they take a few seconds."""
+AT_ONCE = 500  # photos up to which nobody needs to ask for the answers: they take a few seconds
 
 frame.enter()
 

@@ -625,12 +625,11 @@ def test_a_set_is_renamed_deleted_and_brought_back_on_the_page(tmp_path: Path) -
     library.remember(draw_set(tmp_path / "meadow", {"": 3}, size=24), "meadow")
     app = opened("photos")
     button(app, "About this set").click().run()
-    assert "**From**  \nmeadow" in [each.value for each in app.markdown], (
-        "who isn't at the machine sees no folders of it"
-    )
+    assert "**From**  \nmeadow" in [each.value for each in app.markdown], "others see no folders of this machine"
     app.text_input[[each.label for each in app.text_input].index("Name")].set_value("Late summer")
     button(app, "Save").click().run()
     assert app.selectbox(key="data").options[0] == "Late summer"
+    button(app, "About this set").click().run()
     assert button(app, "Delete the set").disabled
     (sure,) = [each for each in app.checkbox if each.label.startswith("Delete this set")]
     sure.check().run()

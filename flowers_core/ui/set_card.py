@@ -67,9 +67,10 @@ def _card(known: KnownSet, decoded: DecodedSource) -> None:
         "Split by": decoded.source.split_origin,
         "Fingerprint": decoded.fingerprint,
     }
+    facts = st.grid(3, min_column_width=180)
     for label, value in rows.items():
         if value:
-            st.markdown(f"**{label}**  \n{plain(value)}")
+            facts.markdown(f"**{label}**  \n{plain(value)}")
     st.caption("The fingerprint names exactly these photos in these splits. Every model carries that of its photos.")
     if not known.added:
         return

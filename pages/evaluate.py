@@ -40,7 +40,7 @@ split = linked.choose(
 )  # fmt: skip
 if split == FOLDS:
     folds.figures(pool, number)
-    if pool.report.data != decoded.source.name:
+    if card.config.get("data") != known.data:
         st.caption("The photos are not shown, because another set is chosen above.")
     report.show(pool.report, decoded, known.id)
     st.stop()

@@ -14,7 +14,7 @@ from flowers_core.network import checkpoint
 from flowers_core.settings import config
 from flowers_core.settings.config import TrainConfig, to_dict
 from flowers_core.sources import library
-from flowers_core.training import compare, lr_finder
+from flowers_core.training import compare, lr_finder, worker
 from flowers_core.ui import live, settings
 
 
@@ -222,9 +222,32 @@ def test_how_long_it_takes_follows_from_the_last_training_alike() -> None:
     """Steps by their speed, and what comes before the first of them."""
     counts = {"train": 120, "valid": 30}
     wanted = replace(config.preset("standard", have=(120, 30)), epochs=10)
-    assert "About 8 seconds on two fast cores" in settings._expected_time(wanted, counts)
+    assert settings._expected_time(wanted, counts).startswith(
+        "About 13 seconds on two fast cores, up to 38 seconds on slow ones"
+    )
     for features_lr, speed in ((0.0, 40.0), (1.0, 1.0)):
         run = runs.create(replace(wanted, features_lr=features_lr))
         run.write_status(runs.Status("finished", images_per_second=speed, setup_seconds=12.0))
     assert "About 42 seconds, going by the last training here" in settings._expected_time(wanted, counts)
     assert "About 4 minutes" in settings._expected_time(replace(wanted, folds=5), counts)
+    run = runs.list_runs()[1]
+    run.record_facts({"counts": {"train": 60}})
+    assert "About 54 seconds, going by" in settings._expected_time(wanted, counts), "twice as many photos to look at"
+
+
+def test_a_run_is_called_by_the_name_that_its_set_has_when_it_begins(
+    known: library.KnownSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_launch", lambda run: None)
+    library.change(known.id, name="Our meadow")
+    run = worker.start(TrainConfig(data=known.data))
+    assert "Our meadow" in run.name
+    assert any("Our meadow" in option for option in opened("train").selectbox(key="run").options)
+
+
+def test_a_paused_or_waiting_run_is_called_so(known: library.KnownSet) -> None:
+    run = runs.create(TrainConfig(data=known.data))
+    with run.locked():
+        for phase, word in (("training", "running"), ("paused", "paused"), ("queued", "waiting its turn")):
+            run.write_status(runs.Status(phase=phase, epochs=2, steps=4))
+            assert live.title(run).endswith(f"({word})")

@@ -49,6 +49,7 @@ class Status:
     Args:
         phase: what the process was doing when it last spoke.
         message: one sentence for people.
+        part: how much of what the message names is done, 0..1; 0 where that is not known.
         hint: what to do next after a failure.
         cause: "diverged" when the loss was not finite any more: going on would end the same way.
         epoch, epochs, step, steps: progress.
@@ -64,6 +65,7 @@ class Status:
 
     phase: str = "starting"
     message: str = ""
+    part: float | int = 0.0
     hint: str = ""
     cause: str = ""
     epoch: int = 0
@@ -124,7 +126,7 @@ class Run:
         """Its name as long as nobody gave it one."""
         try:
             config = self.config()
-            what = f"{Path(config.data).name}, AlexNet {config.variant}"
+            what = f"{self.facts().get('data') or Path(config.data).name}, AlexNet {config.variant}"
         except FlowersError:
             what = "unknown settings"
         return f"{self.started:%d %b %H:%M:%S}: {what}"
@@ -179,7 +181,7 @@ class Run:
         return configs.from_dict(values)
 
     def facts(self) -> dict:
-        """What was recorded when training began: data, versions, machine; empty before."""
+        """What was recorded when training began: data, versions, machine. Before that the set's name at most."""
         facts = read_json(self.folder / "run.json")
         return facts if isinstance(facts, dict) else {}
 
@@ -384,14 +386,21 @@ def _new_folder(config: TrainConfig) -> Path:
     return base
 
 
-def measured_speed(wanted: TrainConfig) -> tuple[float, float] | None:
+def measured_speed(wanted: TrainConfig, photos: int) -> tuple[float, float] | None:
     """Photos a second, and seconds before the first step, in the last ended training here of this variant, with
-    convolutions frozen or not alike; None before there was one."""
+    convolutions frozen or not alike; None before there was one.
+
+    Args:
+        wanted: the settings to come.
+        photos: how many training photos there will be. Frozen convolutions look at each of them before the first step.
+    """
     for run in list_runs()[:20]:
         status = run.status()
         with suppress(FlowersError):
             config = run.config()
             alike = config.variant == wanted.variant and (config.features_lr == 0) == (wanted.features_lr == 0)
             if alike and status.phase in FINAL and status.images_per_second:
-                return status.images_per_second, status.setup_seconds
+                before = run.facts().get("counts", {}).get("train") or photos
+                more = photos / before if wanted.features_lr == 0 else 1.0
+                return status.images_per_second, status.setup_seconds * more
     return None

@@ -9,7 +9,7 @@ from flowers_core.sources import archive, drive, folder, imports, layout, librar
 from flowers_core.sources.library import FLOWERS102, KnownSet
 from flowers_core.sources.records import SPLITS, Photo, Plan, Problem, Source, printable
 
-__all__ = ["SPLITS", "Photo", "Plan", "Problem", "Source", "lasting_name", "open_source"]
+__all__ = ["SPLITS", "Photo", "Plan", "Problem", "Source", "lasting_name", "name_of", "open_source"]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is going on, how much is done, and out of how much."""
@@ -51,6 +51,12 @@ def lasting_name(data: str) -> str:
     if known:
         return known.data
     return data.strip() if data.strip() == "garden" else str(imports.existing(data).resolve())
+
+
+def name_of(data: str) -> str:
+    """What people call the photos under `data`: the name of the set, or else of the folder or zip."""
+    known = library.of_place(Path(data)) or _by_name(data)
+    return known.name if known else Path(data).name
 
 
 def _opened(data: str, progress: Progress | None) -> Source:

@@ -363,7 +363,7 @@ class _Fit:
         if distributed.world() == 1 and self.wish() == "stop":
             self.teller.tell(phase="stopped", message="Stopped before the first step.")
             raise _StoppedBefore
-        self.teller.tell(message=f"first looks at the photos: {done:,} of {total:,}")
+        self.teller.tell(message=f"first looks at the photos: {done:,} of {total:,}", part=done / max(1, total))
 
     def _tell_of_end(self, done: int, total: int) -> None:
         if self.teller.is_due():

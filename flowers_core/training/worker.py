@@ -15,6 +15,7 @@ from flowers_core.errors import ConfigError, DivergedError, FlowersError
 from flowers_core.machine import processes
 from flowers_core.runs import Run, Status, turns
 from flowers_core.settings.config import TrainConfig
+from flowers_core.sources import name_of
 from flowers_core.training import distributed, lr_finder
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def start(config: TrainConfig) -> Run:
         ConfigError, StorageError: the run can't be created.
     """
     run = runs.create(config)
+    run.record_facts({"data": name_of(config.data)})  # what it is called by, from the first moment on
     _launch(run)
     return run
 

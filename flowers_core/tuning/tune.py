@@ -21,6 +21,7 @@ from flowers_core.machine import processes
 from flowers_core.network import checkpoint
 from flowers_core.runs import Run
 from flowers_core.settings import presets
+from flowers_core.sources import name_of
 from flowers_core.storage import explain_disk_errors, runs_dir
 from flowers_core.tuning import search, studies
 from flowers_core.tuning.studies import Plan, Study, Summary, Trial, luck
@@ -85,7 +86,7 @@ def save_best(study: Study, title: str) -> str:
     if best is None:
         raise RunError("No trial has finished yet, so there is no best one", study.id, "Wait for the first.")
     expect = (
-        f"Your own: the best of {summary.done()} trials on {Path(plan.config.data).name}, right on "
+        f"Your own: the best of {summary.done()} trials on {name_of(plan.config.data)}, right on "
         f"{best.accuracy or 0:.0%} of {summary.valid_n} validation photos."
     )
     return presets.save(title, expect, replace(plan.config, **best.settings))

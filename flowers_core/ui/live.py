@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 import streamlit as st
 
@@ -12,7 +11,7 @@ from flowers_core.errors import FlowersError
 from flowers_core.runs import Run, Status, turns
 from flowers_core.runs.overfitting import Parting
 from flowers_core.settings.config import TrainConfig
-from flowers_core.sources import library
+from flowers_core.sources import library, name_of
 from flowers_core.storage import free_megabytes, home
 from flowers_core.training import compare, worker
 from flowers_core.ui import charts, folds, frame, keep, settings, words
@@ -174,7 +173,7 @@ def _resume(run: Run) -> None:
 
 def _say_how_it_goes(run: Run, state: str, status: Status, epochs: list[dict]) -> None:
     if state in ("training", "paused"):
-        done = status.step / max(1, status.steps)
+        done = status.part or status.step / max(1, status.steps)  # a bar of its own before the first step
         left = status.seconds_left
         now, epochs_in_all = status.epoch_now
         parts = [f"Epoch {now} of {epochs_in_all}"]
@@ -341,7 +340,7 @@ def _settings(run: Run) -> None:
         show_error(error)
         return
     facts = run.facts()
-    values["data"] = Path(values["data"]).name
+    values["data"] = name_of(values["data"])
     counts = facts.get("counts", {})
     names = [words.name_of(name) for name in values] + ["Photos per split", "Computed in"]
     shown = [words.say(name, value) for name, value in values.items()]

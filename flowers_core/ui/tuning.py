@@ -11,6 +11,7 @@ from flowers_core.machine import memory
 from flowers_core.photos.cache import DecodedSource
 from flowers_core.settings import config, presets
 from flowers_core.settings.config import Search
+from flowers_core.sources import name_of
 from flowers_core.sources.library import KnownSet
 from flowers_core.tuning import studies, tune
 from flowers_core.tuning.studies import Plan, Study, Summary
@@ -48,7 +49,7 @@ def title(study: Study) -> str:
     """A study in one line, for a list. Says nothing that changes while it runs."""
     state, summary = study.state(), study.summary()
     try:
-        what = Path(study.plan().config.data).name
+        what = name_of(study.plan().config.data)
     except FlowersError:
         what = "unknown settings"
     best = summary.best_trial()
@@ -335,7 +336,7 @@ def _luck(accuracy: float, n: int, named: str, finished: list[studies.Trial] | N
 
 
 def _expected_time(plan: Plan, counts: dict[str, int]) -> str:
-    measured = runs.measured_speed(plan.config)
+    measured = runs.measured_speed(plan.config, counts["train"])
     if measured is None:
         return "How long it takes shows after the first training of this network here."
     speed, setup = measured

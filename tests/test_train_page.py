@@ -96,7 +96,7 @@ def test_no_viewer_learns_where_photos_and_models_lie(finished: runs.Run, known:
         f"Error: {name}/Train/a.jpg",
     ]
     settings_shown = tables(app)[0].set_index("Setting")["Value"]
-    assert (settings_shown["Set"], settings_shown["Start from"]) == (name, "20250601-130000-older-2014")
+    assert (settings_shown["Set"], settings_shown["Start from"]) == (known.name, "20250601-130000-older-2014")
 
 
 def test_a_log_that_went_to_a_terminal_is_not_yet_to_come(finished: runs.Run) -> None:

@@ -85,7 +85,7 @@ def if_faster(network: AlexNet, number_format: torch.dtype) -> AlexNet:
 @torch.inference_mode()
 def is_faster(number_format: torch.dtype) -> bool:
     """Whether this processor computes such convolutions faster than in that number format: timed once per process, in
-    turns, on a small one."""
+    turns, on a small one, and on one core: on a busy machine several wait for each other, longer than they compute."""
     if not (torch.backends.mkldnn.is_available() and hasattr(torch.ops.onednn, "qconv2d_pointwise")):
         return False
     usual = nn.Conv2d(192, 192, 3, padding=1).to(number_format, memory_format=torch.channels_last)
@@ -95,11 +95,15 @@ def is_faster(number_format: torch.dtype) -> bool:
         quantized(images)
     except RuntimeError:  # built without it
         return False
-    seconds = {}
-    for _ in range(5):
-        for layer in (usual, quantized):
-            started = time.perf_counter()
-            layer(images)
-            taken = time.perf_counter() - started
-            seconds[layer] = min(taken, seconds.get(layer, taken))
+    seconds, threads = {}, torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for _ in range(5):
+            for layer in (usual, quantized):
+                started = time.perf_counter()
+                layer(images)
+                taken = time.perf_counter() - started
+                seconds[layer] = min(taken, seconds.get(layer, taken))
+    finally:
+        torch.set_num_threads(threads)
     return seconds[usual] > WORTH_IT * seconds[quantized]

@@ -4,7 +4,7 @@ import streamlit as st
 
 from flowers_core import runs
 from flowers_core.network import checkpoint
-from flowers_core.ui import frame, linked
+from flowers_core.ui import frame, linked, words
 from flowers_core.ui.choices import checkpoint_id, describe, usual_checkpoint, usual_set
 from flowers_core.ui.welcome import garden_strip
 
@@ -52,7 +52,7 @@ with second.container(border=True, height="stretch"):
     else:
         trained = sum(run.state() in ("finished", "stopped") and run.status().epoch > 0 for run in runs.list_runs())
         st.markdown(
-            f"You have trained {trained} time{'s' * (trained != 1)}. Every run is kept, with its curves."
+            f"You have trained {words.count(trained, 'time')}. Every run is kept, with its curves."
             if trained
             else "Press start and watch the loss fall. A first model takes a minute or two on a laptop."
         )

@@ -17,6 +17,7 @@ from flowers_core.machine.parallel import in_order
 from flowers_core.network import sureness
 from flowers_core.network.checkpoint import Card
 from flowers_core.sources.records import class_key
+from flowers_core.ui import words
 from flowers_core.ui.models import classifier
 from flowers_core.ui.pictures import THUMBNAIL
 from flowers_core.ui.plain import plain
@@ -116,12 +117,16 @@ def about(card: Card) -> None:
     """What the model is, in one line: what it learned from, how good it is, and what it knows."""
     accuracy = card.results.get("valid_accuracy")
     n = card.results.get("valid_n", 0)
-    asked = f"{n:,} photos in cross-validation" if card.results.get("folds") else f"{n:,} validation photos"
+    asked = (
+        f"{words.count(n, 'photo')} in cross-validation"
+        if card.results.get("folds")
+        else words.count(n, "validation photo")
+    )
     reached = f" Right on {accuracy:.0%} of {asked}." if accuracy is not None else ""
     trained = card.data.get("counts", {}).get("train")
-    learned = f"learned from {trained:,} photos of " if trained else "from "
+    learned = f"learned from {words.count(trained, 'photo')} of " if trained else "from "
     st.text(f"AlexNet {card.variant}, {learned}{card.data.get('data', 'unknown photos')}.{reached}")
-    with st.expander(f"The {len(card.classes)} kinds it knows"):
+    with st.expander(f"The {words.count(len(card.classes), 'kind')} it knows"):
         st.text(", ".join(card.classes))
 
 

@@ -8,6 +8,7 @@ from flowers_core.errors import FlowersError
 from flowers_core.photos import problems
 from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import SPLITS, edits
+from flowers_core.ui import words
 from flowers_core.ui.errors import show_error
 from flowers_core.ui.pictures import thumbnails
 from flowers_core.ui.plain import plain
@@ -69,7 +70,7 @@ def last(decoded: DecodedSource) -> None:
     if not mine:
         return
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        who = mine[0].name if len(mine) == 1 else f"{len(mine):,} photos"
+        who = mine[0].name if len(mine) == 1 else words.count(len(mine), "photo")
         st.text(f"{who}: {mine[0].in_words}. The files themselves stay as they are.", width="stretch")
         st.button("Undo", key="undo-last", icon=":material/undo:", on_click=_undo, args=(key, ids))
 

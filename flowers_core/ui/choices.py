@@ -17,7 +17,7 @@ from flowers_core.network.checkpoint import Card
 from flowers_core.photos.cache import DecodedSource, decode_original, edited
 from flowers_core.runs import ACTIVE, Run
 from flowers_core.sources import edits, library, open_source
-from flowers_core.ui import changes, frame, linked
+from flowers_core.ui import changes, frame, linked, words
 from flowers_core.ui.errors import show_error
 
 OPEN_SOURCES = 4
@@ -201,7 +201,7 @@ def describe(path: Path) -> str:
     by = "in cross-validation" if card.results.get("folds") else "on valid"
     reached = f", {accuracy:.0%} {by}" if accuracy is not None else ""
     if checkpoint.is_shipped(path):
-        return f"Built in: {len(card.classes)} kinds{reached}"
+        return f"Built in: {words.count(len(card.classes), 'kind')}{reached}"
     in_run = (path.parent / "config.json").exists()  # then it is called as the lists of runs call it
     began = Run(path.parent).started if in_run else datetime.fromtimestamp(path.stat().st_mtime)
     when = "still learning" if is_learning(path) else f"{began:%d %b %H:%M:%S}"

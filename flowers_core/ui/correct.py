@@ -5,7 +5,7 @@ import streamlit as st
 from flowers_core.errors import FlowersError
 from flowers_core.network.checkpoint import Card
 from flowers_core.sources import library, own
-from flowers_core.ui import frame
+from flowers_core.ui import frame, words
 from flowers_core.ui.answers import Answered
 from flowers_core.ui.choices import kinds_by_split
 from flowers_core.ui.errors import show_error
@@ -42,7 +42,7 @@ def _what_next() -> None:
         n = len(set().union(*kinds.values()))
         st.caption(
             f"This model stays as it is. To train a new one on My own set, two kinds with several photos each are "
-            f"needed; so far it has {n} kind{'s' * (n != 1)}."
+            f"needed; so far it has {words.count(n, 'kind')}."
         )
         frame.link("photos", "Look at My own set", "photo_library", data=library.OWN)
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import SPLITS
-from flowers_core.ui import opened, tiles
+from flowers_core.ui import opened, tiles, words
 from flowers_core.ui.kinds import PER_PAGE, mean_image, some_of
 from flowers_core.ui.pictures import paged
 from flowers_core.ui.plain import plain
@@ -50,7 +50,9 @@ def show(decoded: DecodedSource) -> None:
     labels, key = np.flatnonzero(totals).tolist(), f"charts-page-{decoded.source.key}"
     page = [labels[i] for i in paged(len(labels), key, PER_PAGE)]
     if len(labels) > PER_PAGE:
-        st.caption(f"{len(labels):,} kinds. Their colours and mean images below turn their pages with these.")
+        st.caption(
+            f"{words.count(len(labels), 'kind')}. Their colours and mean images below turn their pages with these."
+        )
     st.altair_chart(balance(decoded, page), alt="Photos per kind and split")
 
     st.subheader("Width and height")

@@ -10,6 +10,7 @@ import streamlit as st
 from flowers_core.errors import FlowersError
 from flowers_core.evaluation import robustness
 from flowers_core.photos.cache import DecodedSource
+from flowers_core.ui import words
 from flowers_core.ui.answers import kept
 from flowers_core.ui.errors import show_error
 from flowers_core.ui.models import classifier
@@ -29,7 +30,7 @@ def section(model: Path, decoded: DecodedSource, split: str) -> None:
         limit = None if everything else FEW
         key = (str(model), model.stat().st_mtime_ns, decoded.fingerprint, split, limit)
         if key not in st.session_state.get("holding", {}):
-            st.caption(f"Asks about {len(robustness.CONDITIONS)} versions of {limit or count:,} photos.")
+            st.caption(f"Asks about {len(robustness.CONDITIONS)} versions of {words.count(limit or count, 'photo')}.")
             if not st.button("Change the photos and ask again", icon=":material/play_arrow:", key="hold"):
                 return
         try:

@@ -7,7 +7,7 @@ from flowers_core import species
 from flowers_core.images import to_jpeg
 from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import SPLITS
-from flowers_core.ui import opened, tiles
+from flowers_core.ui import opened, tiles, words
 from flowers_core.ui.pictures import COVER, cover, paged
 from flowers_core.ui.plain import plain
 
@@ -47,7 +47,7 @@ def _all_kinds(decoded: DecodedSource) -> None:
     key = f"kinds-page-{decoded.source.key}-{order}-{lacking}-{term}"
     page = [found[i] for i in paged(len(found), key, PER_PAGE)]
     if len(found) > PER_PAGE:
-        st.caption(f"{len(found):,} kinds")
+        st.caption(words.count(len(found), "kind"))
     covers = _first_of_each(decoded)
     with place:
         tiles.grid([_tile(decoded, label, int(covers[label])) for label in page], opened.open_kind, "kinds-tiles")

@@ -252,7 +252,7 @@ def _result(run: Run, state: str, status: Status, epochs: list[dict]) -> None:
         st.info(status.message or "Stopped before the first epoch was complete.", icon=":material/stop_circle:")
         return
     ended = "Finished" if state == "finished" else "Stopped"
-    what = f"{ended} after {status.epoch} epoch{'s' * (status.epoch != 1)} and {words.span(status.seconds)}"
+    what = f"{ended} after {words.count(status.epoch, 'epoch')} and {words.span(status.seconds)}"
     if status.folds and state == "finished":
         what += f". The model learned from all training and validation photos, after {status.folds} folds"
     elif status.best_accuracy is not None:

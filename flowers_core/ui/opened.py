@@ -45,28 +45,32 @@ def photo(decoded: DecodedSource) -> int | None:
 
 def open_kind(name: str) -> None:
     """For a button's `on_click`."""
-    st.query_params["kind"] = name
-    st.query_params.pop("photo", None)
+    _show(kind=name)
 
 
 def open_photo(decoded: DecodedSource, index: int) -> None:
     """For a button's `on_click`."""
     shown = decoded.source.photos[index]
-    st.query_params["kind"] = decoded.source.classes[shown.label]
-    st.query_params["photo"] = shown.id
+    _show(kind=decoded.source.classes[shown.label], photo=shown.id)
 
 
 def close_photo() -> None:
     """For a button's `on_click`: back to what lies below the photo: its kind, or the view that it was opened in."""
-    st.query_params.pop("photo", None)
-    if st.query_params.get("view", KINDS) != KINDS:
-        st.query_params.pop("kind", None)
+    lies_in_kind = st.query_params.get("view", KINDS) == KINDS and "kind" in st.query_params
+    _show(**{"kind": st.query_params["kind"]} if lies_in_kind else {})
 
 
 def close_all() -> None:
     """For a button's `on_click`: back to the view itself."""
-    st.query_params.pop("photo", None)
-    st.query_params.pop("kind", None)
+    _show()
+
+
+def _show(**what: str) -> None:
+    """Changes the address at once: every change of it is a step for the Back button."""
+    before = {name: st.query_params.get_all(name) for name in st.query_params}
+    kept = {name: values for name, values in before.items() if name not in ("kind", "photo")}
+    if (after := kept | {name: [value] for name, value in what.items()}) != before:
+        st.query_params.from_dict(after)
 
 
 def photo_grid(decoded: DecodedSource, indices: Sequence[int], captions: Sequence[str], key: str) -> None:

@@ -6,6 +6,7 @@ from flowers_core import species
 from flowers_core.errors import FlowersError
 from flowers_core.images import SUFFIXES, decode, to_jpeg
 from flowers_core.sources import own
+from flowers_core.ui import words
 from flowers_core.ui.errors import show_error
 from flowers_core.ui.plain import plain
 
@@ -54,7 +55,7 @@ def _add(photos: list, kind: str) -> None:
         known = "1 photo was" if there == 1 else f"{there} photos were"
         st.toast(f"{known} in {plain(kind)} already.", icon=":material/info:")
     if added:
-        st.toast(f"{added} photo{'s' * (added != 1)} added to {plain(kind)}.", icon=":material/check:")
+        st.toast(f"{words.count(added, 'photo')} added to {plain(kind)}.", icon=":material/check:")
     if (added or there) and not refused:
         st.session_state["own-turn"] += 1
         st.rerun()

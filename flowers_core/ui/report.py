@@ -9,7 +9,7 @@ from flowers_core.evaluation import metrics
 from flowers_core.evaluation.evaluate import Report
 from flowers_core.network import sureness
 from flowers_core.photos.cache import DecodedSource
-from flowers_core.ui import charts, frame, linked, taps
+from flowers_core.ui import charts, frame, linked, taps, words
 from flowers_core.ui.pictures import THUMBNAIL, thumbnails
 from flowers_core.ui.plain import harmless, plain
 
@@ -135,7 +135,7 @@ def _photos(report: Report, decoded: DecodedSource, set_id: str, true: str, call
         st.info("No photo was answered so.")
         return
     more = f", the first {SHOWN} shown" if len(chosen) > SHOWN else ""
-    st.caption(f"{len(chosen)} photo{'s' * (len(chosen) != 1)}{more}; mistakes first, the surest before the others.")
+    st.caption(f"{words.count(len(chosen), 'photo')}{more}; mistakes first, the surest before the others.")
     shown = chosen[:SHOWN]
     captions = [
         report.classes[a.true]

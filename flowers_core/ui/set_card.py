@@ -9,7 +9,7 @@ from flowers_core.errors import FlowersError
 from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import SPLITS, flowers102, library
 from flowers_core.sources.library import DeletedSet, KnownSet
-from flowers_core.ui import dialogs, split_form
+from flowers_core.ui import dialogs, split_form, words
 from flowers_core.ui.add_photos import offer_flowers102
 from flowers_core.ui.choices import look_again
 from flowers_core.ui.errors import is_local, show_error
@@ -28,7 +28,7 @@ def about(known: KnownSet, decoded: DecodedSource) -> None:
 def _in_one_line(decoded: DecodedSource) -> str:
     train, valid, test = decoded.counts.sum(0).tolist()
     kinds, left_out = len(decoded.source.classes), len(decoded.source.problems)
-    parts = [f"{kinds:,} kind{'s' * (kinds != 1)}", f"{train:,} to learn from", f"{valid:,} to check", f"{test:,} test"]
+    parts = [words.count(kinds, "kind"), f"{train:,} to learn from", f"{valid:,} to check", f"{test:,} test"]
     if left_out:
         parts.append(f"{left_out:,} left out")
     if decoded.edits:

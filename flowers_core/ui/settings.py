@@ -48,7 +48,7 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
     source = decoded.source
     counts = source.counts()
     st.caption(
-        f"{len(source.classes)} kinds: {counts['train']:,} photos to learn from, "
+        f"{words.count(len(source.classes), 'kind')}: {words.count(counts['train'], 'photo')} to learn from, "
         f"{counts['valid']:,} to check on while learning, {counts['test']:,} kept for the end."
     )
     left, right = st.columns(2)

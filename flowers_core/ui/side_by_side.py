@@ -126,7 +126,7 @@ def _reached(compared: list[Run], names: list[str]) -> None:
 
 
 def _asked(n: int, folds: int) -> str:
-    return f"{n:,} photos in {folds} folds" if folds else f"{n:,} validation photos"
+    return f"{words.count(n, 'photo')} in {folds} folds" if folds else words.count(n, "validation photo")
 
 
 def _differences(compared: list[Run], names: list[str]) -> None:

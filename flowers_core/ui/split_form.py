@@ -10,7 +10,7 @@ from flowers_core.photos import resplit
 from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import Plan, Source, splits
 from flowers_core.sources.library import KnownSet
-from flowers_core.ui import dialogs, frame, settings
+from flowers_core.ui import dialogs, frame, settings, words
 from flowers_core.ui.choices import look_again
 from flowers_core.ui.errors import show_error
 from flowers_core.ui.plain import plain
@@ -47,8 +47,8 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
     rows = [(split, now[split].photos, amount.photos, amount.per_kind) for split, amount in then.items()]
     text_table(pd.DataFrame(rows, columns=["Split", "Photos now", "Photos then", "Per kind then"]))
     st.caption(
-        f"Every kind is divided alike, by chance from the seed. {together:,} photos have a copy or a near copy here; "
-        "those stay together, so that no model is asked what it has seen."
+        "Every kind is divided alike, by chance from the seed. Copies and near copies "
+        f"({words.count(together, 'photo')} here) stay together, so that no model is asked what it has seen."
     )
     if st.button("Use this split", type="primary", icon=":material/check:", disabled=plan == source.plan):
         try:

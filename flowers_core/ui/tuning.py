@@ -225,9 +225,7 @@ def _why_no_importance(summary: Summary, state: str) -> str:
         return "No setting made a difference that shows: the complete trials are all equally good."
     if state in studies.ALIVE:
         return f"Which settings matter shows after {least} complete trials."
-    text = (
-        f"Which settings matter can't be told from {complete} complete trial{'s' * (complete != 1)}: it takes {least}. "
-    )
+    text = f"Which settings matter can't be told from {words.count(complete, 'complete trial')}: it takes {least}. "
     if state != "finished":
         return text + "Go on with this search."
     return text + (

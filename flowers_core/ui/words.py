@@ -70,6 +70,11 @@ def in_words(problem: str) -> str:
     return text[:1].upper() + text[1:] + "."
 
 
+def count(n: int, what: str) -> str:
+    """So many of something: "1 kind", "1,200 photos"."""
+    return f"{n:,} {what}{'s' * (n != 1)}"
+
+
 def span(seconds: float) -> str:
     """A time for people."""
     if seconds < 90:

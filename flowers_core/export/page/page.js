@@ -49,7 +49,7 @@ function fail(text) {
 
 async function show(file) {
   const id = ++asked;
-  $("error").hidden = $("answer").hidden = true;
+  $("error").hidden = $("answer").hidden = $("shown").hidden = true;
   $("progress").hidden = false;
   $("progress").removeAttribute("value");
   $("state").textContent = "Looking…";

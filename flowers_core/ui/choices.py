@@ -17,6 +17,7 @@ from flowers_core.network.checkpoint import Card
 from flowers_core.photos.cache import DecodedSource, decode_original, edited
 from flowers_core.runs import ACTIVE, Run
 from flowers_core.sources import edits, library, open_source
+from flowers_core.storage import studies_dir
 from flowers_core.ui import changes, frame, linked, words
 from flowers_core.ui.errors import show_error
 
@@ -205,7 +206,8 @@ def describe(path: Path) -> str:
     in_run = (path.parent / "config.json").exists()  # then it is called as the lists of runs call it
     began = Run(path.parent).started if in_run else datetime.fromtimestamp(path.stat().st_mtime)
     when = "still learning" if is_learning(path) else f"{began:%d %b %H:%M:%S}"
-    return f"{name or card.data.get('data', path.stem)}: AlexNet {card.variant}{reached} ({when})"
+    best_of = ", best of a search" if studies_dir() in path.parents else ""
+    return f"{name or card.data.get('data', path.stem)}: AlexNet {card.variant}{best_of}{reached} ({when})"
 
 
 @st.cache_resource

@@ -40,7 +40,8 @@ def section(model: Path, decoded: DecodedSource, split: str) -> None:
 
 
 def _measure(model: Path, decoded: DecodedSource, split: str, limit: int | None) -> robustness.Robustness:
-    bar, began = st.progress(0.0, "Loading the model"), time.monotonic()
+    bar, began, stop = st.progress(0.0, "Loading the model"), time.monotonic(), st.empty()
+    stop.button("Stop", icon=":material/stop:", key="hold-stop")  # as any other click, it ends what goes on here
 
     def report(what: str, done: int, total: int) -> None:
         share = done / max(1, total)
@@ -49,6 +50,7 @@ def _measure(model: Path, decoded: DecodedSource, split: str, limit: int | None)
 
     result = robustness.robustness(classifier(model), decoded, split, report, limit)
     bar.empty()
+    stop.empty()
     return result
 
 

@@ -1,13 +1,14 @@
 """Finds drawn samples that the built-in model names rightly: python -m checkpoints.choose_samples
 
-Prints `DRAWN` for flowers_core/ui/samples.py: of the kinds that the model is surest of, the picture it is surest of.
+Prints `DRAWN` for flowers_core/ui/classify/samples.py: of the kinds that the model is surest of, the picture that it
+is surest of.
 To run after the model was trained anew, as tests/test_classify.py says when it is needed. About a minute.
 """
 
 from flowers_core.evaluation.predict import Classifier
 from flowers_core.images import SIDE, decode
 from flowers_core.storage import shipped_dir
-from flowers_core.ui.samples import SEEDS_FROM, SHOWN, draw
+from flowers_core.ui.classify.samples import SEEDS_FROM, SHOWN, draw
 
 SEEDS = range(SEEDS_FROM, SEEDS_FROM + 40)
 

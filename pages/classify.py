@@ -3,8 +3,9 @@
 import streamlit as st
 
 from flowers_core.errors import FlowersError
-from flowers_core.ui import answers, correct, frame, many, samples, take_home, try_it, why
+from flowers_core.ui import frame
 from flowers_core.ui.choices import choose_checkpoint
+from flowers_core.ui.classify import answers, correct, many, samples, take_home, try_it, why
 from flowers_core.ui.errors import show_error
 from flowers_core.ui.models import classifier
 

@@ -3,7 +3,8 @@
 import streamlit as st
 
 from flowers_core import runs
-from flowers_core.ui import frame, keep, side_by_side
+from flowers_core.ui import frame
+from flowers_core.ui.train import keep, side_by_side
 
 frame.enter()
 

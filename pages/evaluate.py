@@ -8,9 +8,11 @@ from flowers_core.runs import Run
 from flowers_core.sources import SPLITS
 from flowers_core.training.cross_validate import SPLIT as FOLDS
 from flowers_core.training.cross_validate import pooled
-from flowers_core.ui import folds, frame, holding, linked, models, report
+from flowers_core.ui import frame, linked, models
 from flowers_core.ui.choices import choose_checkpoint, choose_set, open_set
 from flowers_core.ui.errors import show_error
+from flowers_core.ui.evaluate import holding, report
+from flowers_core.ui.train import folds
 
 AT_ONCE = 500  # photos up to which nobody needs to ask for the answers: they take a few seconds
 

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from flowers_core.ui import add_photos, changes, frame, grow, import_jobs, kinds, linked, opened, set_card
+from flowers_core.ui import changes, frame, linked
 from flowers_core.ui.choices import choose_set, look_again, open_set
+from flowers_core.ui.photos import add_photos, grow, import_jobs, kinds, opened, set_card
 
 frame.enter()
 
@@ -40,24 +41,24 @@ view = linked.choose(  # not `required`: a browser would keep a click on the vie
 
 photo = opened.photo(decoded)
 if photo is not None:
-    from flowers_core.ui import photo_page
+    from flowers_core.ui.photos import photo_page
 
     photo_page.show(decoded, photo)
 elif view == opened.KINDS:
     kinds.show(decoded)
 elif view == "Charts":
-    from flowers_core.ui import data_charts
+    from flowers_core.ui.photos import data_charts
 
     data_charts.show(decoded)
 elif view == "Map":
-    from flowers_core.ui import photo_map
+    from flowers_core.ui.photos import photo_map
 
     photo_map.show(decoded)
 elif view == "What the network sees":
-    from flowers_core.ui import augmentations
+    from flowers_core.ui.photos import augmentations
 
     augmentations.preview(decoded)
 else:
-    from flowers_core.ui import problem_list
+    from flowers_core.ui.photos import problem_list
 
     problem_list.show(decoded)

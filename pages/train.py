@@ -3,8 +3,9 @@
 import streamlit as st
 
 from flowers_core import runs
-from flowers_core.ui import folds, frame, keep, linked, live, settings
+from flowers_core.ui import frame, linked
 from flowers_core.ui.choices import choose_set, open_set
+from flowers_core.ui.train import folds, keep, live, settings
 
 frame.enter()
 

@@ -3,8 +3,9 @@
 import streamlit as st
 
 from flowers_core.tuning import studies
-from flowers_core.ui import frame, linked, tuning
+from flowers_core.ui import frame, linked
 from flowers_core.ui.choices import choose_set, open_set
+from flowers_core.ui.tune import search
 
 frame.enter()
 
@@ -12,7 +13,7 @@ st.title("Tune")
 
 every_study = studies.list_studies()
 NEW = "new"
-names = {NEW: "A new search"} | {study.id: tuning.title(study) for study in every_study}
+names = {NEW: "A new search"} | {study.id: search.title(study) for study in every_study}
 alive = [study for study in every_study if study.state() in studies.ALIVE]
 chosen = NEW
 if every_study:
@@ -24,7 +25,7 @@ else:
     linked.check("Search", names, "study")
 
 if chosen != NEW:
-    tuning.watch(studies.find_study(chosen))
+    search.watch(studies.find_study(chosen))
 else:
     st.markdown(
         "Which settings work best for these photos? A search trains many times, each time with other settings, "
@@ -32,4 +33,4 @@ else:
         "The test photos stay closed."
     )
     known = choose_set()
-    tuning.form(known, open_set(known))
+    search.form(known, open_set(known))

@@ -11,7 +11,9 @@ import pytest
 from flowers_core.photos.cache import decode_source
 from flowers_core.sources import SPLITS, open_source
 from flowers_core.training.lr_finder import Finding
-from flowers_core.ui import charts, data_charts, try_it
+from flowers_core.ui import charts
+from flowers_core.ui.classify import try_it
+from flowers_core.ui.photos import data_charts
 
 
 def texts(found: Finding, low: float, high: float) -> dict[str, str]:

@@ -26,8 +26,8 @@ from flowers_core.evaluation import predict, robustness
 from flowers_core.images import decode, to_jpeg
 from flowers_core.network import alexnet, checkpoint
 from flowers_core.sources import library, own
-from flowers_core.ui import many, samples, try_it, why
-from flowers_core.ui.answers import Answered, Picture
+from flowers_core.ui.classify import many, samples, try_it, why
+from flowers_core.ui.classify.answers import Answered, Picture
 from flowers_core.ui.plain import harmless
 
 PROBABILITIES = {"daffodil": 0.27, "rose": 0.6, "sunflower": 0.13}
@@ -526,7 +526,7 @@ def test_nothing_heavy_is_imported_before_the_first_answer() -> None:
     code = """
 import sys
 from flowers_core.evaluation import explain, predict
-from flowers_core.ui import answers, correct, many, samples, take_home, try_it, why
+from flowers_core.ui.classify import answers, correct, many, samples, take_home, try_it, why
 heavy = {"captum", "sklearn", "scipy.stats", "scipy.optimize", "cleanlab", "optuna", "torchvision"}
 sys.exit(" ".join(heavy & sys.modules.keys()) or 0)
 """

@@ -387,7 +387,7 @@ def _section(path: str) -> None:
     from pathlib import Path
 
     from flowers_core.network import checkpoint
-    from flowers_core.ui import take_home
+    from flowers_core.ui.classify import take_home
 
     take_home.offer(Path(path), checkpoint.read_card(Path(path)))
 

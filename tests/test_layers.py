@@ -69,12 +69,24 @@ def test_imports_go_downward(path: Path) -> None:
             assert LAYER_OF[parts[1]] < LAYER_OF[own], f"{own} imports {parts[1]}, which doesn't lie below it"
 
 
-@pytest.mark.parametrize("package", sorted({path.parent for path in core_files()} - {CORE}), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "package", sorted(path.parent for path in CORE.glob("*/__init__.py")), ids=lambda path: path.name
+)
 def test_modules_of_a_package_import_each_other_one_way(package: Path) -> None:
-    whole = f"flowers_core.{package.name}"
-    inside = {f"{whole}.{path.stem}".removesuffix(".__init__"): path for path in package.glob("*.py")}
+    inside = {_module(path): path for path in package.rglob("*.py")}
     needs = {module: imported_modules(path, only_to_run=True) & set(inside) for module, path in inside.items()}
     graphlib.TopologicalSorter(needs).prepare()  # raises where modules import each other in a ring
+
+
+def test_what_pages_share_needs_no_page() -> None:
+    pages = {_module(path.parent) for path in CORE.glob("ui/*/__init__.py")}
+    assert pages
+    for path in (CORE / "ui").glob("*.py"):
+        assert not {module.rpartition(".")[0] for module in imported_modules(path)} & pages, path
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 OUTSIDE = [*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "checkpoints").glob("*.py"), *(ROOT / "tests").glob("*.py")]
@@ -107,7 +119,7 @@ def test_torch_is_not_imported_where_it_is_not_needed() -> None:
         "training.cross_validate", "training.lr_finder", "training.worker", "tuning.search", "tuning.studies",
         "tuning.tune",
     ]  # fmt: skip
-    light += [f"ui.{path.stem}" for path in (CORE / "ui").glob("*.py") if path.stem != "__init__"]
+    light += [_module(path).removeprefix("flowers_core.") for path in (CORE / "ui").rglob("*.py")]
     code = "import importlib, sys\n" + "".join(f"importlib.import_module('flowers_core.{name}')\n" for name in light)
     code += "sys.exit('torch' in sys.modules or 'torchvision' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

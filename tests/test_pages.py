@@ -34,7 +34,9 @@ from flowers_core.settings import config, recipes
 from flowers_core.settings.config import TrainConfig
 from flowers_core.sources import Photo, Source, edits, library, open_source
 from flowers_core.training import cross_validate, lr_finder, worker
-from flowers_core.ui import add_photos, errors, settings, words
+from flowers_core.ui import errors, words
+from flowers_core.ui.photos import add_photos
+from flowers_core.ui.train import settings
 
 HAVE = (12, 3)
 """Training photos and kinds of the small set."""

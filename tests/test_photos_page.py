@@ -19,7 +19,8 @@ from test_pages import _nothing_kept, button, counted, known, opened, photo, tex
 from flowers_core.photos import problems
 from flowers_core.photos.cache import decode_source
 from flowers_core.sources import Photo, edits, library, open_source
-from flowers_core.ui import data_charts, kinds, photo_page, pictures, words
+from flowers_core.ui import pictures, words
+from flowers_core.ui.photos import data_charts, kinds, photo_page
 
 
 @pytest.mark.usefixtures("known")

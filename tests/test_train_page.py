@@ -15,7 +15,7 @@ from flowers_core.settings import config
 from flowers_core.settings.config import TrainConfig, to_dict
 from flowers_core.sources import library
 from flowers_core.training import compare, lr_finder, worker
-from flowers_core.ui import live, settings
+from flowers_core.ui.train import live, settings
 
 
 @pytest.fixture

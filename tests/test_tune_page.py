@@ -11,7 +11,7 @@ from flowers_core.settings import config, presets
 from flowers_core.sources import library
 from flowers_core.tuning import studies, tune
 from flowers_core.tuning.studies import Plan, Study, Summary, Trial
-from flowers_core.ui import search_charts
+from flowers_core.ui.tune import search_charts
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import streamlit as st
 from flowers_core.images import to_jpeg
 from flowers_core.network.checkpoint import Card
 from flowers_core.sources import library
-from flowers_core.ui.answers import Answered, kept, open_picture
 from flowers_core.ui.choices import open_set
+from flowers_core.ui.classify.answers import Answered, kept, open_picture
 from flowers_core.ui.models import classifier
 from flowers_core.ui.pictures import gallery, thumbnails
 from flowers_core.ui.plain import plain

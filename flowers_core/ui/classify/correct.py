@@ -6,8 +6,8 @@ from flowers_core.errors import FlowersError
 from flowers_core.network.checkpoint import Card
 from flowers_core.sources import library, own
 from flowers_core.ui import frame, words
-from flowers_core.ui.answers import Answered
 from flowers_core.ui.choices import kinds_by_split
+from flowers_core.ui.classify.answers import Answered
 from flowers_core.ui.errors import show_error
 from flowers_core.ui.plain import plain
 

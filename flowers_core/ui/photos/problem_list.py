@@ -8,10 +8,11 @@ from flowers_core.photos.cache import DecodedSource
 from flowers_core.photos.features import Features
 from flowers_core.photos.problems import SORTS, Finding
 from flowers_core.sources import edits
-from flowers_core.ui import changes, opened
+from flowers_core.ui import changes
+from flowers_core.ui.photos import opened
+from flowers_core.ui.photos.seen import features_of, stored
 from flowers_core.ui.pictures import thumbnails
 from flowers_core.ui.plain import plain
-from flowers_core.ui.seen import features_of, stored
 from flowers_core.ui.text_table import text_table
 
 PER_PAGE = 6

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from flowers_core.network import sureness
-from flowers_core.ui.answers import Answered
+from flowers_core.ui.classify.answers import Answered
 from flowers_core.ui.plain import harmless
 from flowers_core.ui.text_table import text_table
 

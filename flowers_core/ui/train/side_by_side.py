@@ -5,8 +5,9 @@ import streamlit as st
 
 from flowers_core.runs import Run
 from flowers_core.training import compare
-from flowers_core.ui import charts, frame, keep, live, words
+from flowers_core.ui import charts, frame, words
 from flowers_core.ui.text_table import text_table
+from flowers_core.ui.train import keep, live
 
 MOST = 6
 """Runs at once: as many as there are colours."""

@@ -8,9 +8,10 @@ import streamlit as st
 from flowers_core.errors import ImageError
 from flowers_core.images import decode, from_square, to_jpeg
 from flowers_core.photos.cache import DecodedSource
-from flowers_core.ui import augmentations, changes, opened, words
+from flowers_core.ui import changes, words
+from flowers_core.ui.photos import augmentations, opened
+from flowers_core.ui.photos.seen import features_of
 from flowers_core.ui.plain import plain
-from flowers_core.ui.seen import features_of
 
 SHOWN_SIDE = 1280
 """Longer side of the photo, pixels: enough for a full screen."""

@@ -10,11 +10,12 @@ from flowers_core.photos import resplit
 from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import Plan, Source, splits
 from flowers_core.sources.library import KnownSet
-from flowers_core.ui import dialogs, frame, settings, words
+from flowers_core.ui import dialogs, frame, words
 from flowers_core.ui.choices import look_again
 from flowers_core.ui.errors import show_error
 from flowers_core.ui.plain import plain
 from flowers_core.ui.text_table import text_table
+from flowers_core.ui.train import settings
 
 SHARES, COUNTS = "Shares", "Photos per kind"
 

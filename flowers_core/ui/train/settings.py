@@ -14,10 +14,11 @@ from flowers_core.settings import config, presets, recipes
 from flowers_core.settings.config import PRESETS, Preset, TrainConfig
 from flowers_core.sources.library import KnownSet
 from flowers_core.training import worker
-from flowers_core.ui import finder, words
+from flowers_core.ui import words
 from flowers_core.ui.choices import describe
 from flowers_core.ui.errors import show_error
 from flowers_core.ui.plain import plain
+from flowers_core.ui.train import finder
 
 FIRST_ROW = ("epochs", "batch_size", "lr", "augmentation", "seed")
 """Settings shown at once; the others wait under "All settings"."""

@@ -6,8 +6,9 @@ from flowers_core.errors import DataError, FlowersError
 from flowers_core.photos import importer
 from flowers_core.sources import flowers102, imports, layout, library
 from flowers_core.sources.imports import Wish
-from flowers_core.ui import dialogs, own_photos
+from flowers_core.ui import dialogs
 from flowers_core.ui.errors import is_local, show_error
+from flowers_core.ui.photos import own_photos
 
 ONE_BY_ONE = "own"
 

@@ -12,7 +12,7 @@ import streamlit as st
 from flowers_core.images import from_square, to_jpeg
 from flowers_core.network import sureness
 from flowers_core.sources.records import class_key
-from flowers_core.ui.answers import Answered, kept, open_picture
+from flowers_core.ui.classify.answers import Answered, kept, open_picture
 from flowers_core.ui.models import classifier
 from flowers_core.ui.plain import plain
 

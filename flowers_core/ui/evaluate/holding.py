@@ -11,7 +11,7 @@ from flowers_core.errors import FlowersError
 from flowers_core.evaluation import robustness
 from flowers_core.photos.cache import DecodedSource
 from flowers_core.ui import words
-from flowers_core.ui.answers import kept
+from flowers_core.ui.classify.answers import kept
 from flowers_core.ui.errors import show_error
 from flowers_core.ui.models import classifier
 

@@ -4,7 +4,8 @@ import streamlit as st
 
 from flowers_core.runs import Run, Status
 from flowers_core.training.cross_validate import Pooled, fold_run, pooled
-from flowers_core.ui import charts, settings
+from flowers_core.ui import charts
+from flowers_core.ui.train import settings
 
 ABOUT = (
     "This judges the **recipe**, not one model: each photo was answered by a model that had not seen it, and each of "

@@ -15,11 +15,12 @@ from flowers_core.settings.config import TrainConfig
 from flowers_core.sources import library, name_of
 from flowers_core.storage import free_megabytes, home
 from flowers_core.training import compare, worker
-from flowers_core.ui import charts, folds, frame, keep, settings, words
+from flowers_core.ui import charts, frame, words
 from flowers_core.ui.choices import checkpoint_id
 from flowers_core.ui.errors import is_local, show_error
 from flowers_core.ui.plain import plain
 from flowers_core.ui.text_table import text_table
+from flowers_core.ui.train import folds, keep, settings
 
 EVERY_S = 1.0
 """Seconds between two looks at a living run."""

@@ -15,12 +15,13 @@ from flowers_core.sources import name_of
 from flowers_core.sources.library import KnownSet
 from flowers_core.tuning import studies, tune
 from flowers_core.tuning.studies import Plan, Study, Summary
-from flowers_core.ui import frame, live, words
-from flowers_core.ui import search_charts as charts
+from flowers_core.ui import frame, words
 from flowers_core.ui.errors import show_error
 from flowers_core.ui.plain import plain
-from flowers_core.ui.settings import VARIANT_TITLES, starts
 from flowers_core.ui.text_table import text_table
+from flowers_core.ui.train import live
+from flowers_core.ui.train.settings import VARIANT_TITLES, starts
+from flowers_core.ui.tune import search_charts as charts
 
 EVERY_S = 2.0
 """Seconds between two looks at a living search."""

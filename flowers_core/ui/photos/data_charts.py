@@ -10,8 +10,9 @@ import streamlit as st
 
 from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import SPLITS
-from flowers_core.ui import opened, tiles, words
-from flowers_core.ui.kinds import PER_PAGE, mean_image, some_of
+from flowers_core.ui import tiles, words
+from flowers_core.ui.photos import opened
+from flowers_core.ui.photos.kinds import PER_PAGE, mean_image, some_of
 from flowers_core.ui.pictures import paged
 from flowers_core.ui.plain import plain
 

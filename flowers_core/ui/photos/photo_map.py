@@ -9,9 +9,10 @@ import streamlit as st
 from flowers_core.errors import FlowersError
 from flowers_core.photos import features
 from flowers_core.photos.cache import DecodedSource
-from flowers_core.ui import opened, taps
+from flowers_core.ui import taps
 from flowers_core.ui.errors import show_error
-from flowers_core.ui.seen import features_of
+from flowers_core.ui.photos import opened
+from flowers_core.ui.photos.seen import features_of
 
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross")
 HUES = 6

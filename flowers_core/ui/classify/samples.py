@@ -13,8 +13,8 @@ from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import library
 from flowers_core.sources.records import class_key
 from flowers_core.ui import tiles
-from flowers_core.ui.answers import Picture
 from flowers_core.ui.choices import kinds_by_split, open_set
+from flowers_core.ui.classify.answers import Picture
 from flowers_core.ui.pictures import cover
 from flowers_core.ui.plain import plain
 

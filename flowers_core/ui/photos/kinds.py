@@ -7,7 +7,8 @@ from flowers_core import species
 from flowers_core.images import to_jpeg
 from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import SPLITS
-from flowers_core.ui import opened, tiles, words
+from flowers_core.ui import tiles, words
+from flowers_core.ui.photos import opened
 from flowers_core.ui.pictures import COVER, cover, paged
 from flowers_core.ui.plain import plain
 

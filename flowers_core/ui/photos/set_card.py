@@ -9,10 +9,11 @@ from flowers_core.errors import FlowersError
 from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import SPLITS, flowers102, library
 from flowers_core.sources.library import DeletedSet, KnownSet
-from flowers_core.ui import dialogs, split_form, words
-from flowers_core.ui.add_photos import offer_flowers102
+from flowers_core.ui import dialogs, words
 from flowers_core.ui.choices import look_again
 from flowers_core.ui.errors import is_local, show_error
+from flowers_core.ui.photos import split_form
+from flowers_core.ui.photos.add_photos import offer_flowers102
 from flowers_core.ui.plain import plain
 
 

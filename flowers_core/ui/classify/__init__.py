@@ -1,0 +1,1 @@
+"""What the page Name a flower shows."""

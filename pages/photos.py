@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from flowers_core.ui import changes, frame, linked
+from flowers_core.ui import changes, frame, linked, warm
 from flowers_core.ui.choices import choose_set, look_again, open_set
 from flowers_core.ui.photos import add_photos, grow, import_jobs, kinds, opened, set_card
 
@@ -62,3 +62,8 @@ else:
     from flowers_core.ui.photos import problem_list
 
     problem_list.show(decoded)
+
+warm.up(
+    tuple(f"flowers_core.ui.photos.{name}" for name in ("data_charts", "problem_list", "photo_map")),
+    ("flowers_core.ui.photos.photo_page",),
+)

@@ -691,11 +691,11 @@ def test_a_copy_is_found_excluded_and_brought_back(page: Page, server: Server, t
     page.get_by_role("button", name="Exclude", exact=True).last.click()
     expect(warning).to_have_count(0)
     expect(page.get_by_text("Valid/rose/again.jpg: excluded. The files themselves")).to_be_visible()
-    expect(page.get_by_text("3 to check")).to_be_visible()
+    expect(page.get_by_text("3 valid · ")).to_be_visible()
     assert (folder / "Valid/rose/again.jpg").exists()
     page.get_by_role("button", name="Undo", exact=True).first.click()
     expect(warning).to_be_visible()
-    expect(page.get_by_text("4 to check")).to_be_visible()
+    expect(page.get_by_text("4 valid · ")).to_be_visible()
 
 
 # Naming

@@ -130,7 +130,7 @@ def metrics(app: AppTest) -> dict[str, str]:
 
 def counted(app: AppTest) -> dict[str, str]:
     """What the line below a set's name counts."""
-    (line,) = [text for text in texts(app, "markdown") if " to learn from" in text]
+    (line,) = [text for text in texts(app, "markdown") if re.search(r" train · [\d,]+ valid", text)]
     left_out = re.search(r"([\d,]+) left out", line)
     found = dict(zip(("Kinds", "Train", "Valid", "Test"), re.findall(r"[\d,]+", line), strict=False))
     return found | {"Left out": left_out[1] if left_out else "0"}

@@ -27,11 +27,11 @@ from flowers_core.ui.photos import data_charts, kinds, photo_page
 def test_the_pages_of_a_kind_and_a_photo_keep_their_room_for_it(photo: Photo) -> None:
     app = opened("photos")
     assert not app.metric, "one line says how many there are"
-    assert "3 kinds · 12 to learn from · 6 to check · 6 test" in texts(app, "markdown")
+    assert "3 kinds · 12 train · 6 valid · 6 test" in texts(app, "markdown")
     assert [each for each in app.button if each.label == "Look again"]
     for query in ({"kind": "rose"}, {"kind": "rose", "photo": photo.id}):
         app = opened("photos", **query)
-        assert not [text for text in texts(app, "markdown") if " to learn from" in text]
+        assert not [text for text in texts(app, "markdown") if " valid · " in text]
         assert not [each for each in app.button if each.label == "Look again"]
 
 

@@ -29,7 +29,7 @@ def about(known: KnownSet, decoded: DecodedSource) -> None:
 def _in_one_line(decoded: DecodedSource) -> str:
     train, valid, test = decoded.counts.sum(0).tolist()
     kinds, left_out = len(decoded.source.classes), len(decoded.source.problems)
-    parts = [words.count(kinds, "kind"), f"{train:,} to learn from", f"{valid:,} to check", f"{test:,} test"]
+    parts = [words.count(kinds, "kind"), f"{train:,} train", f"{valid:,} valid", f"{test:,} test"]
     if left_out:
         parts.append(f"{left_out:,} left out")
     if decoded.edits:

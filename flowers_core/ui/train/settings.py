@@ -49,8 +49,8 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
     source = decoded.source
     counts = source.counts()
     st.caption(
-        f"{words.count(len(source.classes), 'kind')}: {words.count(counts['train'], 'photo')} to learn from, "
-        f"{counts['valid']:,} to check on while learning, {counts['test']:,} kept for the end."
+        f"{words.count(len(source.classes), 'kind')}: {words.count(counts['train'], 'photo')} to learn from (train), "
+        f"{counts['valid']:,} to check on while learning (valid), {counts['test']:,} kept for the end (test)."
     )
     left, right = st.columns(2)
     with left:

@@ -59,6 +59,13 @@ def test_a_folder_is_added_where_it_lies(tmp_path):
     assert open_source("Meadow in May").root == root
 
 
+@pytest.mark.parametrize("place", [Path(Path.cwd().anchor), Path.home()])
+def test_a_whole_disk_is_not_taken_for_a_set(place: Path) -> None:
+    with pytest.raises(DataError, match="more than flowers"):
+        imports.bring(imports.wish_for(str(place)))
+    assert all(known.added == 0 for known in library.known_sets())
+
+
 @pytest.mark.parametrize("name", ["meadow", "meadow/Train"])
 def test_a_folder_that_is_closed_to_us_is_named_with_what_to_do(name, tmp_path, monkeypatch, capsys):
     root = tree(tmp_path / "meadow", *PAIR)

@@ -138,6 +138,9 @@ def unreadable(error: OSError, place: object) -> DataError:
 
 def _link_folder(wish: Wish) -> KnownSet:
     path = Path(wish.place)
+    whole = path.resolve()
+    if whole in (Path(whole.anchor), Path.home()):  # their folders would all be kinds, and every page would look there
+        raise DataError("This holds much more than flowers", path, "Name the folder that holds the kinds, or Train.")
     source = layout.read(path, printable(path.name) or "photos", wish.kinds, divide=False)
     name = wish.name or " ".join(source.name.split())[: library.NAME_LENGTH]
     return library.remember(path, name, licence=_stated_licence(path), kinds=wish.kinds)

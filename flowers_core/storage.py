@@ -93,6 +93,16 @@ def sweep(path: Path) -> None:
         left.unlink(missing_ok=True)
 
 
+def keep_newest(folder: Path, most: int) -> None:
+    """Removes the oldest files of a folder whose files can all be made again; not one that is just being written."""
+    written = {}
+    for path in folder.glob("[!.]*"):
+        with suppress(OSError):  # gone since it was listed
+            written[path] = path.stat().st_mtime
+    for path in sorted(written, key=written.__getitem__)[:-most]:
+        path.unlink(missing_ok=True)
+
+
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Like `replacing`, for a whole folder that must not exist yet: it appears complete or not at all."""

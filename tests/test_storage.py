@@ -105,6 +105,16 @@ def test_a_relative_home_is_one_place_for_all_processes(monkeypatch: pytest.Monk
     assert run.id in (tmp_path / "log.txt").read_text()
 
 
+def test_the_newest_files_are_kept(tmp_path: Path) -> None:
+    for age, name in enumerate(["newest", ".in the making", "newer", "old", "oldest"]):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    storage.keep_newest(tmp_path, 2)
+    assert {path.name for path in tmp_path.iterdir()} == {"newest", "newer", ".in the making"}
+    storage.keep_newest(tmp_path, 5)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_a_full_disk_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

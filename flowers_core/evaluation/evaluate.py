@@ -16,12 +16,14 @@ from flowers_core.network.checkpoint import file_key
 from flowers_core.photos.cache import DecodedSource, decode_source
 from flowers_core.sources import Source
 from flowers_core.sources.records import class_key, first_few
-from flowers_core.storage import data_dir, read_json, runs_dir, write_json
+from flowers_core.storage import data_dir, keep_newest, read_json, runs_dir, write_json
 
 if TYPE_CHECKING:
     from flowers_core.evaluation.predict import Classifier
 
 BATCH = 64
+KEPT = 200
+"""Reports that are kept outside of runs; the oldest go."""
 TOP = 5
 
 
@@ -218,6 +220,8 @@ def save_report(report: Report, folder: Path | None = None) -> Path:
         Path(report.checkpoint), report.fingerprint, report.split
     )  # fmt: skip
     write_json(path, asdict(report) | {"summary": report.to_dict()})
+    if folder is None:
+        keep_newest(path.parent, KEPT)
     return path
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flowers_core.network.checkpoint import file_key
-from flowers_core.storage import data_dir, explain_disk_errors, replacing
+from flowers_core.storage import data_dir, explain_disk_errors, keep_newest, replacing
 
 if TYPE_CHECKING:
     from flowers_core.evaluation.predict import Classifier
@@ -20,6 +20,8 @@ MOST_PHOTOS = 3000
 """Photos in an album at most, of every kind the same share."""
 
 BATCH = 32
+KEPT = 50
+"""Albums of models and sets of one's own that are kept; the oldest go."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,8 @@ def save(album: Album, path: Path) -> None:
     metadata = {"kinds": json.dumps(album.kinds), "names": json.dumps(album.names)}
     with explain_disk_errors(path), replacing(path) as temporary:
         save_file(arrays, temporary, metadata)
+    if path.parent == _own_folder():
+        keep_newest(path.parent, KEPT)
 
 
 def load(path: Path) -> Album | None:
@@ -141,7 +145,11 @@ def shipped_path(checkpoint: Path) -> Path:
 def own_path(checkpoint: Path, fingerprint: str) -> Path:
     """Where an album is kept that was made here, for this very file and these very photos."""
     key = file_key(checkpoint)
-    return data_dir() / "albums" / f"{key}-{fingerprint}.safetensors"
+    return _own_folder() / f"{key}-{fingerprint}.safetensors"
+
+
+def _own_folder() -> Path:
+    return data_dir() / "albums"
 
 
 _ARRAYS = ("features", "mean", "directions")

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from flowers_core.evaluation.predict import Classifier
 
 BATCH = 64
+TOP = 5
 KEPT = 200
 """Reports that are kept outside of runs; the oldest go."""
-TOP = 5
 
 
 @dataclass(frozen=True)

@@ -68,9 +68,8 @@ def show(report: Report, decoded: DecodedSource, set_id: str) -> None:
         _photos(report, decoded, set_id, true, called)
     _table(report)
     if st.session_state.pop(CLICKED, False):
-        st.dialog(f"{plain(true)}, called {plain(called)}", width="large")(_photos)(
-            report, decoded, set_id, true, called
-        )
+        title = f"{plain(true)}, called {plain(called) if true != called else 'so'}"
+        st.dialog(title, width="medium")(_photos)(report, decoded, set_id, true, called)
 
 
 def _figures(report: Report) -> None:

@@ -79,7 +79,7 @@ with below if len(pictures) > 1 else beside:  # a table needs the whole width
                     place = st.container()
                 if way != "The camera":  # which shows the photo that it took
                     with beside_card:
-                        answers.photo(chosen)
+                        answers.photo(chosen, in_sight=way == "A sample")
                 with place.container(border=True):
                     answers.show(chosen, len(card.classes))
                     look = st.segmented_control(

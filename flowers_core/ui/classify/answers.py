@@ -130,9 +130,14 @@ def about(card: Card) -> None:
         st.text(", ".join(card.classes))
 
 
-def photo(answered: Answered) -> None:
-    """The photo, no higher than leaves a phone's screen room for its name."""
-    with st.container(key="photo"):
+def photo(answered: Answered, in_sight: bool) -> None:
+    """The photo, no higher than leaves a phone's screen room for its name.
+
+    Args:
+        answered: a photo that could be read.
+        in_sight: it stands above, too, small: a phone does without this one.
+    """
+    with st.container(key="photo"), st.container(key="in-sight" if in_sight else None):
         st.image(open_picture(answered.picture).shown, width="stretch", alt="The photo")
 
 

@@ -56,6 +56,8 @@ def onnx_path(network: torch.nn.Module, prepare: Callable, threads: int) -> Call
         torch.onnx.export(network, torch.zeros(1, 3, 224, 224), file, input_names=["images"], verbose=False)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        # Its threads would go on spinning for a while, on the cores that the next one is timed on.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
     def answer(content: bytes) -> np.ndarray:

@@ -203,7 +203,7 @@ def clicks(home: Path) -> dict:
             signs = {
                 "Charts": page.get_by_role("heading", name="Photos per kind"),
                 "Map": button("Let the network look").or_(page.locator(".js-plotly-plot")),
-                "What the network sees": button("Shuffle"),
+                "Varying the photos": button("Shuffle"),
                 "Problems": button("Exclude"),
                 "Kinds": search,
             }

@@ -12,7 +12,7 @@ from flowers_core.ui.models import classifier
 frame.enter()
 
 st.title("Name a flower")
-way_in, beside = st.columns([2, 3], gap="medium")  # on a phone one below the other
+way_in, beside = st.columns([5, 8], gap="small")  # on a phone one below the other
 below, which_model = st.container(), st.container()
 with which_model:
     model = choose_checkpoint("Who answers", built_in=True)
@@ -48,7 +48,7 @@ with way_in:
 LOOKS = {
     "Where it looked": lambda answered: why.where_it_looked(path, card, answered),
     "Moved and turned": lambda answered: try_it.panel(path, answered),
-    "Photos alike": lambda answered: why.similar_photos(path, card, answered),
+    "Similar": lambda answered: why.similar_photos(path, card, answered),
     "That's wrong": lambda answered: correct.form(card, answered),
 }
 

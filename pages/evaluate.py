@@ -26,7 +26,7 @@ with left:
 if model is None:
     st.stop()
 with right:
-    known = choose_set(drops=report.CELL)
+    known = choose_set(drops=report.CELL, usual=model[1].config.get("data"))
 decoded = open_set(known)
 counts = decoded.source.counts()
 path, card = model

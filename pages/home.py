@@ -4,6 +4,8 @@ import streamlit as st
 
 from flowers_core import runs
 from flowers_core.network import checkpoint
+from flowers_core.sources import library
+from flowers_core.tuning import studies
 from flowers_core.ui import frame, linked, words
 from flowers_core.ui.choices import checkpoint_id, describe, usual_checkpoint, usual_set
 from flowers_core.ui.welcome import garden_strip
@@ -42,11 +44,14 @@ first, second, third = st.columns(3)
 with first.container(border=True, height="stretch"):
     st.subheader("1. See the photos")
     if yours.added:
-        st.text(f"Yours: {yours.name}")
+        more = sum(bool(known.added) for known in library.known_sets()) - 1
+        st.text(f"Yours: {yours.name}" + (f" and {words.count(more, 'more set')}" if more else ""))
     st.markdown("A drawn garden of 30 kinds is built in. Your own `Train` and `Valid` folders are welcome.")
     frame.link("photos", "Look at the photos", "photo_library")
 with second.container(border=True, height="stretch"):
     st.subheader("2. Train")
+    for study in studies.alive():
+        frame.link("tune", "A search is going on", "tune", study=study.id)
     if active:
         frame.while_alive(show_training)
     else:
@@ -62,6 +67,8 @@ with third.container(border=True, height="stretch"):
     if models:
         model = models.get(linked.by_hand("model")) or usual_checkpoint(list(models.values()), built_in=True)
         st.text(f"Ready: {describe(model)}")
+        if more := sum(not checkpoint.is_shipped(path) for path in models.values() if path != model):
+            st.caption(f"And {words.count(more, 'model')} that you trained: choose on the page who answers.")
         frame.link("classify", "Upload, or use the camera", "photo_camera")
         frame.link("evaluate", "See its mistakes", "grid_on", model=checkpoint_id(model))
     else:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from flowers_core.ui import changes, frame, linked, warm
+from flowers_core.ui import changes, frame, linked, warm, words
 from flowers_core.ui.choices import choose_set, look_again, open_set
 from flowers_core.ui.photos import add_photos, grow, import_jobs, kinds, opened, set_card
 
@@ -33,7 +33,8 @@ if not is_inside:
     set_card.about(known, decoded)
 changes.last(decoded)
 
-views = [opened.KINDS, "Charts", "Map", "What the network sees", "Problems"]
+VARIED = words.name_of("augmentation")
+views = [opened.KINDS, "Charts", "Map", VARIED, "Problems"]
 view = linked.choose(  # not `required`: a browser would keep a click on the view that is shown to itself
     "View", dict(zip(views, views, strict=True)), "view", remember=False, widget=st.segmented_control,
     label_visibility="collapsed", on_change=opened.close_all,
@@ -54,7 +55,7 @@ elif view == "Map":
     from flowers_core.ui.photos import photo_map
 
     photo_map.show(decoded)
-elif view == "What the network sees":
+elif view == VARIED:
     from flowers_core.ui.photos import augmentations
 
     augmentations.preview(decoded)

@@ -773,7 +773,7 @@ def test_names_of_folders_and_files_are_never_markdown_or_html(page: Page, tmp_p
         shows_it_as_text()
         page.get_by_role("button").filter(has_text=TRAP).click()
         shows_it_as_text(page.get_by_role("heading", name=TRAP))
-        for view in ("What the network sees", "Problems", "Sizes and shapes"):
+        for view in ("Varying the photos", "Problems", "Sizes and shapes"):
             visit(page, f"{server.url}/photos?view={view}")
             shows_it_as_text(page.get_by_text(" left out (see Problems)"))
         visit(page, f"{server.url}/classify?model=trap")

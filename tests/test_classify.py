@@ -374,12 +374,12 @@ def test_similar_photos_are_shown_where_they_are_at_hand_and_else_said_to_be_mis
     from flowers_core.sources import open_source
 
     path = with_model(home, PROBABILITIES)
-    app = look(shown(jpeg()), "Photos alike")
+    app = look(shown(jpeg()), "Similar")
     assert "not on this computer" in app.info[0].value
     library.remember(three_kinds, "three kinds")
     fingerprint = decode_source(open_source(three_kinds)).fingerprint
     relearned(path, config={"data": str(three_kinds.resolve())}, data={"fingerprint": fingerprint})
-    app = look(shown(jpeg()), "Photos alike")
+    app = look(shown(jpeg()), "Similar")
     assert not app.info
     assert pictures(app) == 1 + 6
     assert any("nearest training photos" in text for text in texts(app, "markdown"))
@@ -453,7 +453,7 @@ def test_a_corrected_photo_goes_into_my_own_set_and_can_be_taken_back() -> None:
     button(app, "Add it").click().run()
     assert not app.exception
     assert unescaped(app.success[0].value) == "Added to My own set as sunflower."
-    assert any("so far it has 1 kind." in text for text in texts(app, "caption"))
+    assert any("so far it has 1 photo of 1 kind." in text for text in texts(app, "caption"))
     assert "Look at My own set" in [link.value for link in app.main.get("page_link")]
     (added,) = own._photos().glob("*/*.jpg")
     assert added.parent.name == "sunflower"
@@ -544,7 +544,7 @@ def test_a_set_that_nothing_can_be_learned_from_is_nowhere_the_first(page: str, 
     own.add(jpeg(), "sunflower")
     assert library.known_sets()[0].id == mine.id
     assert opened(page, data="own").selectbox(key="data").value == "own", "a link leads there all the same"
-    assert "Yours: mine" in texts(opened("home"), "text")
+    assert "Yours: mine and 1 more set" in texts(opened("home"), "text")
 
 
 @pytest.mark.parametrize("page", ["photos", "train"])

@@ -88,3 +88,13 @@ def test_right_and_wrong_cells_of_the_matrix_have_colours_of_their_own(dark: boo
     assert np.array(right.text).tolist() == [["8", ""], ["", "5"]], "no number lies under another's cell"
     assert right.colorscale[-1] != wrong.colorscale[-1]
     assert right.colorscale[0][1] == wrong.colorscale[0][1], "where nothing was, nothing is coloured"
+
+
+def test_a_model_is_first_asked_about_the_set_that_it_learned_from(
+    known: library.KnownSet, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned_from(monkeypatch, known, runs.Run(runs.runs_dir() / model).checkpoint_path)
+    newer = library.remember(draw_set(tmp_path / "newer", {"Train": 1, "Valid": 1}, size=24), "newer")
+    assert opened("train").selectbox(key="data").value == newer.id
+    assert opened("evaluate").selectbox(key="data").value == known.id
+    assert opened("evaluate", data=newer.id).selectbox(key="data").value == newer.id

@@ -101,3 +101,17 @@ def test_models_of_ones_own_answer_as_they_were_scored(tmp_path: Path, monkeypat
     copy.write_bytes(SHIPPED.read_bytes())
     layers = {path: Classifier(path).network.features for path in (copy, SHIPPED)}
     assert [sum(isinstance(layer, Int8Conv) for layer in layers[path]) for path in (copy, SHIPPED)] == [0, 4]
+
+
+def test_weights_are_packed_once_for_each_size_and_number_of_threads() -> None:
+    """Packed for other ones, oneDNN reorders them for every picture: 15 ms in place of 1."""
+    layer, threads = Int8Conv(nn.Conv2d(64, 192, 5, padding=2)), torch.get_num_threads()
+    answers = []
+    try:
+        for number in (1, 2, 1):
+            torch.set_num_threads(number)
+            answers += [layer(torch.ones(2, 64, side, side)).mean(1).shape for side in (27, 13)]
+    finally:
+        torch.set_num_threads(threads)
+    assert len(layer.packed) == 4
+    assert answers[:2] == answers[2:4]

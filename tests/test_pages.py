@@ -369,7 +369,7 @@ def test_the_view_that_is_shown_closes_a_kind_when_it_is_clicked_again() -> None
 @pytest.mark.usefixtures("known")
 @pytest.mark.parametrize(
     ("view", "charts", "pictures"),
-    [("Charts", 5, 0), ("What the network sees", 0, 12), ("Map", 1, 0), ("Problems", 0, 0)],
+    [("Charts", 5, 0), ("Varying the photos", 0, 12), ("Map", 1, 0), ("Problems", 0, 0)],
 )
 def test_other_views_of_the_photos_run(view: str, charts: int, pictures: int) -> None:
     app = opened("photos", view=view)

@@ -81,7 +81,7 @@ def test_a_photos_own_picture_is_as_large_as_a_screen(tmp_path) -> None:
 @pytest.mark.usefixtures("known")
 def test_varying_the_photos_is_called_so_wherever_it_is_set(photo: Photo) -> None:
     name, choices = words.name_of("augmentation"), list(words.CHOICES["augmentation"].values())
-    preview = opened("photos", view="What the network sees")
+    preview = opened("photos", view="Varying the photos")
     assert [group.options for group in preview.get("button_group") if group.label == name] == [choices]
     own = opened("photos", kind="rose", photo=photo.id, part=name)
     assert not own.exception

@@ -37,13 +37,13 @@ class Int8Conv(nn.Conv2d):
         self.weight, self.bias = layer.weight, layer.bias
         weight = layer.weight.detach().float()
         largest = weight.abs().amax((1, 2, 3)).clamp(min=1e-12)
-        quantized = (weight * (WEIGHT_LEVELS / largest)[:, None, None, None]).round().to(torch.int8)
+        self.quantized = (weight * (WEIGHT_LEVELS / largest)[:, None, None, None]).round().to(torch.int8)
         self.scales = largest / WEIGHT_LEVELS
         self.zeros = torch.zeros(layer.out_channels, dtype=torch.int32)
         self.shift = layer.bias.detach().float()
         self.half = torch.tensor(0.5)
         self.shape = [*map(list, (self.stride, self.padding, self.dilation)), self.groups]
-        self.packed = torch.ops.onednn.qconv_prepack(quantized, self.scales, 1.0, 0, *self.shape, None)
+        self.packed: dict[tuple[int, ...], Tensor] = {}
 
     def __deepcopy__(self, memo: dict) -> "Int8Conv":
         return self  # what it computes with never changes, and oneDNN's tensors can't be copied
@@ -53,11 +53,20 @@ class Int8Conv(nn.Conv2d):
         seen = [self._one(image) for image in images.split(1)]  # as fast as all at once: one picture fits the caches
         return seen[0] if len(seen) == 1 else torch.cat(seen)
 
+    def _packed(self, image: Tensor) -> Tensor:
+        """The weights in the order that oneDNN wants for pictures of this size on so many threads. In another one it
+        would put them in order anew for every picture, which takes ten times as long as the convolution."""
+        key = (*image.shape, torch.get_num_threads())
+        if key not in self.packed:
+            pack = torch.ops.onednn.qconv_prepack
+            self.packed[key] = pack(self.quantized, self.scales, 1.0, 0, *self.shape, list(image.shape))
+        return self.packed[key]
+
     def _one(self, image: Tensor) -> Tensor:
         step = max(image.max().item(), 1e-12) / ACTIVATION_LEVELS
         quantized = torch.add(self.half, image.float(), alpha=1 / step).to(torch.uint8)  # rounds, with that half
         return torch.ops.onednn.qconv2d_pointwise(
-            quantized, step, 0, self.packed, self.scales, self.zeros, self.shift, *self.shape,
+            quantized, step, 0, self._packed(image), self.scales, self.zeros, self.shift, *self.shape,
             1.0, 0, image.dtype, "none", [], "",
         )  # fmt: skip
 

@@ -28,6 +28,9 @@ from flowers_core.storage import (
 FINAL = ("finished", "stopped", "failed")
 """Phases after which nothing happens by itself."""
 
+TELLING = 4
+"""A training of so many times fewer photos says nothing about how long one takes: it is all beginnings and ends."""
+
 ACTIVE = ("starting", "queued", "preparing", "training", "paused", "stalled")
 """States of a run whose process lives."""
 
@@ -88,6 +91,11 @@ class Status:
         epochs = self.epochs // (self.folds + 1)
         before = (self.fold - 1 if self.fold else self.folds) * epochs
         return max(1, min(self.epoch - before + 1, epochs)), epochs
+
+    @property
+    def seconds_in_all(self) -> float:
+        """With what came before the first step."""
+        return self.seconds + self.setup_seconds
 
     @property
     def seconds_left(self) -> float | None:
@@ -179,6 +187,12 @@ class Run:
         if not isinstance(values, dict):
             raise RunError("This folder holds no training run", self.folder, "Choose a folder with a config.json.")
         return configs.from_dict(values)
+
+    def data(self) -> str:
+        """What it learns from, as `open_source` takes it; "" where its settings can't be read."""
+        with suppress(FlowersError):
+            return self.config().data
+        return ""
 
     def facts(self) -> dict:
         """What was recorded when training began: data, versions, machine. Before that the set's name at most."""
@@ -401,6 +415,8 @@ def measured_speed(wanted: TrainConfig, photos: int) -> tuple[float, float] | No
             alike = config.variant == wanted.variant and (config.features_lr == 0) == (wanted.features_lr == 0)
             if alike and status.phase in FINAL and status.images_per_second:
                 before = run.facts().get("counts", {}).get("train") or photos
+                if before < photos / TELLING:
+                    continue
                 more = photos / before if wanted.features_lr == 0 else 1.0
                 return status.images_per_second, status.setup_seconds * more
     return None

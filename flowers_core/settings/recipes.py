@@ -45,16 +45,20 @@ def choose(init: str, photos: int, kinds: int) -> Recipe:
         return Recipe("A model that knows flowers already is trained on gently.", {})
     if per_kind <= FEW:
         return Recipe(
-            f"With {per_kind:.0f} photos per kind the convolutions stay as ImageNet left them: they see well already, "
+            f"With {_photos(per_kind)} per kind the convolutions stay as ImageNet left them: they see well already, "
             "and so few examples would only spoil them. The fully connected layers are fitted to the photos at once, "
             "then trained.",
             {"features_lr": 0.0},
         )
     return Recipe(
-        f"With {per_kind:.0f} photos per kind there is enough to teach all layers: the fully connected ones are fitted "
+        f"With {_photos(per_kind)} per kind there is enough to teach all layers: the fully connected ones are fitted "
         "to the photos at once, then everything is trained together.",
         {"epochs": _epochs(VIEWS, photos, 4, 40), "lr": 0.005, "batch_size": 48, "label_smoothing": 0.05},
     )
+
+
+def _photos(number: float) -> str:
+    return "1 photo" if round(number) == 1 else f"{number:.0f} photos"
 
 
 def _epochs(views: int, photos: int, low: int, high: int) -> int:

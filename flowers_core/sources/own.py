@@ -104,7 +104,7 @@ def kinds() -> list[str]:
     """The kinds of the set as shown, in their order."""
     if not _photos().is_dir():
         return []
-    return sorted({class_name(path.name) for path in _photos().iterdir() if path.is_dir()}, key=natural_order)
+    return sorted({class_name(path.parent.name) for path in _photos().glob("*/*.jpg")}, key=natural_order)
 
 
 def known() -> KnownSet | None:

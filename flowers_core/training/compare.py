@@ -54,7 +54,7 @@ def reached(run: Run) -> Reached:
     elif status.best_accuracy is not None and counts.get("valid"):
         accuracy = metrics.proportion(round(status.best_accuracy * counts["valid"]), counts["valid"])
     return Reached(
-        state, accuracy, status.best_epoch, status.epoch, valid_loss, status.seconds,
+        state, accuracy, status.best_epoch, status.epoch, valid_loss, status.seconds_in_all,
         status.images_per_second, parting(run, epochs), status.folds,
     )  # fmt: skip
 

@@ -360,9 +360,12 @@ class _Fit:
     def _tell_of_start(self, done: int, total: int) -> None:
         if not self.teller.is_due():
             return
-        if distributed.world() == 1 and self.wish() == "stop":
-            self.teller.tell(phase="stopped", message="Stopped before the first step.")
-            raise _StoppedBefore
+        while distributed.world() == 1 and (wish := self.wish()):
+            if wish == "stop":
+                self.teller.tell(phase="stopped", message="Stopped before the first step.")
+                raise _StoppedBefore
+            self.teller.tell(phase="paused", message="Paused before the first step; resume when you like.")
+            time.sleep(0.25)
         self.teller.tell(message=f"first looks at the photos: {done:,} of {total:,}", part=done / max(1, total))
 
     def _tell_of_end(self, done: int, total: int) -> None:

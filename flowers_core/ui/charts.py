@@ -207,7 +207,7 @@ def confusion(
         f" ({shares[t, p]:.0%})"
         for t, p in zip(rows, columns, strict=True)
     ]
-    cell = max(16, min(30, 900 // n))
+    cell = max(16, min(30, 620 // n))  # all of 30 kinds on a laptop's screen
     figure = go.Figure(
         [
             *(

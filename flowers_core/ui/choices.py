@@ -25,17 +25,19 @@ OPEN_SOURCES = 4
 """Sets kept open in memory (their lists; pixels stay on disk)."""
 
 
-def choose_set(label: str = "Photos", drops: Sequence[str] = ()) -> library.KnownSet:
+def choose_set(label: str = "Photos", drops: Sequence[str] = (), usual: str | None = None) -> library.KnownSet:
     """A select box of all known sets; the choice is shared by all pages and part of the address.
 
     Args:
         label: of the box.
+        usual: the data of the set that is chosen before anybody has; when None or not there, that of `usual_set`.
         drops: see `linked.choose`.
     """
-    usual = usual_set()
-    sets = {known.id: known for known in (usual, *library.known_sets())}
+    sets = {known.id: known for known in (usual_set(), *library.known_sets())}
     names = {known.id: known.name for known in sets.values()}
-    return sets[linked.choose(label, names, "data", take=st.session_state.pop("new-set", None), drops=drops)]
+    first = next((known.id for known in sets.values() if known.data == usual), None)
+    take = st.session_state.pop("new-set", None)
+    return sets[linked.choose(label, names, "data", take=take, first=first, drops=drops)]
 
 
 def usual_set() -> library.KnownSet:

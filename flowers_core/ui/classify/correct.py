@@ -39,10 +39,10 @@ def _what_next() -> None:
         st.caption("This model stays as it is. A new one that is trained on My own set can learn it.")
         frame.link("train", "Train on My own set", "model_training", data=library.OWN)
     else:
-        n = len(set().union(*kinds.values()))
         st.caption(
-            f"This model stays as it is. To train a new one on My own set, two kinds with several photos each are "
-            f"needed; so far it has {words.count(n, 'kind')}."
+            "This model stays as it is. To train a new one on My own set, it needs two kinds or more with five photos "
+            f"each; so far it has {words.count(len(own.additions()), 'photo')} of "
+            f"{words.count(len(set().union(*kinds.values())), 'kind')}."
         )
         frame.link("photos", "Look at My own set", "photo_library", data=library.OWN)
 

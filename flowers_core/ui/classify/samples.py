@@ -37,7 +37,7 @@ SEEDS_FROM = 1_000_000
 GARDEN = "Drawn flowers"
 PARTS = {"test": "Test", "valid": "Validation"}
 SHOWN = 8
-TILE = 72
+TILE = 68
 """Pixels across at least: a phone shows four beside each other, and the answer still on the first screen."""
 
 

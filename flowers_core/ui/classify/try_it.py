@@ -61,7 +61,7 @@ def panel(model: Path, answered: Answered) -> None:
 def _live(model: Path, answered: Answered) -> None:
     from flowers_core.images.disturb import Disturbance, disturb
 
-    left, right = st.columns(2, vertical_alignment="center")
+    left, right = st.columns(2)
     with right:  # the photo and then the sliders, without bars between them: both fit on a phone's screen
         with st.grid(2, min_column_width=150):
             values = {dial.field: _slider(dial) / dial.unit for dial in DIALS}

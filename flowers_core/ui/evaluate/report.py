@@ -134,7 +134,8 @@ def _photos(report: Report, decoded: DecodedSource, set_id: str, true: str, call
         st.info("No photo was answered so.")
         return
     more = f", the first {SHOWN} shown" if len(chosen) > SHOWN else ""
-    st.caption(f"{words.count(len(chosen), 'photo')}{more}; mistakes first, the surest before the others.")
+    order = "; mistakes first, the surest before the others" if len(chosen) > 1 else ""
+    st.caption(f"{words.count(len(chosen), 'photo')}{more}{order}.")
     shown = chosen[:SHOWN]
     captions = [
         report.classes[a.true]

@@ -87,6 +87,10 @@ def _panel(run: Run, was: str) -> None:
     records, _ = run.metrics()
     epochs = [record for record in records if record["kind"] == "epoch"]
     word, color = WORDS[state]
+    if state in ("training", "paused") and run.wish() == "stop":
+        word, color = "Stopping", "orange"
+    elif state == "training" and run.wish() == "pause":
+        word, color = "Pausing", "orange"
     with st.container(horizontal=True, vertical_alignment="center"):
         with st.container(horizontal=True, width="content"):
             _buttons(run, state)
@@ -190,7 +194,7 @@ def _say_how_it_goes(run: Run, state: str, status: Status, epochs: list[dict]) -
         if left is not None and state == "training" and not status.message:
             parts.append(f"{words.span(left)} left")
         st.progress(min(1.0, done), " · ".join(parts))
-    if state == "paused":
+    if state == "paused" and run.wish() != "stop":
         st.info(status.message, icon=":material/pause_circle:")
     elif state in ("starting", "queued", "preparing"):
         st.info(plain(status.message or "The training process is starting."), icon=":material/hourglass_top:")
@@ -253,7 +257,7 @@ def _result(run: Run, state: str, status: Status, epochs: list[dict]) -> None:
         st.info(status.message or "Stopped before the first epoch was complete.", icon=":material/stop_circle:")
         return
     ended = "Finished" if state == "finished" else "Stopped"
-    what = f"{ended} after {words.count(status.epoch, 'epoch')} and {words.span(status.seconds)}"
+    what = f"{ended} after {words.count(status.epoch, 'epoch')} and {words.span(status.seconds_in_all)}"
     if status.folds and state == "finished":
         what += f". The model learned from all training and validation photos, after {status.folds} folds"
     elif status.best_accuracy is not None:

@@ -233,7 +233,7 @@ def _expected_time(wanted: TrainConfig, counts: dict[str, int]) -> str:
 
 
 def _span(seconds: float) -> str:
-    return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
+    return f"{max(2, seconds):.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
 
 
 def _start(wanted: TrainConfig) -> None:

@@ -57,7 +57,9 @@ def show(every_run: list[Run]) -> None:
 
 
 def _with_curves(every_run: list[Run]) -> list[str]:
-    return [run.id for run in every_run if compare.epochs_of(run)][:FIRST] or [every_run[0].id]
+    """The latest runs with something to show; of one set, since others can't be compared."""
+    shown = [run for run in every_run if compare.epochs_of(run)] or every_run[:1]
+    return [run.id for run in shown if run.data() == shown[0].data()][:FIRST]
 
 
 def _names(compared: list[Run]) -> list[str]:

@@ -132,7 +132,8 @@ def save_model(path: Path, probabilities: dict[str, float]) -> None:
     torch.nn.init.zeros_(output.weight)
     output.bias.data = torch.tensor(list(probabilities.values())).log()
     card = checkpoint.Card(
-        "2014", tuple(probabilities), asdict(EvalTransform(views="centre")), config=config.to_dict(TrainConfig(data="elsewhere")),
+        "2014", tuple(probabilities), asdict(EvalTransform(views="centre")),
+        config=config.to_dict(TrainConfig(data="elsewhere")),
         data={"data": "three kinds", "fingerprint": "", "counts": {"train": 12, "valid": 6, "test": 6}},
         results={"epoch": 1, "valid_n": 6, "valid_accuracy": 1 / 3}, made_with=checkpoint.made_with(),
     )  # fmt: skip

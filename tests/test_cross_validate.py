@@ -26,7 +26,9 @@ from flowers_core.training import cross_validate, telling
 from flowers_core.training.cross_validate import deal, fold_run, part, pooled
 
 FOLDS = 2
-SETTINGS = replace(config.preset("quick"), epochs=1, batch_size=8, views="centre", precision="float32", folds=FOLDS)
+SETTINGS = replace(
+    config.preset("quick"), epochs=1, batch_size=8, views="centre", precision="float32", features_lr=0.3, folds=FOLDS
+)
 
 
 @pytest.fixture

@@ -25,7 +25,9 @@ from flowers_core.training import chance, keeping, train
 from flowers_core.training.schedule import learning_rate
 from flowers_core.training.train import fit
 
-QUICK = replace(config.preset("quick"), epochs=2, batch_size=5, views="centre", precision="float32")
+QUICK = replace(
+    config.preset("quick"), epochs=2, batch_size=5, views="centre", precision="float32", features_lr=0.3
+)  # fmt: skip
 """12 photos in batches of 5, 5, 2: three steps an epoch, the last one short."""
 
 

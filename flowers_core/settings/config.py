@@ -168,9 +168,10 @@ SCRATCH = {"features_lr": 1.0, "head": "random"}
 PRESETS: dict[str, Preset] = {
     "quick": Preset(
         "A quick look",
-        "A few epochs from random fully connected layers: the loss falls before one's eyes.",
+        "A few epochs from random fully connected layers, with the convolutions as they are: the loss falls before "
+        "one's eyes.",
         "imagenet",
-        {"epochs": 10, "augmentation": "light", "head": "random", "lr": 0.01, "features_lr": 0.3},
+        {"epochs": 10, "augmentation": "light", "head": "random", "lr": 0.01, "features_lr": 0.0},
         {**SCRATCH, "epochs": 20},
     ),
     "standard": Preset(

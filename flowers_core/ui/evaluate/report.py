@@ -98,7 +98,7 @@ def _take_click(report: Report) -> None:
     if points:
         true, called = int(points[0]["y"]), int(points[0]["x"])
         st.session_state["true"], st.session_state["called"] = report.classes[true], report.classes[called]
-        st.session_state[CLICKED] = True
+    st.session_state[CLICKED] = True  # without a point: the one that is marked was clicked again
 
 
 def _choose_cell(report: Report) -> tuple[str, str]:

@@ -68,8 +68,6 @@ with below if len(pictures) > 1 else beside:  # a table needs the whole width
             unreadable = [a for a in answered if a.prediction.error]
             if len(pictures) == 1 and unreadable:
                 answers.show_unreadable(unreadable[0])
-            elif unreadable:
-                many.unreadable(unreadable)
             if readable:
                 chosen, beside_card = readable[0], way_in
                 if len(readable) > 1:
@@ -87,6 +85,8 @@ with below if len(pictures) > 1 else beside:  # a table needs the whole width
                     )
                     if look:
                         LOOKS[look](chosen)
+            if len(pictures) > 1 and unreadable:
+                many.unreadable(unreadable)
         else:
             st.caption("The flower's name will stand here.")
             classifier(path)  # while one looks for a photo

@@ -4,7 +4,7 @@ import streamlit as st
 
 from flowers_core.ui import changes, frame, linked, warm, words
 from flowers_core.ui.choices import choose_set, look_again, open_set
-from flowers_core.ui.photos import add_photos, grow, import_jobs, kinds, opened, set_card
+from flowers_core.ui.photos import add_photos, grow, import_jobs, kinds, opened, set_card, split_form
 
 frame.enter()
 
@@ -46,6 +46,8 @@ if photo is not None:
 
     photo_page.show(decoded, photo)
 elif view == opened.KINDS:
+    if not is_inside:
+        split_form.advice(known, decoded.source)
     kinds.show(decoded)
 elif view == "Charts":
     from flowers_core.ui.photos import data_charts

@@ -444,13 +444,11 @@ def test_a_photo_is_excluded_moved_and_relabelled_and_each_is_undone(photo: Phot
     button(app, "Undo").click().run()
     assert counted(opened("photos"))["Train"] == "12"
     app = opened("photos", kind="rose", photo=photo.id)
-    app.session_state["photo-more"] = True
-    app.run()
+    button(app, "Change").click().run()
     button(app, "Move to valid").click().run()
     assert counted(opened("photos"))["Valid"] == "7"
     assert metrics(app)["Split"] == "valid"
-    app.session_state["photo-more"] = True
-    app.run()
+    button(app, "Change").click().run()
     app.selectbox(key="photo-kind").select("daffodil").run()
     button(app, "Relabel").click().run()
     assert texts(app, "header") == ["daffodil"]

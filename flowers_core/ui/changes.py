@@ -8,7 +8,7 @@ from flowers_core.errors import FlowersError
 from flowers_core.photos import problems
 from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import SPLITS, edits
-from flowers_core.ui import words
+from flowers_core.ui import dialogs, words
 from flowers_core.ui.errors import show_error
 from flowers_core.ui.pictures import thumbnails
 from flowers_core.ui.plain import plain
@@ -36,7 +36,7 @@ def keep_one(decoded: DecodedSource, groups: Sequence[Sequence[int]], label: int
 
 def remedies(decoded: DecodedSource, index: int, key: str, suggestion: int | None = None) -> None:
     """Buttons that change one photo."""
-    photo, classes = decoded.source.photos[index], decoded.source.classes
+    classes = decoded.source.classes
     if suggestion is not None:
         st.button(
             f"It is {plain(classes[suggestion])}", key=f"{key}-suggested", icon=":material/label:", width="stretch",
@@ -47,19 +47,27 @@ def remedies(decoded: DecodedSource, index: int, key: str, suggestion: int | Non
         help="Left out of training and evaluation. The file stays where it is.",
         on_click=make, args=(decoded, [index], edits.EXCLUDE),
     )  # fmt: skip
-    with st.popover("Change", icon=":material/edit:", width="stretch", key=f"{key}-more", on_change="rerun") as more:
-        if more.open:
-            for split in SPLITS:
-                if split != photo.split:
-                    st.button(
-                        f"Move to {split}", key=f"{key}-{split}", width="stretch",
-                        on_click=make, args=(decoded, [index], edits.MOVE, split),
-                    )  # fmt: skip
-            other = st.selectbox("Another kind", classes, index=photo.label, key=f"{key}-kind", format_func=plain)
-            st.button(
-                "Relabel", key=f"{key}-relabel", width="stretch", disabled=other == classes[photo.label],
-                on_click=make, args=(decoded, [index], edits.RELABEL, other),
-            )  # fmt: skip
+    dialogs.button("Change", ":material/edit:", f"{key}-more", _more, decoded, index, key, width="stretch")
+
+
+def _more(decoded: DecodedSource, index: int, key: str) -> None:
+    photo, classes = decoded.source.photos[index], decoded.source.classes
+    st.image(thumbnails(decoded, [index])[0], width=160, alt="The photo")
+    st.text(f"{photo.name}: {classes[photo.label]}, in {photo.split}.")
+    changed: tuple[str, ...] = ()
+    with st.container(horizontal=True):
+        for split in SPLITS:
+            if split != photo.split and st.button(f"Move to {split}", key=f"{key}-{split}"):
+                changed = edits.MOVE, split
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        other = st.selectbox("Another kind", classes, index=photo.label, key=f"{key}-kind", format_func=plain)
+        if st.button("Relabel", key=f"{key}-relabel", disabled=other == classes[photo.label]):
+            changed = edits.RELABEL, other
+    st.caption("The file itself stays as it is, and every change can be undone.")
+    if changed:
+        make(decoded, [index], *changed)
+        dialogs.close()
+        st.rerun()
 
 
 def last(decoded: DecodedSource) -> None:

@@ -1,13 +1,14 @@
 """Dialogs behind buttons: for forms that are higher than what a popover has on a laptop's screen."""
 
 from collections.abc import Callable
+from typing import Any
 
 import streamlit as st
 
 OPEN = "open-dialog"
 
 
-def button(label: str, icon: str, name: str, draw: Callable[..., None], *args: object) -> None:
+def button(label: str, icon: str, name: str, draw: Callable[..., None], *args: object, **look: Any) -> None:
     """A button, and the dialog that it opens: it stays while the page is drawn anew, until `close` or another page.
 
     Args:
@@ -15,9 +16,10 @@ def button(label: str, icon: str, name: str, draw: Callable[..., None], *args: o
         name: tells it from the others.
         draw: draws what stands in it. A click in there draws only that anew; `st.rerun` the whole page.
         args: for `draw`.
+        look: further arguments of the button.
     """
     this = name, st.session_state.get("visit")
-    st.button(label, key=f"open-{name}", icon=icon, on_click=lambda: st.session_state.update({OPEN: this}))
+    st.button(label, key=f"open-{name}", icon=icon, on_click=lambda: st.session_state.update({OPEN: this}), **look)
     if st.session_state.get(OPEN) == this:
         st.dialog(label, icon=icon, width="medium", on_dismiss=close)(draw)(*args)
 

@@ -129,6 +129,9 @@ def _flowers102() -> None:
 
 def _start(wish: Wish, upload=None) -> None:
     try:
+        for earlier in importer.jobs():  # how it went was read by who tries again
+            if earlier.id in st.session_state.get("own-jobs", ()) and earlier.state() in importer.ENDED:
+                earlier.dismiss()
         with st.spinner("Taking the zip…" if upload else "Starting…"):
             job = importer.start(wish, upload)
     except FlowersError as error:

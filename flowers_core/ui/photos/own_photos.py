@@ -34,8 +34,13 @@ def panel() -> None:
     else:
         taken = st.camera_input("A photo of the flower", key=f"own-camera-{turn}")
         photos = [taken] if taken else []
+    if photos and not kind:
+        st.caption("Which kind are they? Choose it above.")
     if photos and st.button("Add to My own set", type="primary", icon=":material/add:", disabled=not kind):
         _add(photos, kind)
+    for name, error in st.session_state.pop("own-refused", ()):
+        st.text(name[:80])
+        show_error(error)
     _last_additions()
 
 
@@ -48,17 +53,14 @@ def _add(photos: list, kind: str) -> None:
             added, there = added + is_new, there + (not is_new)
         except FlowersError as error:
             refused.append((photo.name, error))
-    for name, error in refused:
-        st.text(name[:80])
-        show_error(error)
     if there:
         known = "1 photo was" if there == 1 else f"{there} photos were"
         st.toast(f"{known} in {plain(kind)} already.", icon=":material/info:")
     if added:
         st.toast(f"{words.count(added, 'photo')} added to {plain(kind)}.", icon=":material/check:")
-    if (added or there) and not refused:
-        st.session_state["own-turn"] += 1
-        st.rerun()
+    st.session_state["own-turn"] += 1  # those that were added are out of the way; what is wrong with others stays
+    st.session_state["own-refused"] = refused
+    st.rerun()
 
 
 def _last_additions() -> None:

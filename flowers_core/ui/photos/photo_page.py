@@ -27,6 +27,11 @@ def show(decoded: DecodedSource, index: int) -> None:
     of_kind = np.flatnonzero(decoded.labels == photo.label)
     of_kind = of_kind[np.argsort(decoded.splits[of_kind], kind="stable")]
     place = int(np.flatnonzero(of_kind == index)[0])
+    # A view may have been scrolled down to where the photo was clicked. One element per photo: it runs once.
+    st.html(
+        f"<script>document.querySelector('[data-testid=stMain]')?.scrollTo(0, 0) // {entry.digest}</script>",
+        unsafe_allow_javascript=True,
+    )
     with st.container(horizontal=True):
         st.button("Back", icon=":material/arrow_back:", on_click=opened.close_photo)
         for label, icon, other in (("Previous", "chevron_left", place - 1), ("Next", "chevron_right", place + 1)):

@@ -23,7 +23,6 @@ def about(known: KnownSet, decoded: DecodedSource) -> None:
         st.markdown(_in_one_line(decoded), width="content")
         dialogs.button("About this set", ":material/info:", "set-card", _card, known, decoded)
         dialogs.button("Split", ":material/call_split:", "set-split", split_form.form, known, decoded)
-    split_form.advice(known, decoded.source)
 
 
 def _in_one_line(decoded: DecodedSource) -> str:

@@ -178,7 +178,8 @@ def _say_how_it_goes(study: Study, state: str, plan: Plan, summary: Summary) -> 
             if trial.state == "running":
                 status = study.trial(trial.number).status()
                 share += status.step / max(1, status.steps)
-                parts.append(f"trial {trial.number + 1}: epoch {min(status.epoch + 1, plan.config.epochs)}")
+                now = status.message if status.part else f"epoch {min(status.epoch + 1, plan.config.epochs)}"
+                parts.append(f"trial {trial.number + 1}: {now}")
         st.progress(min(1.0, (summary.done() + share) / plan.trials), " · ".join(parts))
     elif state in ("starting", "queued"):
         st.info(told["message"] or "The search is starting.", icon=":material/hourglass_top:")

@@ -81,6 +81,7 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
         st.markdown(recipes.choose(init, *have).why)
     else:
         st.markdown(every[preset].expect if preset in PRESETS else plain(every[preset].expect))
+    start = st.container()  # above the settings, most of which nobody needs: so it is on the first screen
     with st.grid(len(FIRST_ROW), min_column_width=150):
         for name in FIRST_ROW:
             _widget(name)
@@ -98,6 +99,11 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
     if without:
         problems.append(f"These kinds have no training photos: {', '.join(without)}.")
     finder.panel(wanted, bool(problems), functools.partial(set_by_hand, "lr"))
+    with start:
+        _offer_to_start(wanted, problems, counts)
+
+
+def _offer_to_start(wanted: TrainConfig, problems: list[str], counts: dict[str, int]) -> None:
     for problem in problems:
         st.warning(plain(problem), icon=":material/warning:")
     if wanted.folds:

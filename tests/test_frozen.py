@@ -102,14 +102,16 @@ def test_epochs_of_more_photos_show_variations_of_their_own(decoded, tmp_path: P
     assert not torch.equal(loops[1].in_epoch(0, photos), loops[0].in_epoch(0, photos))
 
 
-def test_long_looks_at_photos_are_told_and_can_be_stopped(decoded, tmp_path: Path, monkeypatch) -> None:
+def test_long_looks_at_photos_are_told_and_can_be_paused_and_stopped(decoded, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(telling, "EVERY_S", 0.0)
     said, write = [], runs.Run.write_status
     monkeypatch.setattr(runs.Run, "write_status", lambda run, status: (said.append(status.message), write(run, status)))
     settings = replace(FROZEN, head="least-squares", epochs=1)
-    run, wishes = runs.create(settings, tmp_path / "run"), iter(["", "", "stop"])
+    run, wishes = runs.create(settings, tmp_path / "run"), iter(["", "pause", "pause", "", "stop"])
     assert train.fit(settings, decoded, run, lambda: next(wishes)).phase == "stopped"
-    assert said == [f"first looks at the photos: {n} of 168" for n in (12, 24)] + ["Stopped before the first step."]
+    paused, stopped = "Paused before the first step; resume when you like.", "Stopped before the first step."
+    looks = [f"first looks at the photos: {n} of 168" for n in (12, 24)]
+    assert said == [looks[0], paused, paused, looks[1], stopped]
     assert not run.checkpoint_path.exists()
     assert train.fit(settings, decoded, run).phase == "finished"
     assert "first looks at the photos: 168 of 168" in said

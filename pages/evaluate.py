@@ -3,13 +3,13 @@
 import streamlit as st
 
 from flowers_core.errors import FlowersError
-from flowers_core.evaluation.evaluate import ask, match_classes, save_report, saved_report
+from flowers_core.evaluation.evaluate import ask, learned_before, match_classes, save_report, saved_report
 from flowers_core.runs import Run
 from flowers_core.sources import SPLITS
 from flowers_core.training.cross_validate import SPLIT as FOLDS
 from flowers_core.training.cross_validate import pooled
-from flowers_core.ui import frame, linked, models
-from flowers_core.ui.choices import choose_checkpoint, choose_set, open_set
+from flowers_core.ui import frame, linked, models, words
+from flowers_core.ui.choices import choose_checkpoint, choose_set, open_set, training_set
 from flowers_core.ui.errors import show_error
 from flowers_core.ui.evaluate import holding, report
 from flowers_core.ui.train import folds
@@ -51,7 +51,17 @@ if learned_from and learned_from != decoded.fingerprint:
     if card.config.get("data") == known.data:
         st.caption("This set has changed since the model learned from it, so it may have learned from any of these.")
     else:
-        st.caption("It learned from another set: it has never seen these photos, unless some lie in both.")
+        home = training_set(card)
+        if home is None:
+            st.caption("It learned from another set: it has never seen these photos, unless some lie in both.")
+        elif seen := counts[split] and learned_before(decoded, split, home):
+            st.warning(
+                f"It learned from another set, and from {seen:,} of these {words.count(counts[split], 'photo')} too: "
+                "for those a high score proves memory, not skill.",
+                icon=":material/content_copy:",
+            )
+        else:
+            st.caption("It learned from another set, in which none of these photos lie.")
 elif split == "train":
     st.caption("These are the photos it learned from: a high score here proves memory, not skill.")
 elif split == "valid" and number:

@@ -68,5 +68,5 @@ else:
 
 warm.up(
     tuple(f"flowers_core.ui.photos.{name}" for name in ("data_charts", "problem_list", "photo_map")),
-    ("flowers_core.ui.photos.photo_page",),
+    ("flowers_core.images.augment",),
 )

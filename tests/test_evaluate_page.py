@@ -3,6 +3,7 @@
 # ruff: noqa: F401, F811 - fixtures are found by their names
 
 import html
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -46,7 +47,7 @@ def test_photos_of_another_set_are_not_said_to_be_what_it_learned_from(
     assert "Held back while learning" in captions(opened("evaluate", data=known.id, split="valid"))
     for split in ("train", "valid"):
         said = captions(opened("evaluate", data=other.id, split=split))
-        assert "never seen these photos" in said
+        assert "in which none of these photos lie" in said
         assert "the photos it learned from" not in said
         assert "Held back" not in said
 
@@ -98,3 +99,19 @@ def test_a_model_is_first_asked_about_the_set_that_it_learned_from(
     assert opened("train").selectbox(key="data").value == newer.id
     assert opened("evaluate").selectbox(key="data").value == known.id
     assert opened("evaluate", data=newer.id).selectbox(key="data").value == newer.id
+
+
+def test_photos_that_a_model_has_learned_from_are_counted_in_another_set(
+    known: library.KnownSet, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned_from(monkeypatch, known, runs.Run(runs.runs_dir() / model).checkpoint_path)
+    other = draw_set(tmp_path / "other", {"Train": 1, "Valid": 1}, size=24)
+    copied = sorted((Path(known.data) / "Train" / "rose").iterdir())[:2]
+    for number, path in enumerate(copied):
+        shutil.copy(path, other / "Valid" / "rose" / f"again {number}.jpg")
+    other = library.remember(other, "other")
+    (warning,) = texts(opened("evaluate", data=other.id, split="valid"), "warning")
+    assert "from 2 of these 5 photos too" in warning
+    apart = opened("evaluate", data=other.id, split="train")
+    assert not apart.warning
+    assert "in which none of these photos lie" in captions(apart)

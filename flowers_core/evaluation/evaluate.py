@@ -214,6 +214,16 @@ def match_classes(source: Source, classes: tuple[str, ...]) -> list[int]:
     return [index[class_key(name)] for name in source.classes]
 
 
+def learned_before(decoded: DecodedSource, split: str, learned: DecodedSource) -> int:
+    """How many photos of a split are, byte for byte, among the training photos of another set."""
+    there, here = (
+        [entry.digest for photo, entry in zip(each.source.photos, each.entries, strict=True) if photo.split == of]
+        for each, of in ((learned, "train"), (decoded, split))
+    )
+    known = set(there)
+    return sum(digest in known for digest in here)
+
+
 def save_report(report: Report, folder: Path | None = None) -> Path:
     """Writes the report where `saved_report` finds it again, or into `folder`."""
     path = (folder / f"report-{report.split}.json") if folder else _report_path(

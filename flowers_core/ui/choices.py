@@ -139,6 +139,20 @@ def _opened(known: library.KnownSet, remedy: Callable[[library.KnownSet], None] 
     return original
 
 
+def training_set(card: Card) -> DecodedSource | None:
+    """The photos that a model learned from, where they are a set that is known here and can still be opened."""
+    data = card.config.get("data", "")
+    known = next((known for known in library.known_sets() if known.data == data and known.added), None)
+    return _training_set(data, _stamp(data)) if known else None
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _training_set(data: str, stamp: tuple) -> DecodedSource | None:
+    with suppress(FlowersError):
+        return decode_original(open_source(data, least_classes=1))
+    return None
+
+
 def look_again(known: library.KnownSet) -> None:
     """Forgets what is kept in memory of a set, so that the next run lists its folders anew."""
     store, lock = _open_sets()

@@ -105,11 +105,11 @@ def test_a_home_that_cannot_be_written_does_not_keep_a_folder_from_being_read(tm
 @pytest.mark.parametrize(
     ("plan", "says"),
     [
-        (Plan(valid=0.5, test=0.5), "Nothing would be left to train on: valid 0.5, test 0.5"),
+        (Plan(valid=0.5, test=0.5), "Nothing would be left to train on: valid 50 %, test 50 %"),
         (Plan(valid=-0.1), "must lie between 0 and"),
         (Plan(valid=float("nan")), "must lie between 0 and"),
         (Plan(valid=1.5, test=1, per_kind=True), "must be whole numbers: valid 1.5, test 1"),
-        (Plan(valid=1, make_test=False), "Nothing would be left to train on: valid 1. "),
+        (Plan(valid=1, make_test=False), "Nothing would be left to train on: valid 100 %. "),
         (Plan(seed=-(10**20)), "A seed must lie between"),
     ],
 )

@@ -170,16 +170,17 @@ def _planned(source: Source, plan: Plan, group_of: dict[str, int]) -> dict[str, 
 
 def _check(plan: Plan) -> None:
     parts = (plan.valid, plan.test) if plan.make_test else (plan.valid,)
-    said = ", ".join(f"{name} {part:g}" for name, part in zip(("valid", "test"), parts, strict=False))
+    unit = (lambda part: f"{part:g}") if plan.per_kind else (lambda part: f"{100 * part:g} %")
+    said = ", ".join(f"{name} {unit(part)}" for name, part in zip(("valid", "test"), parts, strict=False))
     if not all(0 <= part <= MOST for part in parts):
-        hint = "Give shares between 0 and 1, or numbers of photos per kind."
+        hint = "Give shares between 0 and 1 (100 %), or numbers of photos per kind."
         raise ConfigError(f"A part of the photos must lie between 0 and {MOST:,}", said, hint)
     if plan.per_kind and any(part % 1 for part in parts):
         raise ConfigError("Photos per kind must be whole numbers", said, "Give whole numbers, or shares instead.")
     if abs(plan.seed) > MOST_SEED:
         raise ConfigError(f"A seed must lie between -{MOST_SEED} and {MOST_SEED}", None, "Give a smaller number.")
     if not plan.per_kind and sum(parts) >= 1:
-        hint = "Give shares that are less than 1 together, or numbers of photos per kind."
+        hint = "Give shares that are less than 1 (100 %) together, or numbers of photos per kind."
         raise ConfigError("Nothing would be left to train on", said, hint)
 
 

@@ -9,7 +9,7 @@ from flowers_core.sources import SPLITS
 from flowers_core.training.cross_validate import SPLIT as FOLDS
 from flowers_core.training.cross_validate import pooled
 from flowers_core.ui import frame, linked, models, words
-from flowers_core.ui.choices import choose_checkpoint, choose_set, open_set, training_set
+from flowers_core.ui.choices import choose_checkpoint, choose_set, is_learning, open_set, training_set
 from flowers_core.ui.errors import show_error
 from flowers_core.ui.evaluate import holding, report
 from flowers_core.ui.train import folds
@@ -51,17 +51,17 @@ if learned_from and learned_from != decoded.fingerprint:
     if card.config.get("data") == known.data:
         st.caption("This set has changed since the model learned from it, so it may have learned from any of these.")
     else:
-        home = training_set(card)
+        home, own = training_set(card), ("train", "valid") if number else ("train",)
         if home is None:
             st.caption("It learned from another set: it has never seen these photos, unless some lie in both.")
-        elif seen := counts[split] and learned_before(decoded, split, home):
+        elif seen := counts[split] and learned_before(decoded, split, home, own):
             st.warning(
                 f"It learned from another set, and from {seen:,} of these {words.count(counts[split], 'photo')} too: "
                 "for those a high score proves memory, not skill.",
                 icon=":material/content_copy:",
             )
         else:
-            st.caption("It learned from another set, in which none of these photos lie.")
+            st.caption("It learned from another set, and from none of these photos.")
 elif split == "train":
     st.caption("These are the photos it learned from: a high score here proves memory, not skill.")
 elif split == "valid" and number:
@@ -88,7 +88,7 @@ if result is None:
         )
         if not st.button("Open the test set", type="primary", icon=":material/lock_open:"):
             st.stop()
-    elif counts[split] > AT_ONCE:
+    elif counts[split] > AT_ONCE or is_learning(path):  # another model may be in its place before it has answered
         label = f"Ask it about {counts[split]:,} photos"
         if not st.button(label, type="primary", icon=":material/play_arrow:"):
             st.stop()
@@ -102,6 +102,7 @@ if result is None:
     except FlowersError as error:
         show_error(error)
         st.stop()
-    st.rerun()
+    if saved_report(path, decoded, split) is not None:
+        st.rerun()  # without the button and the bar
 report.show(result, decoded, known.id)
 holding.section(path, decoded, split)

@@ -78,9 +78,7 @@ with third.container(border=True, height="stretch"):
 st.caption(
     {
         1: "Start with the photos, or go straight to training.",
-        2: "A training is paused: resume it, or stop it and keep what it has learned."
-        if active and active[0].state() == "paused"
-        else "A training is under way. Its curves grow while you watch.",
+        2: "A training is not over yet. Its curves grow while you watch.",
         3: "A model is ready: show it a flower. Or train one of your own.",
     }[next_step]
 )

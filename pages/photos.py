@@ -11,7 +11,7 @@ frame.enter()
 st.title("Photos")
 is_inside = opened.is_asked()  # a kind's or a photo's own page, which needs the room
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    known = choose_set()
+    known = choose_set(drops=("kind", "photo"))
     if not is_inside:
         add_photos.button()
         grow.popover(known)
@@ -23,10 +23,11 @@ if not is_inside:
     set_card.trash()
 
 decoded = open_set(known, remedy=set_card.remedy)
-if is_inside and opened.kind(decoded) is None and opened.photo(decoded) is None:
+if opened.is_gone(decoded):
     st.session_state["gone"] = opened.asked()
-    opened.close_all()
-    st.rerun()
+    if opened.kind(decoded) is None:
+        opened.close_all()
+        st.rerun()
 if gone := st.session_state.pop("gone", ""):
     linked.say_gone(gone)
 if not is_inside:

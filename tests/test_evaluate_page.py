@@ -47,7 +47,7 @@ def test_photos_of_another_set_are_not_said_to_be_what_it_learned_from(
     assert "Held back while learning" in captions(opened("evaluate", data=known.id, split="valid"))
     for split in ("train", "valid"):
         said = captions(opened("evaluate", data=other.id, split=split))
-        assert "in which none of these photos lie" in said
+        assert "and from none of these photos" in said
         assert "the photos it learned from" not in said
         assert "Held back" not in said
 
@@ -114,4 +114,29 @@ def test_photos_that_a_model_has_learned_from_are_counted_in_another_set(
     assert "from 2 of these 5 photos too" in warning
     apart = opened("evaluate", data=other.id, split="train")
     assert not apart.warning
-    assert "in which none of these photos lie" in captions(apart)
+    assert "and from none of these photos" in captions(apart)
+
+
+def test_the_set_that_evaluate_begins_with_is_no_choice_for_other_pages(
+    known: library.KnownSet, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned_from(monkeypatch, known, runs.Run(runs.runs_dir() / model).checkpoint_path)
+    newer = library.remember(draw_set(tmp_path / "newer", {"Train": 1, "Valid": 1}, size=24), "newer")
+    app = opened("evaluate")
+    assert app.selectbox(key="data").value == known.id
+    app.query_params.clear()
+    assert app.switch_page("pages/train.py").run().selectbox(key="data").value == newer.id
+    app.switch_page("pages/evaluate.py").run().selectbox(key="data").set_value(newer.id).run()
+    assert app.selectbox(key="data").value == newer.id, "chosen by hand"
+    assert app.run().selectbox(key="data").value == newer.id
+
+
+def test_what_a_model_learned_from_is_told_only_of_photos_as_they_were(
+    known: library.KnownSet, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = draw_set(tmp_path / "growing", {"Train": 2, "Valid": 1}, size=24)
+    growing = library.remember(folder, "growing")
+    learned_from(monkeypatch, growing, runs.Run(runs.runs_dir() / model).checkpoint_path)
+    assert "and from none of these photos" in captions(opened("evaluate", data=known.id))
+    (folder / "Train" / "rose" / "2.jpg").unlink()
+    assert "unless some lie in both" in captions(opened("evaluate", data=known.id))

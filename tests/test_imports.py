@@ -59,7 +59,7 @@ def test_a_folder_is_added_where_it_lies(tmp_path):
     assert open_source("Meadow in May").root == root
 
 
-@pytest.mark.parametrize("place", [Path(Path.cwd().anchor), Path.home()])
+@pytest.mark.parametrize("place", [Path(Path.cwd().anchor), Path.home(), Path.home().parent])
 def test_a_whole_disk_is_not_taken_for_a_set(place: Path) -> None:
     with pytest.raises(DataError, match="more than flowers"):
         imports.bring(imports.wish_for(str(place)))

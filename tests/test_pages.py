@@ -1210,6 +1210,7 @@ def test_another_matrix_begins_with_its_own_cell_and_back_leads_to_the_one_befor
         ("classify", {"model": "gone"}, "“gone” (Who answers)"),
         ("photos", {"kind": "tulip"}, "the kind “tulip”"),
         ("photos", {"kind": "tulip", "photo": "gone"}, "a photo of tulip"),
+        ("photos", {"kind": "rose", "photo": "gone"}, "a photo of rose"),
         ("photos", {"photo": "gone"}, "a photo of some kind"),
         ("tune", {"study": "gone"}, "“gone” (Search)"),
         ("photos", {"view": "Wines"}, "“Wines” (View)"),

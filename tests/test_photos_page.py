@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiles
+from conftest import draw_set
 from PIL import Image
 from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.testing.v1 import AppTest
-from test_pages import _nothing_kept, button, counted, known, opened, photo, texts
+from test_pages import _nothing_kept, button, counted, jpeg, known, opened, photo, texts
 
 from flowers_core.photos import problems
 from flowers_core.photos.cache import decode_source
@@ -242,3 +243,43 @@ def test_a_photo_leads_back_to_the_page_of_photos_that_it_was_opened_on(tmp_path
 @pytest.mark.usefixtures("known")
 def test_few_kinds_have_no_pager(view: str) -> None:
     assert not opened("photos", view=view).main.get("pagination")
+
+
+def test_a_dialog_is_about_one_set_and_ends_with_its_button(known: library.KnownSet, tmp_path: Path) -> None:
+    other = library.remember(draw_set(tmp_path / "other", {"Train": 1, "Valid": 1}, size=24), "other")
+    app = opened("photos", data=known.id)
+    button(app, "About this set").click().run()
+    assert button(app, "Delete the set")
+    app.session_state["new-set"] = other.id  # as an import that ends
+    app.run()
+    assert not [each for each in app.button if each.label == "Delete the set"]
+    app.session_state["new-set"] = known.id
+    app.run()
+    assert not [each for each in app.button if each.label == "Delete the set"]
+
+
+def test_what_is_wrong_with_a_name_stands_in_the_dialog(known: library.KnownSet, tmp_path: Path) -> None:
+    thrown = library.remember(draw_set(tmp_path / "other", {"Train": 1, "Valid": 1}, size=24), "other")
+    library.delete(thrown.id)
+    app = opened("photos", data=known.id)
+    button(app, "About this set").click().run()
+    next(field for field in app.text_input if field.label == "Name").set_value(" ")
+    button(app, "Save").click().run()
+    assert button(app, "Delete the set"), "it is still open"
+    assert len(app.error) == 1
+
+
+def test_refused_photos_stay_where_they_were_chosen(known: library.KnownSet) -> None:
+    app = opened("photos", data=known.id)
+    button(app, "Add photos").click().run()
+    next(choice for choice in app.get("pills") if choice.key == "way-in").set_value("own").run()
+    app.session_state["own-kind"] = "rose"
+    bad, good = ("a.jpg", b"no photo", "image/jpeg"), ("b.jpg", jpeg(), "image/jpeg")
+    app.file_uploader(key="own-files-0").set_value([bad]).run()
+    button(app, "Add to My own set").click().run()
+    assert app.session_state["own-turn"] == 0
+    assert len(app.error) == 1
+    app.file_uploader(key="own-files-0").set_value([bad, good]).run()
+    button(app, "Add to My own set").click().run()
+    assert app.session_state["own-turn"] == 1
+    assert [name for name, _ in app.session_state["own-refused"]] == ["a.jpg"]

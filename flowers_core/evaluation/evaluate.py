@@ -1,7 +1,7 @@
 """A checkpoint on the photos of a split: every answer, and what they add up to, saved as a report."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 BATCH = 64
 TOP = 5
 KEPT = 200
-"""Reports that are kept outside of runs; the oldest go."""
+"""Reports that are kept in one folder; the oldest go."""
 
 
 @dataclass(frozen=True)
@@ -214,11 +214,11 @@ def match_classes(source: Source, classes: tuple[str, ...]) -> list[int]:
     return [index[class_key(name)] for name in source.classes]
 
 
-def learned_before(decoded: DecodedSource, split: str, learned: DecodedSource) -> int:
-    """How many photos of a split are, byte for byte, among the training photos of another set."""
+def learned_before(decoded: DecodedSource, split: str, learned: DecodedSource, learned_splits: Sequence[str]) -> int:
+    """How many photos of a split are, byte for byte, among those of another set's splits."""
     there, here = (
-        [entry.digest for photo, entry in zip(each.source.photos, each.entries, strict=True) if photo.split == of]
-        for each, of in ((learned, "train"), (decoded, split))
+        [entry.digest for photo, entry in zip(each.source.photos, each.entries, strict=True) if photo.split in of]
+        for each, of in ((learned, learned_splits), (decoded, [split]))
     )
     known = set(there)
     return sum(digest in known for digest in here)

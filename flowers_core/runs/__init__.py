@@ -94,7 +94,7 @@ class Status:
 
     @property
     def seconds_in_all(self) -> float:
-        """With what came before the first step."""
+        """With what came before the first step; of a run that was resumed, before the first one of its last start."""
         return self.seconds + self.setup_seconds
 
     @property
@@ -400,23 +400,29 @@ def _new_folder(config: TrainConfig) -> Path:
     return base
 
 
+def _alike(config: TrainConfig) -> tuple:
+    """What decides how long a training takes, besides its photos and epochs."""
+    return config.variant, config.features_lr == 0, config.head
+
+
 def measured_speed(wanted: TrainConfig, photos: int) -> tuple[float, float] | None:
-    """Photos a second, and seconds before the first step, in the last ended training here of this variant, with
-    convolutions frozen or not alike; None before there was one.
+    """Photos a second, and seconds before the first step, in the last ended training here of this variant that began
+    alike, with convolutions frozen or not alike; None before there was one.
 
     Args:
         wanted: the settings to come.
-        photos: how many training photos there will be. Frozen convolutions look at each of them before the first step.
+        photos: how many training photos there will be. A fitted head looks at each of them before the first step.
     """
     for run in list_runs()[:20]:
         status = run.status()
         with suppress(FlowersError):
             config = run.config()
-            alike = config.variant == wanted.variant and (config.features_lr == 0) == (wanted.features_lr == 0)
+            alike = _alike(config) == _alike(wanted)
             if alike and status.phase in FINAL and status.images_per_second:
-                before = run.facts().get("counts", {}).get("train") or photos
+                counts = run.facts().get("counts")
+                before = (counts.get("train") if isinstance(counts, dict) else None) or photos
                 if before < photos / TELLING:
                     continue
-                more = photos / before if wanted.features_lr == 0 else 1.0
+                more = photos / before if wanted.head == "least-squares" else 1.0
                 return status.images_per_second, status.setup_seconds * more
     return None

@@ -55,8 +55,8 @@ def lasting_name(data: str) -> str:
 
 def name_of(data: str) -> str:
     """What people call the photos under `data`: the name of the set, or else of the folder or zip."""
-    known = library.of_place(Path(data)) or _by_name(data)
-    return known.name if known else Path(data).name
+    known = library.of_place(Path(data)) or (library.find(data) if data == FLOWERS102 else None)
+    return known.name if known and known.added else Path(data).name
 
 
 def _opened(data: str, progress: Progress | None) -> Source:

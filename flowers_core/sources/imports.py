@@ -1,6 +1,7 @@
 """Every way in for photos: a folder, a zip, a link to Google Drive, or Flowers-102 becomes a known set with a card."""
 
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,7 +140,11 @@ def unreadable(error: OSError, place: object) -> DataError:
 def _link_folder(wish: Wish) -> KnownSet:
     path = Path(wish.place)
     whole = path.resolve()
-    if whole in (Path(whole.anchor), Path.home()):  # their folders would all be kinds, and every page would look there
+    wholes = [Path(whole.anchor)]
+    with suppress(RuntimeError):  # a user without a home
+        home = Path.home().resolve()
+        wholes += [home, *home.parents]
+    if whole in wholes:  # their folders would all be kinds, and every page would look there
         raise DataError("This holds much more than flowers", path, "Name the folder that holds the kinds, or Train.")
     source = layout.read(path, printable(path.name) or "photos", wish.kinds, divide=False)
     name = wish.name or " ".join(source.name.split())[: library.NAME_LENGTH]

@@ -175,7 +175,7 @@ class _Before:
         self.seconds, self.epochs, self.steps = 0.0, 0, 0
 
     def add(self, status: Status) -> None:
-        self.seconds += status.seconds
+        self.seconds += status.seconds_in_all
         self.epochs += status.epochs
         self.steps += status.steps
 

@@ -128,7 +128,7 @@ class _Fit:
         folds: CrossValidation | None = None, remembered: Remembered | None = None,
     ):  # fmt: skip
         self.config, self.decoded, self.resumable = config, decoded, resumable
-        began = time.monotonic()
+        began, self.paused = time.monotonic(), 0.0
         memory.give_back_at_once() if config.is_lean else memory.keep_for_reuse()
         self.is_first, self.share = distributed.is_first(), distributed.Share()
         self.run = run if self.is_first else Witness(run.folder)
@@ -170,7 +170,7 @@ class _Fit:
         self.next_batch: tuple[int, tuple[Tensor, Tensor]] | None = None
         if config.averaging and not self.state.average:
             self.state.average = {name: tensor.clone() for name, tensor in self.state.network.state_dict().items()}
-        self.teller.know(setup_seconds=time.monotonic() - began)
+        self.teller.know(setup_seconds=time.monotonic() - began - self.paused)
 
     def fit(self) -> Result:
         phase = "finished"
@@ -360,13 +360,15 @@ class _Fit:
     def _tell_of_start(self, done: int, total: int) -> None:
         if not self.teller.is_due():
             return
+        part, began = done / max(1, total), time.monotonic()
         while distributed.world() == 1 and (wish := self.wish()):
             if wish == "stop":
                 self.teller.tell(phase="stopped", message="Stopped before the first step.")
                 raise _StoppedBefore
-            self.teller.tell(phase="paused", message="Paused before the first step; resume when you like.")
+            self.teller.tell(phase="paused", message="Paused before the first step; resume when you like.", part=part)
             time.sleep(0.25)
-        self.teller.tell(message=f"first looks at the photos: {done:,} of {total:,}", part=done / max(1, total))
+        self.paused += time.monotonic() - began
+        self.teller.tell(message=f"first looks at the photos: {done:,} of {total:,}", part=part)
 
     def _tell_of_end(self, done: int, total: int) -> None:
         if self.teller.is_due():

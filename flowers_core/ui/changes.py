@@ -36,7 +36,7 @@ def keep_one(decoded: DecodedSource, groups: Sequence[Sequence[int]], label: int
 
 def remedies(decoded: DecodedSource, index: int, key: str, suggestion: int | None = None) -> None:
     """Buttons that change one photo."""
-    classes = decoded.source.classes
+    classes, photo = decoded.source.classes, decoded.source.photos[index].id
     if suggestion is not None:
         st.button(
             f"It is {plain(classes[suggestion])}", key=f"{key}-suggested", icon=":material/label:", width="stretch",
@@ -47,7 +47,7 @@ def remedies(decoded: DecodedSource, index: int, key: str, suggestion: int | Non
         help="Left out of training and evaluation. The file stays where it is.",
         on_click=make, args=(decoded, [index], edits.EXCLUDE),
     )  # fmt: skip
-    dialogs.button("Change", ":material/edit:", f"{key}-more", _more, decoded, index, key, width="stretch")
+    dialogs.button("Change", ":material/edit:", f"{key}-more-{photo}", _more, decoded, index, key, width="stretch")
 
 
 def _more(decoded: DecodedSource, index: int, key: str) -> None:

@@ -30,14 +30,14 @@ def choose_set(label: str = "Photos", drops: Sequence[str] = (), usual: str | No
 
     Args:
         label: of the box.
-        usual: the data of the set that is chosen before anybody has; when None or not there, that of `usual_set`.
+        usual: the data of the set that is chosen on this page before anybody has; when None or not there, `usual_set`.
         drops: see `linked.choose`.
     """
     sets = {known.id: known for known in (usual_set(), *library.known_sets())}
     names = {known.id: known.name for known in sets.values()}
     first = next((known.id for known in sets.values() if known.data == usual), None)
     take = st.session_state.pop("new-set", None)
-    return sets[linked.choose(label, names, "data", take=take, first=first, drops=drops)]
+    return sets[linked.choose(label, names, "data", take=take, first=first, follow=first is not None, drops=drops)]
 
 
 def usual_set() -> library.KnownSet:
@@ -85,26 +85,55 @@ def open_set(known: library.KnownSet, remedy: Callable[[library.KnownSet], None]
         else:
             frame.link("photos", "Download it on the page Photos", "download", data=known.id)
         st.stop()
+    kept = _kept(known, lambda: _opened(known, remedy))
+    try:
+        return _with_edits(known, kept)
+    except FlowersError as error:
+        changes.say_what_failed()
+        show_error(error)
+        changes.log(replace(kept.original, edits=edits.load(kept.original.source.key)), expanded=True)
+        st.stop()
+
+
+def training_set(card: Card) -> DecodedSource | None:
+    """The photos that a model learned from, where they are a set that is known here and is as it was then."""
+    known = next(
+        (known for known in library.known_sets() if known.added and known.data == card.config.get("data")), None
+    )
+    if known is None:
+        return None
+    try:
+        with st.spinner("Looking at what it learned from…"):
+            kept = _kept(known, lambda: decode_original(open_source(known.data, least_classes=1)))
+            decoded = _with_edits(known, kept)
+    except FlowersError:  # nothing is known then
+        return None
+    return decoded if decoded.fingerprint == card.data.get("fingerprint") else None
+
+
+def _kept(known: library.KnownSet, opened: Callable[[], DecodedSource]) -> "_OpenSet":
+    """The set as it is in memory, where its folders are as they were; else as it is when it is opened now."""
     stamp = (known.name, known.kinds, *_stamp(known.data))
     store, lock = _open_sets()
     with lock:
         kept = store.get(known.data)
-        if kept and kept.stamp == stamp:
-            store.move_to_end(known.data)
-    if not kept or kept.stamp != stamp:
-        kept = _OpenSet(stamp, _opened(known, remedy))
+    return kept if kept and kept.stamp == stamp else _OpenSet(stamp, opened())
+
+
+def _with_edits(known: library.KnownSet, kept: "_OpenSet") -> DecodedSource:
+    """The set with people's edits, which stays in memory.
+
+    Raises:
+        DataError: the edits leave nothing of it.
+    """
     version = edits.version(kept.original.source.key)
     if kept.decoded is None or kept.version != version:
         made = edits.load(kept.original.source.key)
-        try:
-            kept = replace(kept, version=version, decoded=edited(kept.original, made))
-        except FlowersError as error:
-            changes.say_what_failed()
-            show_error(error)
-            changes.log(replace(kept.original, edits=made), expanded=True)
-            st.stop()
+        kept = replace(kept, version=version, decoded=edited(kept.original, made))
+    store, lock = _open_sets()
     with lock:
         store[known.data] = kept
+        store.move_to_end(known.data)
         while len(store) > OPEN_SOURCES:
             store.popitem(last=False)
     return kept.decoded
@@ -137,20 +166,6 @@ def _opened(known: library.KnownSet, remedy: Callable[[library.KnownSet], None] 
         st.stop()
     bar.empty()
     return original
-
-
-def training_set(card: Card) -> DecodedSource | None:
-    """The photos that a model learned from, where they are a set that is known here and can still be opened."""
-    data = card.config.get("data", "")
-    known = next((known for known in library.known_sets() if known.data == data and known.added), None)
-    return _training_set(data, _stamp(data)) if known else None
-
-
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _training_set(data: str, stamp: tuple) -> DecodedSource | None:
-    with suppress(FlowersError):
-        return decode_original(open_source(data, least_classes=1))
-    return None
 
 
 def look_again(known: library.KnownSet) -> None:

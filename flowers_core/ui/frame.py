@@ -5,6 +5,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from flowers_core.ui import dialogs
+
 STYLE = Path(__file__).with_name("style.css")
 """What Streamlit's theme can't say."""
 
@@ -47,6 +49,7 @@ def navigation():
     }
     st.html(STYLE)
     page = st.navigation(sections)
+    dialogs.begin()
     if st.session_state.get("page") != page.url_path:
         st.session_state["page"] = page.url_path
         st.session_state["visit"] = st.session_state.get("visit", 0) + 1  # see linked.choose

@@ -19,6 +19,7 @@ def choose(
     key: str,
     *,
     first: str | None = None,
+    follow: bool = False,
     take: str | None = None,
     remember: bool = True,
     drops: Sequence[str] = (),
@@ -33,6 +34,7 @@ def choose(
         key: the address's parameter, and the widget's key.
         first: what is chosen when nobody has chosen yet, here or on another page; when None the first of `names`,
             or what another page began with.
+        follow: another `first` is chosen while nobody has chosen, and it counts on no other page.
         take: chosen now, whatever was before.
         remember: what was chosen on another page holds here too.
         drops: parameters of the address that mean nothing once another is chosen.
@@ -41,19 +43,22 @@ def choose(
     """
     state, visit = st.session_state, st.session_state.get("visit")
     address = st.query_params.get(key)
-    nothing = None, None, None, False, (None, False)
-    last_visit, address_before, chosen, by_hand, unnamed = state.get(f"{key}-choice", nothing)
+    nothing = None, None, None, False, (None, False), False
+    last_visit, address_before, chosen, by_hand, unnamed, followed = state.get(f"{key}-choice", nothing)
     picked = False
+    goes_on = first is None and not followed  # what another page began with
     is_new = visit != last_visit or address != address_before
     if take in names:
         chosen, picked = take, True
     elif visit != last_visit:
-        chosen = address if address in names else chosen if remember and (by_hand or first is None) else None
+        chosen = address if address in names else chosen if remember and (by_hand or goes_on) else None
     elif address != address_before:  # a link, or Back and Forward
         chosen, by_hand = (address, by_hand) if address else unnamed
     elif state.get(key) in names:
         picked = state[key] != chosen
         chosen = state[key]
+        if follow and not (picked or by_hand):
+            chosen = None
     if is_new and address and address not in names and not picked:
         say_gone(f"“{address}” ({label})")
     by_hand = chosen in names and (picked or by_hand or chosen == address)
@@ -67,7 +72,7 @@ def choose(
         st.query_params.from_dict(kept | {key: [chosen]})
     elif not address:
         unnamed = chosen, by_hand  # what Back leads to, should another be chosen now
-    state[f"{key}-choice"] = (visit, st.query_params.get(key), chosen, by_hand, unnamed)
+    state[f"{key}-choice"] = (visit, st.query_params.get(key), chosen, by_hand, unnamed, follow and not by_hand)
     return chosen
 
 
@@ -95,7 +100,7 @@ def forget(key: str) -> None:
 
 def by_hand(key: str) -> str | None:
     """The id that was chosen in this session, by a click or by a link; None while nobody has chosen."""
-    *_, chosen, by_hand, _ = st.session_state.get(f"{key}-choice", (None, False, None))
+    _, _, chosen, by_hand, *_ = st.session_state.get(f"{key}-choice", (None, None, None, False))
     return chosen if by_hand else None
 
 

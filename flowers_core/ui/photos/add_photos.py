@@ -1,5 +1,7 @@
 """Ways to bring in one's own photos."""
 
+from contextlib import suppress
+
 import streamlit as st
 
 from flowers_core.errors import DataError, FlowersError
@@ -16,7 +18,6 @@ ONE_BY_ONE = "own"
 def button() -> None:
     """A button that opens the ways in."""
     if st.session_state.pop("photos-added", False):
-        dialogs.close()  # out of the way of what is coming in
         st.session_state["folder-path"] = st.session_state["drive-link"] = st.session_state["set-name"] = ""
     dialogs.button("Add photos", ":material/add_photo_alternate:", "add-photos", _ways_in)
 
@@ -129,22 +130,27 @@ def _flowers102() -> None:
 
 def _start(wish: Wish, upload=None) -> None:
     try:
-        for earlier in importer.jobs():  # how it went was read by who tries again
-            if earlier.id in st.session_state.get("own-jobs", ()) and earlier.state() in importer.ENDED:
-                earlier.dismiss()
         with st.spinner("Taking the zip…" if upload else "Starting…"):
             job = importer.start(wish, upload)
     except FlowersError as error:
         show_error(error)
         return
-    st.session_state.setdefault("own-jobs", set()).add(job.id)
+    own_jobs = st.session_state.setdefault("own-jobs", set())
+    for earlier in importer.jobs():
+        if earlier.id in own_jobs and earlier.state() in ("failed", "cancelled", "interrupted"):
+            with suppress(TypeError):  # a damaged one
+                if earlier.wish().way == wish.way:  # why it failed was read by who tries again
+                    earlier.dismiss()
+    own_jobs.add(job.id)
     st.session_state["photos-added"] = True
+    dialogs.close()  # out of the way of what is coming in
     st.rerun()
 
 
 def show_set(set_id: str) -> None:
     """Closes what is open, and shows this set."""
     st.session_state["new-set"], st.session_state["photos-added"] = set_id, True
+    dialogs.close()
     st.rerun()
 
 

@@ -43,6 +43,16 @@ def photo(decoded: DecodedSource) -> int | None:
     return found
 
 
+def is_gone(decoded: DecodedSource) -> bool:
+    """Does the address ask for what the set hasn't got (any more)? Of a photo that was shown until now, no: who
+    excludes it knows. Tells of each photo once."""
+    asked, before = st.query_params.get("photo"), st.session_state.get("photo-asked")
+    st.session_state["photo-asked"] = asked
+    if asked:
+        return photo(decoded) is None and asked != before
+    return "kind" in st.query_params and kind(decoded) is None
+
+
 def open_kind(name: str) -> None:
     """For a button's `on_click`."""
     _show(kind=name)

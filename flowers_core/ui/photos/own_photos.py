@@ -38,7 +38,7 @@ def panel() -> None:
         st.caption("Which kind are they? Choose it above.")
     if photos and st.button("Add to My own set", type="primary", icon=":material/add:", disabled=not kind):
         _add(photos, kind)
-    for name, error in st.session_state.pop("own-refused", ()):
+    for name, error in st.session_state.get("own-refused", ()):
         st.text(name[:80])
         show_error(error)
     _last_additions()
@@ -46,6 +46,11 @@ def panel() -> None:
 
 def _add(photos: list, kind: str) -> None:
     added, there, refused = 0, 0, []
+    try:
+        own.checked_kind(kind)
+    except FlowersError as error:
+        show_error(error)
+        return
     for photo in photos:
         try:
             addition = own.add(photo.getvalue(), kind)
@@ -58,8 +63,9 @@ def _add(photos: list, kind: str) -> None:
         st.toast(f"{known} in {plain(kind)} already.", icon=":material/info:")
     if added:
         st.toast(f"{words.count(added, 'photo')} added to {plain(kind)}.", icon=":material/check:")
-    st.session_state["own-turn"] += 1  # those that were added are out of the way; what is wrong with others stays
     st.session_state["own-refused"] = refused
+    if added or there:
+        st.session_state["own-turn"] += 1  # an empty uploader: what was wrong with others stands below it
     st.rerun()
 
 

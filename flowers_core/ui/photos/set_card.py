@@ -21,8 +21,8 @@ def about(known: KnownSet, decoded: DecodedSource) -> None:
     """What the set holds in one line, buttons that open its card and its split, and a word when it is small."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(_in_one_line(decoded), width="content")
-        dialogs.button("About this set", ":material/info:", "set-card", _card, known, decoded)
-        dialogs.button("Split", ":material/call_split:", "set-split", split_form.form, known, decoded)
+        dialogs.button("About this set", ":material/info:", f"set-card-{known.id}", _card, known, decoded)
+        dialogs.button("Split", ":material/call_split:", f"set-split-{known.id}", split_form.form, known, decoded)
 
 
 def _in_one_line(decoded: DecodedSource) -> str:
@@ -43,7 +43,8 @@ def trash() -> None:
         return
     just_now = st.session_state.get("just-deleted")
     with st.expander(f"Deleted sets ({len(deleted)})", icon=":material/delete:", expanded=just_now is not None):
-        say_what_failed()
+        if error := st.session_state.pop("trash-error", None):
+            show_error(error)
         for row in deleted:
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.text(f"{row.name}, deleted {datetime.fromtimestamp(row.time):%d %b %H:%M}")
@@ -139,7 +140,7 @@ def _restore(deleted: DeletedSet) -> None:
         st.session_state["new-set"] = library.restore(deleted).id
         st.session_state.pop("just-deleted", None)
     except FlowersError as error:
-        st.session_state["set-error"] = error
+        st.session_state["trash-error"] = error
 
 
 def _empty() -> None:

@@ -179,12 +179,13 @@ def judge(rates: list[float], losses: list[float | None]) -> Finding:
         steepest = min(range(before, lowest + 1), key=lambda i: _slope(smoothed, i, settled))
         suggestion, reason = rates[steepest], "There the loss falls most steeply."
         if diverged and suggestion > diverged / 10:
-            suggestion, reason = diverged / 10, "A tenth of the rate at which the loss left for good."
+            suggestion, reason = diverged / 10, f"A tenth of {diverged:.2g}, at which the loss left for good."
         return found(suggestion, reason)
     rising = next((i for i in range(settled, len(smoothed)) if all(s > first + noise for s in smoothed[i:])), None)
     if rising is None:
         return found(None, "The loss neither fell nor rose clearly, so any of these rates will do no harm.")
-    return found(rates[rising] / 10, "The start fits already: a tenth of the rate at which the loss begins to rise.")
+    risen = rates[rising]
+    return found(risen / 10, f"The start fits already: a tenth of {risen:.2g}, at which the loss begins to rise.")
 
 
 def _slope(smoothed: list[float], i: int, settled: int) -> float:

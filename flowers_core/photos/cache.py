@@ -68,6 +68,17 @@ class Entry(NamedTuple):
         return row == -1 if reason else 0 <= row < rows and width > 0 and height > 0
 
 
+def _are_sound(entries: list[Entry], rows: int) -> bool:
+    """Are all of them `is_sound`, without a reason? By columns, a tenth of the time of one after the other."""
+    if not entries:
+        return True
+    _, places, widths, heights, _, reasons = columns = [*zip(*entries, strict=True)]
+    if [set(map(type, column)) for column in columns] != [{str}, {int}, {int}, {int}, {str}, {str}]:
+        return False
+    in_file = min(places) >= 0 and max(places) < rows
+    return in_file and min(widths) > 0 and min(heights) > 0 and not any(reasons)
+
+
 def read_rows(pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Some rows of memory-mapped pixels: (n, SIDE, SIDE, 3) uint8.
 
@@ -226,9 +237,11 @@ class _Index:
         self.rows, self.entries = 0, {}
         saved = read_json(self.path)
         with suppress(TypeError, LookupError, AttributeError):  # none, or damaged
-            rows, entries = saved["rows"], {name: Entry(*fields) for name, fields in saved["entries"].items()}
+            rows, names, entries = saved["rows"], saved["entries"], [*map(Entry._make, saved["entries"].values())]
             if saved["version"] == self.version and self._holds(rows):
-                self.rows, self.entries = rows, {name: e for name, e in entries.items() if e.is_sound(rows)}
+                sound = _are_sound(entries, rows)
+                named = zip(names, entries, strict=True)
+                self.rows, self.entries = rows, dict(named if sound else (e for e in named if e[1].is_sound(rows)))
 
     def _holds(self, rows: int) -> bool:
         sizes = (self.pixel_path, SQUARE_BYTES), (self.record_path, looks.LOOK.itemsize)

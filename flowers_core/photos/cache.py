@@ -69,7 +69,7 @@ class Entry(NamedTuple):
 
 
 def _are_sound(entries: list[Entry], rows: int) -> bool:
-    """Are all of them `is_sound`, without a reason? By columns, a tenth of the time of one after the other."""
+    """Are all of them `is_sound`, without a reason? By columns, which is quicker than one after the other."""
     if not entries:
         return True
     _, places, widths, heights, _, reasons = columns = [*zip(*entries, strict=True)]

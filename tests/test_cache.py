@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from flowers_core import storage
-from flowers_core.errors import DataError, StorageError
+from flowers_core.errors import DataError, ImageError, StorageError
 from flowers_core.images import SIDE, decode, to_square
 from flowers_core.photos import cache
 from flowers_core.photos.cache import DecodedSource, decode_source
@@ -154,6 +154,19 @@ def test_what_could_not_be_read_is_read_once_it_can(root, monkeypatch):
     decoded = decode_folder(root)
     assert decoded.source.problems == ()
     assert_right(decoded)
+
+
+def test_a_photo_that_memory_did_not_suffice_for_is_tried_again(root, monkeypatch):
+    def poor(*arguments, **options):
+        raise ImageError("Not enough memory to decode the picture") from MemoryError()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "decode_sized", poor)
+        paint(root / "Train/rose/large.jpg", 9)
+        with pytest.raises(DataError, match="Not enough memory"):
+            decode_folder(root)
+    assert_right(decode_folder(root))
+    assert not decode_folder(root).source.problems
 
 
 def refuse(path):
@@ -418,6 +431,18 @@ def test_few_photos_are_in_flight_so_memory_stays_small(tmp_path, monkeypatch):
 
 
 # The fingerprint
+
+
+def test_the_order_is_that_of_the_names_too(root):
+    before = decode_folder(root)
+    assert decode_folder(root).order == before.order
+    (root / "Train/rose/0.jpg").rename(root / "Train/rose/9.jpg")
+    renamed = decode_folder(root)
+    assert (renamed.fingerprint, renamed.order == before.order) == (before.fingerprint, False)
+    (root / "Train/rose/9.jpg").rename(root / "x")
+    (root / "Train/rose/1.jpg").rename(root / "Train/rose/9.jpg")
+    (root / "x").rename(root / "Train/rose/1.jpg")
+    assert decode_folder(root).order != renamed.order, "two that have changed places"
 
 
 def test_the_fingerprint_is_that_of_the_photos_not_of_their_place(root, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import sys
 import textwrap
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import gdown
@@ -650,6 +651,31 @@ def test_a_failed_job_says_why_and_a_killed_one_that_it_was_killed(tmp_path):
     assert (job.state(), job.status().error.split(" (")[0]) == ("failed", "No photos found")
     job.write(importer.Status(phase="running"))
     assert job.state() == "interrupted"
+    job.cancel()
+    assert job.state() == "cancelled", "killed before it could say so itself"
+
+
+def test_a_job_that_saw_its_cancelling_first_minds_no_signal_while_it_tidies_up(home, monkeypatch):
+    job = importer.Job(importer.jobs_dir() / "1")
+    importer.write_json(job.folder / "wish.json", dataclasses.asdict(Wish("zip", "x.zip")))
+
+    def bring(wish, progress=None, there=None):
+        (job.folder / "cancel").touch()
+        progress("Reading", 1, 2)
+
+    def write(job, status, write=importer.Job.write):
+        if status.phase == "cancelled":
+            os.kill(os.getpid(), signal.SIGTERM)
+        write(job, status)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(importer, "bring", bring)
+    monkeypatch.setattr(importer.Job, "write", write)
+    try:
+        assert importer.work(job) is None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert job.state() == "cancelled"
 
 
 def test_a_zip_whose_photos_cannot_be_read_leaves_no_set(tmp_path, home):
@@ -695,6 +721,20 @@ def test_emptying_the_trash_keeps_what_belongs_to_the_same_set_brought_in_again(
     library.delete("flowers102")
     library.empty_trash()
     assert not (home / "data/cache" / key).exists()
+
+
+def test_emptying_the_trash_takes_the_cache_of_a_set_that_lies_deeper_than_its_folder(tmp_path, home):
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in (folder := flowers102_folder(tmp_path / "set")).rglob("*"):
+            archive.write(file, Path("wrapped") / file.relative_to(folder))
+    known = imports.bring(Wish("zip", str(path)))
+    source = open_source(known.id)
+    assert source.root != Path(known.data)
+    (home / "data/cache" / source.key).mkdir(parents=True)
+    library.delete(known.id)
+    library.empty_trash()
+    assert not any((home / "data/cache").iterdir())
 
 
 def test_deleting_an_added_folder_never_touches_the_folder(tmp_path):

@@ -36,6 +36,18 @@ def test_the_pages_of_a_kind_and_a_photo_keep_their_room_for_it(photo: Photo) ->
         assert not [each for each in app.button if each.label == "Look again"]
 
 
+def test_findings_follow_photos_that_are_renamed_under_a_running_app(tmp_path: Path) -> None:
+    root = draw_set(tmp_path / "renamed", {"Train": 3, "Valid": 1}, size=64)
+    rose = root / "Train/rose"
+    (rose / "1.jpg").write_bytes((rose / "2.jpg").read_bytes())
+    library.remember(root, "renamed")
+    assert "Train/rose/2.jpg" in texts(opened("photos", view="Problems"), "text")
+    (rose / "2.jpg").rename(rose / "9.jpg")
+    shown = texts(opened("photos", view="Problems"), "text")
+    assert {"Train/rose/1.jpg", "Train/rose/9.jpg"} <= set(shown)
+    assert "Train/rose/3.jpg" not in shown
+
+
 @pytest.mark.usefixtures("known")
 def test_a_link_to_a_kind_that_is_gone_shows_all_of_them() -> None:
     app = opened("photos", kind="no such kind", photo="0123")

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from flowers_core import runs
-from flowers_core.errors import RunError
+from flowers_core.errors import DataError, RunError
 from flowers_core.runs import Run, Status, trash, turns
 from flowers_core.settings.config import TrainConfig
-from flowers_core.training import compare
+from flowers_core.training import compare, worker
 
 
 def ended(name: str, **settings: object) -> Run:
@@ -63,7 +63,12 @@ def test_the_trash_is_emptied_by_age_and_at_once() -> None:
     os.utime(old.run.folder, (past, past))
     trash.delete(ended("4"))
     assert {each.run.id for each in trash.content()} == {"2", "3", "4"}
-    assert trash.empty() == 3
+    (old,) = [each for each in trash.content() if each.run.id == "2"]
+    os.utime(old.run.folder, (past, past))
+    with pytest.raises(DataError, match="no such folder"):
+        worker.train_here(runs.create(TrainConfig(data="nowhere")), print)
+    assert {each.run.id for each in trash.content()} == {"3", "4"}, "a training makes room too"
+    assert trash.empty() == 2
     assert trash.content() == []
 
 

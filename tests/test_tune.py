@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import draw_set
+from filelock import FileLock
 
 from flowers_core import runs
 from flowers_core.__main__ import build_parser
@@ -258,9 +259,25 @@ def test_a_waiting_training_goes_before_the_next_trial(base, monkeypatch) -> Non
     study = studies.create(Plan(base, LR, trials=1))
     run = runs.create(base)
     run.write_status(runs.Status(phase="queued"))
-    with run.locked(), pytest.raises(InterruptedError), tune._turn(study, lambda: True):
+    with run.locked(), pytest.raises(InterruptedError), tune._Turn(study, lambda: True).trial():
         pass
     assert study.told()["phase"] == "queued"
+
+
+def test_workers_share_the_turn_and_keep_it_until_the_last_of_them_ends_its_trial(base) -> None:
+    study = studies.create(Plan(base, LR, trials=2, workers=2))
+    first, second = (tune._Turn(study, lambda: False) for _ in range(2))
+    second.ours = FileLock(study.folder / "turn-other.lock")
+    slot = runs.runs_dir() / ".slot.lock"
+    one, other = first.trial(), second.trial()
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)
+    assert processes.is_held(slot), "the other one still trains"
+    with first.trial():
+        other.__exit__(None, None, None)
+        assert processes.is_held(slot)
+    assert not processes.is_held(slot)
 
 
 def test_the_best_becomes_a_preset_for_page_and_command_line(base, monkeypatch) -> None:

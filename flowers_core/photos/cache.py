@@ -162,6 +162,15 @@ class DecodedSource:
             digest.update(line.encode())
         return digest.hexdigest()
 
+    @cached_property
+    def order(self) -> str:
+        """Names exactly these photos in this order, which renaming a file changes: what holds indices goes by it."""
+        digest = hashlib.blake2b(repr(self.source.classes).encode(), digest_size=8)
+        digest.update("/".join(photo.name for photo in self.source.photos).encode(errors="surrogateescape"))
+        digest.update("".join(entry.digest for entry in self.entries).encode())
+        digest.update(self.labels.tobytes() + self.splits.tobytes())
+        return digest.hexdigest()
+
 
 def decode_source(source: Source, progress: Callable[[str, int, int], None] | None = None) -> DecodedSource:
     """Decodes what is new or changed since last time, with all cores, opens the cache, and applies people's edits.
@@ -305,7 +314,7 @@ def _decode_into(index: _Index, todo: list[Photo], stamps: dict[str, str], progr
             if progress and done % 20 == 0:
                 progress("Reading the photos", done, len(todo))
             stamp = stamps[photo.name]
-            settled = decoded.digest or stamp in (GONE, CLOSED)  # else it is tried again next time
+            settled = decoded.is_final or stamp in (GONE, CLOSED)  # else it is tried again next time
             entry = known.get(decoded.digest)
             if entry is None:
                 row = -1
@@ -325,9 +334,13 @@ def _decode_into(index: _Index, todo: list[Photo], stamps: dict[str, str], progr
 
 
 class _Decoded(NamedTuple):
-    """What became of one file: a square with its look, or a reason, or neither for a copy of a known file."""
+    """What became of one file: a square with its look, or a reason, or neither for a copy of a known file.
+
+    `is_final` unless it could not be read for a reason that may pass: a disk that failed, or too little memory.
+    """
 
     digest: str = ""
+    is_final: bool = True
     square: np.ndarray | None = None
     look: np.ndarray | None = None
     width: int = 0
@@ -344,9 +357,10 @@ def _decode_one(path: Path, known: dict[str, Entry]) -> _Decoded:
             return _Decoded(digest)
         image, (width, height) = decode_sized(content, want=SIDE)
     except ImageError as error:
-        return _Decoded(digest, reason=error.what)
+        is_final = bool(digest) and not isinstance(error.__cause__, MemoryError)
+        return _Decoded(digest, is_final, reason=error.what)
     square = np.ascontiguousarray(to_square(image))
-    return _Decoded(digest, square, looks.measure(square), width, height)
+    return _Decoded(digest, True, square, looks.measure(square), width, height)
 
 
 def _stamp(path: str) -> str:

@@ -6,11 +6,12 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from flowers_core.errors import FlowersError
 from flowers_core.machine import processes
@@ -112,6 +113,8 @@ class Job:
             return "running"
         if status.set_id and any(known.id == status.set_id for known in library.known_sets()):
             return "done"  # killed while it decoded the photos of a set that was there: the page goes on with that
+        if self.is_cancelled():
+            return "cancelled"  # and killed before it could say so
         fresh = time.time() - self.last_sign() < STARTING_S
         return "starting" if status.phase == "starting" and fresh else "interrupted"
 
@@ -129,9 +132,8 @@ class Job:
             (self.folder / "cancel").touch()
         process = self.status().process
         if process and self.is_locked():  # whoever holds the lock wrote that number
-            os.kill(process, signal.SIGTERM)
-        elif self.state() in ("starting", "interrupted"):
-            self.write(replace(self.status(), phase="cancelled"))
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(process, signal.SIGTERM)
 
     def is_cancelled(self) -> bool:
         return (self.folder / "cancel").exists()
@@ -196,6 +198,7 @@ def work(job: Job) -> KnownSet | None:
     def report(what: str, done: int, total: int) -> None:
         nonlocal last, told
         if job.is_cancelled():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is on its way, and would disturb the tidying up
             raise Cancelled
         if what != last.what or time.monotonic() - told >= EVERY_S:
             last, told = replace(last, what=what, done=done, total=total), time.monotonic()
@@ -261,14 +264,9 @@ def bring(wish: Wish, progress=None, there: Callable[[KnownSet], None] | None = 
 def sweep() -> None:
     """Removes what killed imports left half done, old jobs, half downloads and what lay in the trash long enough."""
     for folder in (library.sets_dir(), data_dir() / "imports"):
+        # While an import is at work it sweeps itself; and a disk may be read-only.
         if folder.exists():
-            lock = FileLock(folder.with_name(f"{folder.name}.lock"))
-            try:
-                lock.acquire(timeout=0)
-            except (Timeout, OSError):  # an import is at work, and sweeps itself; or a read-only disk
-                continue
-            lock.release()
-            with sole_maker(folder):
+            with suppress(_Busy, OSError), sole_maker(folder, _give_up):
                 pass
     for folder in jobs_dir().glob("*"):
         job = Job(folder)
@@ -278,6 +276,14 @@ def sweep() -> None:
         if time.time() - path.stat().st_mtime > DOWNLOADS_KEPT_S:
             remove_tree(path)
     library.empty_trash(library.KEEP_DELETED_S)
+
+
+class _Busy(Exception):
+    """An import is at work."""
+
+
+def _give_up() -> None:
+    raise _Busy
 
 
 def jobs_dir() -> Path:

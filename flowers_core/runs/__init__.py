@@ -294,7 +294,8 @@ class Run:
 
     def take_back(self, wish: str) -> None:
         """Undoes `ask`."""
-        (self.folder / wish).unlink(missing_ok=True)
+        with explain_disk_errors(self.folder):
+            (self.folder / wish).unlink(missing_ok=True)
 
     def wish(self) -> str:
         """What the process is asked to do: "stop", "pause" or ""."""

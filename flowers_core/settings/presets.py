@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from flowers_core.errors import ConfigError, FlowersError
 from flowers_core.settings import config
 from flowers_core.settings.config import PRESETS, Preset, TrainConfig
-from flowers_core.storage import presets_dir, read_json, write_json
+from flowers_core.storage import explain_disk_errors, presets_dir, read_json, write_json
 
 NOT_KEPT = ("data", "variant", "init", "seed", "threads", "precision")
 """Settings of one training or one machine, which a preset leaves to whoever takes it."""
@@ -58,9 +58,15 @@ def save(title: str, expect: str, settings: TrainConfig) -> str:
 
 
 def remove(name: str) -> None:
-    """Deletes a preset of the user's own; a built-in one stays."""
+    """Deletes a preset of the user's own; a built-in one stays.
+
+    Raises:
+        StorageError: its file can't be removed.
+    """
     if name in every() and name not in PRESETS:
-        (presets_dir() / f"{name}.json").unlink(missing_ok=True)
+        path = presets_dir() / f"{name}.json"
+        with explain_disk_errors(path):
+            path.unlink(missing_ok=True)
 
 
 def _read(path) -> Preset | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from flowers_core import runs
 from flowers_core.errors import ConfigError, DataError, RunError
-from flowers_core.sources import edits, splits
+from flowers_core.sources import edits, layout, splits
 from flowers_core.sources.records import printable, state_key
 from flowers_core.storage import (
     data_dir,
@@ -256,7 +256,9 @@ def _remove_for_good(sets: list[DeletedSet]) -> None:
 def _state_key(set_id: str, folder: Path) -> str:
     """What is saved of a set is kept under this key: by where its photos lie while it is not in the trash."""
     card = read_json(folder / "card.json")
-    return state_key(Path(card.get("place") or sets_dir() / set_id / card["folder"]))
+    place = Path(card.get("place") or folder / card["folder"])
+    root = layout.flowers102_root(place) or place
+    return state_key(sets_dir() / set_id / root.relative_to(folder) if root.is_relative_to(folder) else root)
 
 
 def sets_dir() -> Path:

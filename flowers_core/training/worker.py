@@ -5,7 +5,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from flowers_core import runs
 from flowers_core.errors import ConfigError, DivergedError, FlowersError
 from flowers_core.machine import processes
-from flowers_core.runs import Run, Status, turns
+from flowers_core.runs import Run, Status, trash, turns
 from flowers_core.settings.config import TrainConfig
 from flowers_core.sources import name_of
 from flowers_core.training import distributed, lr_finder
@@ -81,7 +81,8 @@ def kill(run: Run) -> None:
     """Ends a process that no longer listens. What was saved last stays, and the run can be resumed."""
     process = run.status().process
     if process and run.is_locked():  # whoever holds the lock wrote that number, so it can't be somebody else's
-        os.kill(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(process, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 def _launch(run: Run, command: str = "train") -> None:
@@ -121,6 +122,7 @@ def _work_here(run: Run, say: Callable[[str], None], work: Callable):
         try:
             run.write_status(replace(last, phase="preparing", message="Starting."))
             runs.tidy()
+            trash.empty(trash.KEPT_DAYS)
             with turns.training_slot(run, last):
                 result = _prepare_and_work(run, wish, last, say, work)
         except InterruptedError:

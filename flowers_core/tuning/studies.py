@@ -234,7 +234,8 @@ class Study:
             (self.folder / "stop").touch()
 
     def take_back_stop(self) -> None:
-        (self.folder / "stop").unlink(missing_ok=True)
+        with explain_disk_errors(self.folder):
+            (self.folder / "stop").unlink(missing_ok=True)
 
     def is_asked_to_stop(self) -> bool:
         return (self.folder / "stop").exists()

@@ -167,6 +167,7 @@ class _Worker:
 
             threads = max(1, usable_cores() // self.plan.workers)
             self.plan = replace(self.plan, config=replace(self.plan.config, threads=threads))
+        self.turn = _Turn(study, self.is_stopping)
 
     def is_stopping(self) -> bool:
         return bool(self.signals) or self.study.is_asked_to_stop()
@@ -202,7 +203,7 @@ class _Worker:
                 time.sleep(0.5)  # others are at the last ones; if one of them dies, its trial is ours
                 continue
             try:
-                with _turn(self.study, self.is_stopping):
+                with self.turn.trial():
                     self.study.tell("running")
                     self.optuna.optimize(self._trial, n_trials=1, catch=(_Stopped, OSError, ValueError, RuntimeError))
             except InterruptedError:
@@ -348,24 +349,54 @@ class _Watch:
         return bool(epochs)
 
 
-@contextmanager
-def _turn(study: Study, is_stopping: Callable[[], bool]) -> Iterator[None]:
-    """Held during a trial: one training at a time here, but workers of one study share the turn.
+class _Turn:
+    """One training at a time on this machine; workers of one study share the turn, each a trial of its own.
 
-    A training that waits goes first, between two trials.
-
-    Raises:
-        InterruptedError: asked to stop while waiting.
+    Whoever took the turn keeps it while any of them trains. A training that waits goes first, once the trials that
+    are going on have ended.
     """
-    slot, ours = FileLock(runs_dir() / ".slot.lock"), study.folder / "turn.lock"
-    runs_dir().mkdir(parents=True, exist_ok=True)
-    while not processes.is_held(ours):
-        if not any(run.state() == "queued" for run in runs.active_runs()):
-            with suppress(Timeout), slot.acquire(timeout=0), FileLock(ours):
-                yield
-                return
-        study.tell("queued", "Waiting for a training to end.")
-        if is_stopping():
-            raise InterruptedError
-        time.sleep(0.5)
-    yield
+
+    def __init__(self, study: Study, is_stopping: Callable[[], bool]):
+        self.study, self.is_stopping = study, is_stopping
+        self.slot = FileLock(runs_dir() / ".slot.lock")
+        self.ours = FileLock(study.folder / f"turn-{os.getpid()}.lock")
+
+    @contextmanager
+    def trial(self) -> Iterator[None]:
+        """Held during a trial.
+
+        Raises:
+            InterruptedError: asked to stop while waiting.
+        """
+        runs_dir().mkdir(parents=True, exist_ok=True)
+        while not self._begin():
+            self.study.tell("queued", "Waiting for a training to end.")
+            if self.is_stopping():
+                self._give_way()
+                raise InterruptedError
+            time.sleep(0.5)
+        try:
+            yield
+        finally:
+            self.ours.release()
+            self._give_way()
+
+    def _begin(self) -> bool:
+        if any(run.state() == "queued" for run in runs.active_runs()):
+            self._give_way()
+            return False
+        self.ours.acquire()  # before the others are looked at, so that the one with the turn sees that we begin
+        with suppress(Timeout):
+            if self.slot.is_locked or self._others_train() or self.slot.acquire(timeout=0):
+                return True
+        self.ours.release()
+        return False
+
+    def _give_way(self) -> None:
+        """Lets go of the turn, unless another worker still trains in it."""
+        if self.slot.is_locked and not self._others_train():
+            self.slot.release()
+
+    def _others_train(self) -> bool:
+        locks = self.study.folder.glob("turn-*.lock")
+        return any(processes.is_held(lock) for lock in locks if lock != Path(self.ours.lock_file))

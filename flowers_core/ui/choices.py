@@ -97,10 +97,8 @@ def open_set(known: library.KnownSet, remedy: Callable[[library.KnownSet], None]
 
 def training_set(card: Card) -> DecodedSource | None:
     """The photos that a model learned from, where they are a set that is known here and is as it was then."""
-    known = next(
-        (known for known in library.known_sets() if known.added and known.data == card.config.get("data")), None
-    )
-    if known is None:
+    known = next((known for known in library.known_sets() if known.data == card.config.get("data")), None)
+    if known is None or (known.data == library.FLOWERS102 and not known.added):
         return None
     try:
         with st.spinner("Looking at what it learned from…"):

@@ -1,5 +1,7 @@
 """What went wrong, as the viewer may read it: names of the machine's folders are for whoever sits at it."""
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 
 import streamlit as st
@@ -19,6 +21,19 @@ def show_error(error: FlowersError) -> None:
             st.text(str(error.where) if here else Path(str(error.where)).name)
         if error.hint:
             st.text(error.hint)
+
+
+def shown(action: Callable[..., object]) -> Callable[..., None]:
+    """A button's callback that shows, above the page, what went wrong in it."""
+
+    @wraps(action)
+    def act(*args: object) -> None:
+        try:
+            action(*args)
+        except FlowersError as error:
+            show_error(error)
+
+    return act
 
 
 def is_local() -> bool:

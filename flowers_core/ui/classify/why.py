@@ -10,8 +10,7 @@ import streamlit as st
 
 from flowers_core.images import to_jpeg
 from flowers_core.network.checkpoint import Card
-from flowers_core.sources import library
-from flowers_core.ui.choices import open_set
+from flowers_core.ui.choices import training_set
 from flowers_core.ui.classify.answers import Answered, kept, open_picture
 from flowers_core.ui.models import classifier
 from flowers_core.ui.pictures import gallery, thumbnails
@@ -63,7 +62,7 @@ def similar_photos(model: Path, card: Card, answered: Answered) -> None:
     """The training photos that look most alike to the network; their kind and number where they are not at hand."""
     from flowers_core.evaluation import similar
 
-    decoded = _training_photos(card)
+    decoded = training_set(card)
     if decoded is not None:
         path = similar.own_path(model, decoded.fingerprint)
         key = str(path)
@@ -136,14 +135,3 @@ def _build_album(model: Path, decoded, path: Path):
     with suppress(StorageError):  # a full disk costs the next viewer some seconds, and this one nothing
         similar.save(album, path)
     return album
-
-
-def _training_photos(card: Card):
-    """The photos that the model learned from, when they are on this computer and have not changed since."""
-    for known in library.known_sets():
-        missing = known.data == library.FLOWERS102 and not known.added
-        gone = known not in library.BUILT_IN and not Path(known.data).exists()
-        if known.data == card.config.get("data") and not missing and not gone:
-            decoded = open_set(known)
-            return decoded if decoded.fingerprint == card.data.get("fingerprint") else None
-    return None

@@ -144,7 +144,7 @@ def shapes(decoded: DecodedSource) -> alt.Chart:
 
 def colours(decoded: DecodedSource, labels: Sequence[int]) -> alt.Chart:
     """A strip of flower colours for some kinds, dark to light; sorted by hue, nearly white ones last."""
-    strips = _flower_colours(decoded.source.key, decoded.fingerprint, tuple(labels), decoded)
+    strips = _flower_colours(decoded.source.key, decoded.order, tuple(labels), decoded)
     rows = [(name, n, n + 1, colour) for name, strip in strips for n, colour in enumerate(strip)]
     return (
         alt.Chart(pd.DataFrame(rows, columns=["kind", "from", "to", "colour"]))
@@ -162,7 +162,7 @@ def colours(decoded: DecodedSource, labels: Sequence[int]) -> alt.Chart:
 
 @st.cache_data(max_entries=20, show_spinner="Looking at the colours…")
 def _flower_colours(
-    key: str, fingerprint: str, labels: tuple[int, ...], _decoded: DecodedSource
+    key: str, order: str, labels: tuple[int, ...], _decoded: DecodedSource
 ) -> list[tuple[str, list[str]]]:
     """Each kind's name with its flowers' colours as "#rrggbb", sorted as `colours` shows them."""
     found = []

@@ -6,7 +6,7 @@ from flowers_core.errors import FlowersError
 from flowers_core.photos import importer
 from flowers_core.photos.importer import Job
 from flowers_core.sources import imports
-from flowers_core.ui.errors import show_error
+from flowers_core.ui.errors import show_error, shown
 from flowers_core.ui.plain import plain
 
 EVERY_S = 0.5
@@ -55,8 +55,8 @@ def _show(job: Job) -> None:
                 job.dismiss()
                 st.rerun()
             if state in ("failed", "interrupted") and _can_begin_again(job):
-                st.button("Try again", key=f"again-{job.id}", icon=":material/refresh:", on_click=job.start)
-            st.button("Dismiss", key=f"dismiss-{job.id}", icon=":material/close:", on_click=job.dismiss)
+                st.button("Try again", key=f"again-{job.id}", icon=":material/refresh:", on_click=shown(job.start))
+            st.button("Dismiss", key=f"dismiss-{job.id}", icon=":material/close:", on_click=shown(job.dismiss))
 
 
 def _progress(job: Job, status: importer.Status) -> None:
@@ -66,7 +66,7 @@ def _progress(job: Job, status: importer.Status) -> None:
         if job.is_cancelled():
             st.button("Cancelling…", key=f"cancel-{job.id}", disabled=True)
         else:
-            st.button("Cancel", key=f"cancel-{job.id}", icon=":material/cancel:", on_click=job.cancel)
+            st.button("Cancel", key=f"cancel-{job.id}", icon=":material/cancel:", on_click=shown(job.cancel))
 
 
 def _called(job: Job) -> str:

@@ -123,11 +123,11 @@ def some_of(decoded: DecodedSource, label: int, most: int) -> np.ndarray:
 
 def mean_image(decoded: DecodedSource, label: int) -> bytes:
     """The mean of a kind's photos, squeezed to a square, as a JPEG file."""
-    return _mean_image(decoded.source.key, decoded.fingerprint, label, decoded)
+    return _mean_image(decoded.source.key, decoded.order, label, decoded)
 
 
 @st.cache_data(max_entries=300, show_spinner=False)
-def _mean_image(key: str, fingerprint: str, label: int, _decoded: DecodedSource) -> bytes:
+def _mean_image(key: str, order: str, label: int, _decoded: DecodedSource) -> bytes:
     from PIL import Image
 
     mean = _decoded.squares(some_of(_decoded, label, MEAN_OF)).mean(0)

@@ -155,7 +155,7 @@ def _unreadable(decoded: DecodedSource) -> None:
 def _found(decoded: DecodedSource) -> list[Finding]:
     """The findings; looked for again when the photos, what is accepted, or the features have changed."""
     known = stored(decoded)
-    state = decoded.source.key, decoded.fingerprint, tuple(edit.id for edit in decoded.edits), known is not None
+    state = decoded.source.key, decoded.order, tuple(edit.id for edit in decoded.edits), known is not None
     return _searched(state, decoded, known)
 
 

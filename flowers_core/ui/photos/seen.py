@@ -50,9 +50,9 @@ def features_of(decoded: DecodedSource, purpose: str, at_once: bool = True) -> F
 
 def stored(decoded: DecodedSource) -> Features | None:
     """The features, when every photo has some; found once, since there may be a hundred thousand."""
-    return _stored(decoded.source.key, decoded.fingerprint, features.saved_rows(decoded), decoded)
+    return _stored(decoded.source.key, decoded.order, features.saved_rows(decoded), decoded)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _stored(key: str, fingerprint: str, saved: int, _decoded: DecodedSource) -> Features | None:
+def _stored(key: str, order: str, saved: int, _decoded: DecodedSource) -> Features | None:
     return features.stored(_decoded)

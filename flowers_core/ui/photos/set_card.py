@@ -83,8 +83,10 @@ def _card(known: KnownSet, decoded: DecodedSource) -> None:
         )  # fmt: skip
         if kinds != known.kinds:
             _change(known, kinds=kinds)
-            look_again(known)
-            st.rerun()
+            if "set-error" not in st.session_state:
+                look_again(known)
+                st.rerun()
+            say_what_failed()
     with st.form(f"rename-{known.id}", border=False):
         name = st.text_input("Name", known.name, max_chars=library.NAME_LENGTH)
         licence = st.text_input("Licence, as its maker states it", known.licence, max_chars=120)

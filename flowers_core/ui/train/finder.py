@@ -12,7 +12,7 @@ from flowers_core.settings.config import TrainConfig
 from flowers_core.training import lr_finder, worker
 from flowers_core.training.lr_finder import Finding
 from flowers_core.ui import charts, words
-from flowers_core.ui.errors import show_error
+from flowers_core.ui.errors import show_error, shown
 from flowers_core.ui.plain import plain
 
 EVERY_S = 1.0
@@ -38,17 +38,14 @@ def panel(wanted: TrainConfig, is_wrong: bool, take: Callable[[float], None]) ->
         )
         if test is None or not alive:
             again = "Measure again" if test else "Measure"
-            st.button(again, icon=":material/speed:", disabled=is_wrong, on_click=_start, args=(wanted,))
+            st.button(again, icon=":material/speed:", disabled=is_wrong, on_click=shown(_start), args=(wanted,))
         if test is not None:
             st.fragment(_progress, run_every=EVERY_S if alive else None)(test, alive, wanted, take)
 
 
 def _start(wanted: TrainConfig) -> None:
-    try:
-        test = worker.start_lr_test(wanted)
-        st.session_state["lr-test"] = st.query_params["lr-test"] = test.id  # in the address it outlives a reload
-    except FlowersError as error:
-        show_error(error)
+    test = worker.start_lr_test(wanted)
+    st.session_state["lr-test"] = st.query_params["lr-test"] = test.id  # in the address it outlives a reload
 
 
 def _cancel(test: Run) -> None:
@@ -69,7 +66,7 @@ def _progress(test: Run, was_alive: bool, wanted: TrainConfig, take: Callable[[f
         if status.seconds_left is not None:
             said += f" · {words.span(status.seconds_left)} left"
         left.progress(status.step / max(1, status.steps), plain(said))
-        right.button("Cancel", icon=":material/close:", on_click=_cancel, args=(test,), width="stretch")
+        right.button("Cancel", icon=":material/close:", on_click=shown(_cancel), args=(test,), width="stretch")
     elif state != "finished":
         _say_why_not(state, status)
     found = lr_finder.saved(test)

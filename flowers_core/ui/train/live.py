@@ -17,7 +17,7 @@ from flowers_core.storage import free_megabytes, home
 from flowers_core.training import compare, worker
 from flowers_core.ui import charts, frame, words
 from flowers_core.ui.choices import checkpoint_id
-from flowers_core.ui.errors import is_local, show_error
+from flowers_core.ui.errors import is_local, show_error, shown
 from flowers_core.ui.plain import plain
 from flowers_core.ui.text_table import text_table
 from flowers_core.ui.train import folds, keep, settings
@@ -134,47 +134,40 @@ def _buttons(run: Run, state: str) -> None:
     wish, look = run.wish(), {"key": f"go-{run.id}", "width": 120}
     if run.status().cause == "diverged" and state == "failed":
         st.button(
-            "Try again more gently", icon=":material/replay:", type="primary", on_click=_gentler, args=(run,),
+            "Try again more gently", icon=":material/replay:", type="primary", on_click=shown(_gentler), args=(run,),
             key=f"gently-{run.id}", help="Fills the form with these settings and a third of the learning rate.",
         )  # fmt: skip
     elif state in ("paused", "stopped", "failed", "interrupted") or (state == "training" and wish == "pause"):
-        st.button("Resume", icon=":material/play_arrow:", type="primary", on_click=_resume, args=(run,), **look)
+        st.button(
+            "Resume", icon=":material/play_arrow:", type="primary", on_click=shown(worker.resume), args=(run,), **look
+        )
     elif state in ("starting", "queued", "preparing", "training"):
         ready = state == "training" and not wish
-        st.button("Pause", icon=":material/pause:", on_click=worker.pause, args=(run,), disabled=not ready, **look)
+        st.button(
+            "Pause", icon=":material/pause:", on_click=shown(worker.pause), args=(run,), disabled=not ready, **look
+        )
     if state in ("training", "paused", "queued", "preparing", "starting"):
         st.button(
-            "Stop training", icon=":material/stop:", on_click=worker.stop, args=(run,), disabled=wish == "stop",
+            "Stop training", icon=":material/stop:", on_click=shown(worker.stop), args=(run,), disabled=wish == "stop",
             key=f"stop-{run.id}", width=160, help="Ends it; the best model so far is kept, and it can go on later.",
         )  # fmt: skip
     if state == "stalled":
-        st.button("End it", icon=":material/dangerous:", on_click=worker.kill, args=(run,))
+        st.button("End it", icon=":material/dangerous:", on_click=shown(worker.kill), args=(run,))
     if state in runs.FINAL and run.status().cause != "diverged":
         st.button(
-            "Use its settings", icon=":material/tune:", on_click=_again, args=(run,), key=f"again-{run.id}",
+            "Use its settings", icon=":material/tune:", on_click=shown(_again), args=(run,), key=f"again-{run.id}",
             help="Fills the form for a new training with the settings of this one.",
         )  # fmt: skip
 
 
 def _again(run: Run) -> None:
-    try:
-        settings.take(run.config())
-    except FlowersError as error:
-        show_error(error)
-        return
+    settings.take(run.config())
     st.session_state["started-run"] = settings.NEW
 
 
 def _gentler(run: Run) -> None:
     _again(run)
     settings.set_by_hand("lr", float(f"{run.config().lr / 3:.1g}"))
-
-
-def _resume(run: Run) -> None:
-    try:
-        worker.resume(run)
-    except FlowersError as error:
-        show_error(error)
 
 
 def _say_how_it_goes(run: Run, state: str, status: Status, epochs: list[dict]) -> None:
@@ -226,8 +219,14 @@ def _offer_to_make_way(first: Run) -> None:
         icon=":material/pause_circle:",
     )
     with st.container(horizontal=True):
-        st.button("Resume that one", icon=":material/play_arrow:", on_click=_resume, args=(first,), key="way-resume")
-        st.button("Stop that one", icon=":material/stop:", on_click=worker.stop, args=(first,), key="way-stop")
+        st.button(
+            "Resume that one",
+            icon=":material/play_arrow:",
+            on_click=shown(worker.resume),
+            args=(first,),
+            key="way-resume",
+        )
+        st.button("Stop that one", icon=":material/stop:", on_click=shown(worker.stop), args=(first,), key="way-stop")
 
 
 def _warn_of_parting(parting: Parting, state: str, status: Status) -> None:

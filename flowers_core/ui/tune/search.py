@@ -16,7 +16,7 @@ from flowers_core.sources.library import KnownSet
 from flowers_core.tuning import studies, tune
 from flowers_core.tuning.studies import Plan, Study, Summary
 from flowers_core.ui import frame, words
-from flowers_core.ui.errors import show_error
+from flowers_core.ui.errors import show_error, shown
 from flowers_core.ui.plain import plain
 from flowers_core.ui.text_table import text_table
 from flowers_core.ui.train import live
@@ -145,13 +145,14 @@ def _panel(study: Study, was_alive: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if state in studies.ALIVE:
             st.button(
-                "Stop", icon=":material/stop:", on_click=study.ask_to_stop, disabled=state == "stopping", width=120,
+                "Stop", icon=":material/stop:", on_click=shown(study.ask_to_stop), width=120,
+                disabled=state == "stopping",
                 key=f"stop-{study.id}", help="What was found so far is kept, and the search can go on later.",
             )  # fmt: skip
         elif state != "finished":
             st.button(
-                "Go on", icon=":material/play_arrow:", type="primary", width=120, on_click=_resume, args=(study,),
-                key=f"go-{study.id}",
+                "Go on", icon=":material/play_arrow:", type="primary", width=120, key=f"go-{study.id}",
+                on_click=shown(tune.resume), args=(study,),
             )  # fmt: skip
         st.badge(word, color=color)
     _say_how_it_goes(study, state, plan, summary)
@@ -288,7 +289,11 @@ def _own_presets(every: dict[str, config.Preset]) -> None:
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.text(f"{preset.title}: {preset.expect}")
                 st.button(
-                    "Remove", key=f"remove-{name}", icon=":material/delete:", on_click=presets.remove, args=(name,)
+                    "Remove",
+                    key=f"remove-{name}",
+                    icon=":material/delete:",
+                    on_click=shown(presets.remove),
+                    args=(name,),
                 )
 
 
@@ -300,13 +305,6 @@ def _start(plan: Plan) -> None:
         return
     st.session_state["started-study"] = study.id
     st.rerun()
-
-
-def _resume(study: Study) -> None:
-    try:
-        tune.resume(study)
-    except FlowersError as error:
-        show_error(error)
 
 
 def _problem(plan: Plan, decoded: DecodedSource) -> str:

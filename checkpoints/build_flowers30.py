@@ -120,7 +120,7 @@ def features(network: AlexNet, split: Split) -> torch.Tensor:
     rows = []
     for indices in chosen.split(64):
         squares, aspects, _ = split.load(indices)
-        rows += [network.embed(view) for view in eval_views(squares, aspects, TRANSFORM)]
+        rows += [network.pooled_features(view) for view in eval_views(squares, aspects, TRANSFORM)]
     return torch.cat(rows)
 
 

@@ -3,13 +3,18 @@
 import errno
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
 from flowers_core.errors import StorageError
+
+TAIL_BYTES = 8192
+"""Of a log's end that are looked at for its last lines."""
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -210,6 +215,27 @@ def read_jsonl(path: Path, start: int = 0) -> tuple[list[dict], int]:
             if isinstance(record := json.loads(line), dict):
                 records.append(record)
     return records, start + len(whole)
+
+
+def tail(path: Path, lines: int) -> str:
+    """A log's last lines, "" when there is none."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+            return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+    except FileNotFoundError:
+        return ""
+
+
+def new_folder(parent: Path, *words: str) -> Path:
+    """Where a new run or search may lie: called by the time and these words, for which no file system is too strict."""
+    plain = (re.sub(r"[^a-z0-9]+", "-", word.casefold()).strip("-")[:24] or "data" for word in words)
+    name = "-".join((datetime.now().strftime("%Y%m%d-%H%M%S"), *plain))
+    folder, count = parent / name, 1
+    while folder.exists():
+        count += 1
+        folder = parent / f"{name}-{count}"
+    return folder
 
 
 def settle(path: Path) -> None:

@@ -10,13 +10,13 @@ import pytest
 
 from flowers_core.photos.cache import decode_source
 from flowers_core.sources import SPLITS, open_source
-from flowers_core.training.lr_finder import Finding
+from flowers_core.training.lr_finder import RangeTest
 from flowers_core.ui import charts
 from flowers_core.ui.classify import try_it
 from flowers_core.ui.photos import data_charts
 
 
-def texts(found: Finding, low: float, high: float) -> dict[str, str]:
+def texts(found: RangeTest, low: float, high: float) -> dict[str, str]:
     """Which side of its line each label of a range test stands on."""
     chart = charts.range_test(found, low, high).to_dict()
     words = {
@@ -26,7 +26,7 @@ def texts(found: Finding, low: float, high: float) -> dict[str, str]:
 
 
 def test_a_range_test_is_marked_at_powers_of_ten() -> None:
-    found = Finding((1e-6, 1e-3, 1.0), (1.0, 0.5, 3.0), (1.0, 0.5, 3.0), 1e-4, 0.01, "")
+    found = RangeTest((1e-6, 1e-3, 1.0), (1.0, 0.5, 3.0), (1.0, 0.5, 3.0), 1e-4, 0.01, "")
     axis = charts.range_test(found, 5e-7, 2.0).to_dict()["layer"][0]["encoding"]["x"]["axis"]
     assert axis["values"] == pytest.approx([1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1])
     assert axis["format"] == "~g", "0.001, as the field beside it has it"
@@ -34,7 +34,7 @@ def test_a_range_test_is_marked_at_powers_of_ten() -> None:
 
 def test_no_line_crosses_a_label_of_a_range_test_and_no_edge_cuts_it() -> None:
     for diverged, side in ((0.001, "left"), (0.5, "right")):
-        found = Finding((1e-6, 1e-3, 1.0), (1.0, 0.5, 3.0), (1.0, 0.5, 3.0), 1e-4, diverged, "")
+        found = RangeTest((1e-6, 1e-3, 1.0), (1.0, 0.5, 3.0), (1.0, 0.5, 3.0), 1e-4, diverged, "")
         assert texts(found, 1e-6, 1.0) == {"suggested": "right", "the loss leaves": side}
 
 

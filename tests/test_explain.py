@@ -253,7 +253,7 @@ def test_the_heat_sums_to_half_of_what_the_reader_says_of_these_maps(read: alexn
     read.add_reader(only, torch.zeros(3))
     images = torch.randn(2, 3, 224, 224)
     with torch.no_grad():
-        said = read.reader(read.look(images)[1])[:, 2]
+        said = read.reader(read.fc_logits_and_summary(images)[1])[:, 2]
     assert said.abs().min() > 0.01
     assert torch.allclose(explain.evidence(read, images, 2).sum((1, 2)), said / 2, rtol=1e-3)
 

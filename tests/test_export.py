@@ -64,7 +64,7 @@ def save(path: Path, variant: str = "2014", rejection: dict | None = None, **tra
         noise = (torch.rand(4, 3, prepared.size, prepared.size) - 0.5) / prepared.std[0]
         network.classifier[-1].weight *= 2 / network.eval()(noise).std()
         network.add_reader()  # as tall a voice as the first one's
-        summary = network.look(noise)[1]
+        summary = network.fc_logits_and_summary(noise)[1]
         network.reader.weight.normal_()
         network.reader.weight *= 2 / network.reader(summary).std()
         network.reader.bias.zero_()

@@ -25,12 +25,12 @@ def test_every_variant_sees_nearly_the_same(variant: str) -> None:
     torch.manual_seed(0)
     network = alexnet.build(variant, 5).eval().requires_grad_(False)
     images = channels_last(3, 3, 224, 224) * 4 - 2
-    exact = network.late_maps(images)
+    exact = network.feature_maps(images)
     quantized = int8.converted(network)
     assert sum(isinstance(layer, Int8Conv) for layer in quantized.features) == 4
     assert quantized.classifier is network.classifier
-    assert all(torch.equal(*pair) for pair in zip(network.late_maps(images), exact, strict=True)), "it is as it was"
-    for mine, theirs in zip(quantized.late_maps(images), exact, strict=True):
+    assert all(torch.equal(*pair) for pair in zip(network.feature_maps(images), exact, strict=True)), "it is as it was"
+    for mine, theirs in zip(quantized.feature_maps(images), exact, strict=True):
         assert torch.linalg.norm(mine - theirs) < 0.03 * torch.linalg.norm(theirs)
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from flowers_core.photos import likeness, problems
 from flowers_core.photos.cache import DecodedSource, decode_source
-from flowers_core.sources import Photo, Plan, open_source, splits
+from flowers_core.sources import Photo, SplitPlan, open_source, splits
 
 
 def decoded(root: Path) -> DecodedSource:
@@ -82,7 +82,7 @@ def test_groups_are_saved_and_a_damaged_file_of_them_does_no_harm(root, home, mo
 def test_copies_stay_on_one_side_and_kinds_are_still_divided_alike(root):
     for seed in range(12):
         found = decoded(root)
-        splits.change(found.source, Plan(seed=seed), likeness.groups(found))
+        splits.change(found.source, SplitPlan(seed=seed), likeness.groups(found))
         now = split_of(decoded(root))
         for n, ending in ((1, "jpg"), (2, "jpg"), (3, "png")):
             assert now[f"rose/{n}.jpg"] == now[f"rose/copy {n}.{ending}"]
@@ -124,11 +124,11 @@ def test_photos_that_somebody_moved_stay_where_they_were_put(root):
 @pytest.mark.parametrize(
     ("plan", "n", "counts"),
     [
-        (Plan(valid=0.5, test=0.25), 8, {"train": 2, "valid": 4, "test": 2}),
-        (Plan(valid=2, test=1, per_kind=True), 8, {"train": 5, "valid": 2, "test": 1}),
-        (Plan(valid=50, test=50, per_kind=True), 8, {"train": 1, "valid": 7}),
-        (Plan(valid=0, test=0), 8, {"train": 8}),
-        (Plan(valid=0.2, test=0.2, make_test=False), 10, {"train": 8, "valid": 2}),
+        (SplitPlan(valid=0.5, test=0.25), 8, {"train": 2, "valid": 4, "test": 2}),
+        (SplitPlan(valid=2, test=1, per_kind=True), 8, {"train": 5, "valid": 2, "test": 1}),
+        (SplitPlan(valid=50, test=50, per_kind=True), 8, {"train": 1, "valid": 7}),
+        (SplitPlan(valid=0, test=0), 8, {"train": 8}),
+        (SplitPlan(valid=0.2, test=0.2, make_test=False), 10, {"train": 8, "valid": 2}),
     ],
 )
 def test_a_plan_says_how_every_kind_is_divided(plan, n, counts):
@@ -141,7 +141,7 @@ def test_a_plan_says_how_every_kind_is_divided(plan, n, counts):
 def test_another_seed_is_another_choice_and_the_fingerprint_tells(root):
     found = decoded(root)
     groups = likeness.groups(found)
-    plan = Plan(seed=7)
+    plan = SplitPlan(seed=7)
     promised = {photo.name: photo.split for photo in splits.preview(found.source, plan, groups).photos}
     splits.change(found.source, plan, groups)
     now = decoded(root)

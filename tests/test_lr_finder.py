@@ -33,7 +33,7 @@ def test_small_sets_are_asked_in_fewer_steps() -> None:
     assert (lr_finder.lag(FEW), lr_finder.lag(RATES)) == (6, 10), "both look back over as much of the rate"
 
 
-def judged(loss_at, noise: float = 0.02, rates: list[float] = RATES, seed: int = 3) -> lr_finder.Finding:
+def judged(loss_at, noise: float = 0.02, rates: list[float] = RATES, seed: int = 3) -> lr_finder.RangeTest:
     """What is said of a curve: its losses with some noise, until it blows up."""
     chance, losses = random.Random(seed), []
     for rate in rates:

@@ -71,7 +71,7 @@ def test_a_model_file_holds_it_and_the_answers_are_both_readers(trained: Path, t
     network, card = checkpoint.load(trained)
     images = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        alone, summary = network.look(images)
+        alone, summary = network.fc_logits_and_summary(images)
         both, second = network(images), network.reader(summary)
     assert summary.shape == (2, 2 * (384 + 256 + 256))
     assert second.std() > 0

@@ -14,7 +14,7 @@ from test_cli import told
 
 from flowers_core.__main__ import main
 from flowers_core.errors import ConfigError, StorageError
-from flowers_core.sources import Photo, Plan, library, open_source, splits
+from flowers_core.sources import Photo, SplitPlan, library, open_source, splits
 
 
 def photos(n: int, label: int = 0) -> list[Photo]:
@@ -27,9 +27,9 @@ def photos(n: int, label: int = 0) -> list[Photo]:
      (9, 7, 1, 1), (10, 6, 2, 2), (100, 70, 15, 15)],
 )  # fmt: skip
 def test_every_kind_is_divided_alike(n, train, valid, test):
-    both = Counter(splits.divide(photos(n) + photos(n, 1), {}, Plan()).values())
+    both = Counter(splits.divide(photos(n) + photos(n, 1), {}, SplitPlan()).values())
     assert both == Counter(train=2 * train, valid=2 * valid, test=2 * test)
-    without_test = Counter(splits.divide(photos(n), {}, Plan(make_test=False)).values())
+    without_test = Counter(splits.divide(photos(n), {}, SplitPlan(make_test=False)).values())
     assert without_test == Counter(train=train + test, valid=valid)
 
 
@@ -52,7 +52,7 @@ def test_photos_keep_their_split_while_others_come_and_go(changes):
             present[name] = label
         else:
             present.pop(name, None)
-        now = splits.divide([Photo(n, "x", k, "") for n, k in present.items()], before, Plan())
+        now = splits.divide([Photo(n, "x", k, "") for n, k in present.items()], before, SplitPlan())
         assert now.keys() == present.keys()
         moved = {n for n in now if before.get(n, now[n]) != now[n]}
         for kind in set(present.values()):
@@ -105,12 +105,12 @@ def test_a_home_that_cannot_be_written_does_not_keep_a_folder_from_being_read(tm
 @pytest.mark.parametrize(
     ("plan", "says"),
     [
-        (Plan(valid=0.5, test=0.5), "Nothing would be left to train on: valid 50 %, test 50 %"),
-        (Plan(valid=-0.1), "must lie between 0 and"),
-        (Plan(valid=float("nan")), "must lie between 0 and"),
-        (Plan(valid=1.5, test=1, per_kind=True), "must be whole numbers: valid 1.5, test 1"),
-        (Plan(valid=1, make_test=False), "Nothing would be left to train on: valid 100 %. "),
-        (Plan(seed=-(10**20)), "A seed must lie between"),
+        (SplitPlan(valid=0.5, test=0.5), "Nothing would be left to train on: valid 50 %, test 50 %"),
+        (SplitPlan(valid=-0.1), "must lie between 0 and"),
+        (SplitPlan(valid=float("nan")), "must lie between 0 and"),
+        (SplitPlan(valid=1.5, test=1, per_kind=True), "must be whole numbers: valid 1.5, test 1"),
+        (SplitPlan(valid=1, make_test=False), "Nothing would be left to train on: valid 100 %. "),
+        (SplitPlan(seed=-(10**20)), "A seed must lie between"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused_and_nothing_saved(plan, says, tmp_path, home):
@@ -124,10 +124,10 @@ def test_a_plan_that_cannot_be_is_refused_and_nothing_saved(plan, says, tmp_path
 
 
 def test_a_plan_in_another_unit_begins_with_the_usual_amounts():
-    mine = Plan(valid=0.3, test=0.0, seed=4)
+    mine = SplitPlan(valid=0.3, test=0.0, seed=4)
     assert mine.by(per_kind=False) == mine
-    assert mine.by(per_kind=True) == Plan(valid=1, test=1, per_kind=True, seed=4)
-    assert Plan(valid=3, test=2, per_kind=True).by(per_kind=False) == Plan()
+    assert mine.by(per_kind=True) == SplitPlan(valid=1, test=1, per_kind=True, seed=4)
+    assert SplitPlan(valid=3, test=2, per_kind=True).by(per_kind=False) == SplitPlan()
 
 
 def test_the_command_line_shows_the_split_and_makes_another(tmp_path, capsys):

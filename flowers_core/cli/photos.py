@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flowers_core.cli.common import Command, add_actions, add_data, end_progress, open_data, print_table, progress
 from flowers_core.errors import ConfigError, DataError
-from flowers_core.sources import Plan, edits
+from flowers_core.sources import SplitPlan, edits
 from flowers_core.sources.edits import Edit
 from flowers_core.sources.records import class_key, first_few, printable
 
@@ -161,7 +161,7 @@ def _split(options: argparse.Namespace) -> dict:
     return result
 
 
-def _plan(options: argparse.Namespace, plan: Plan | None) -> Plan:
+def _plan(options: argparse.Namespace, plan: SplitPlan | None) -> SplitPlan:
     """The plan that the command line asks for, where it gives nothing as before."""
     if plan is None:
         hint = "Move single photos instead: photos DATA move SPLIT PHOTO."

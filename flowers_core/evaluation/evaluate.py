@@ -225,7 +225,11 @@ def learned_before(decoded: DecodedSource, split: str, learned: DecodedSource, l
 
 
 def save_report(report: Report, folder: Path | None = None) -> Path:
-    """Writes the report where `saved_report` finds it again, or into `folder`."""
+    """Writes the report where `saved_report` finds it again, or into `folder`.
+
+    Raises:
+        StorageError: the disk is full or read-only.
+    """
     path = (folder / f"report-{report.split}.json") if folder else _report_path(
         Path(report.checkpoint), report.fingerprint, report.split
     )  # fmt: skip

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from flowers_core.evaluation.predict import Classifier
-from flowers_core.images import SIDE, from_square
+from flowers_core.images import LUMA, SIDE, from_square
 from flowers_core.images.augment import eval_views, placed_windows, reach
 from flowers_core.network.alexnet import AlexNet
 
@@ -87,10 +87,10 @@ def evidence(network: AlexNet, images: Tensor, label: int) -> Tensor:
         (batch, height, width) float32, negative where it speaks against the class.
     """
     with torch.no_grad():
-        maps = network.late_maps(images)
+        maps = network.feature_maps(images)
     with torch.enable_grad():
         last = maps[-1].requires_grad_(True)
-        logits, _ = network.read_from(maps)
+        logits, _ = network.logits_from(maps)
         (gradient,) = torch.autograd.grad(logits[:, label].sum(), last)
     # A map of zeros adds nothing, but the square root of its mean has no gradient there.
     return (gradient.float() * last.detach().float()).nan_to_num(0, 0, 0).sum(1)
@@ -179,7 +179,7 @@ def overlay(square: np.ndarray, aspect: float, heat: HeatMap, longest: int = 512
     share = (step - low)[..., None]
     colours = _COLOURS[low] * (1 - share) + _COLOURS[low + 1] * share
     # A grey photo below: the colours are then the heat's alone.
-    grey = square.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    grey = square.astype(np.float32) @ np.array(LUMA, np.float32)
     below = 0.75 * grey[..., None] + 0.25 * square
     mixed = below * (1 - 0.75 * strength**0.7) + colours * 0.75 * strength**0.7
     mixed = np.where(heat.seen[..., None], mixed, 0.3 * below)

@@ -115,13 +115,14 @@ class Classifier:
             aspects: (n,) width over height of the photos.
 
         Returns:
-            (n, views, classes), and (n, columns) the mean over the views of their summary (`AlexNet.look`); float32.
+            (n, views, classes), and (n, columns) the mean over the views of their summary (see `alexnet.summarised`);
+            both float32.
         """
         pixels = torch.from_numpy(np.require(squares, requirements="W")).to(self.device)
         views = eval_views(pixels, torch.from_numpy(aspects.astype(np.float32)), self.transform)
         if len(pixels) * len(views) <= VIEWS_AT_ONCE:
             views = [torch.cat(views).contiguous(memory_format=torch.channels_last)]
-        read = [self.network.read(view.to(self.device, self.dtype)) for view in views]
+        read = [self.network.logits_and_summary(view.to(self.device, self.dtype)) for view in views]
         answers, seen = (torch.cat([each.float().cpu() for each in part]) for part in zip(*read, strict=True))
         by_view = answers.unflatten(0, (-1, len(pixels))), seen.unflatten(0, (-1, len(pixels)))
         return by_view[0].transpose(0, 1).numpy(), by_view[1].mean(0).numpy()

@@ -76,7 +76,7 @@ def hidden_features(classifier: "Classifier", squares: np.ndarray, aspects: np.n
     with torch.inference_mode():
         pixels = torch.from_numpy(np.require(squares, requirements="W"))
         (view,) = eval_views(pixels, torch.from_numpy(aspects.astype(np.float32)), transform)
-        seen = network.embed(view.to(classifier.device, classifier.dtype))
+        seen = network.pooled_features(view.to(classifier.device, classifier.dtype))
         return network.classifier[:-1](seen).float().cpu().numpy()
 
 

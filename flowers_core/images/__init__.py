@@ -28,6 +28,9 @@ SUFFIXES = (
 )  # fmt: skip
 """Endings of file names that are taken for photos."""
 
+LUMA = (0.299, 0.587, 0.114)
+"""What red, green and blue give to brightness (ITU-R BT.601)."""
+
 _FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "BMP", "GIF", "TIFF")
 """What is decoded, whatever the file's name says. Pillow knows others, and some start programs (EPS: Ghostscript)."""
 

@@ -14,14 +14,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from flowers_core.images import LUMA
 from flowers_core.settings.config import TrainConfig
 
 # Principal components of the colours of ImageNet's photos (in units of 0 to 1): columns are the components.
 # The 2012 paper, section 4.1, shifts each photo along them; the values are those of its widely used re-computation.
 _PCA_VALUES = (0.2175, 0.0188, 0.0045)
 _PCA_VECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
-
-_GREY = (0.299, 0.587, 0.114)
 
 BLUR = 4
 """Standard deviation of the strongest blur, in pixels of the network's input."""
@@ -312,7 +311,7 @@ def _colour(images: Tensor, base: EvalTransform, shift: Tensor, jitter: list[Ten
         images = torch.addcmul(each(constant / std), images, each(factor))
     else:
         brightness, contrast, saturation = (values[:, None] for values in jitter)
-        grey = (_row(_GREY, images.device) @ images.flatten(2)).view(len(images), 1, *images.shape[2:])
+        grey = (_row(LUMA, images.device) @ images.flatten(2)).view(len(images), 1, *images.shape[2:])
         constant = constant + (1 - contrast) * brightness * grey.mean((2, 3)) / 255
         factor = brightness * contrast * factor
         images = torch.addcmul(each(constant / std), images, each(factor * saturation))

@@ -59,7 +59,8 @@ def checksum(square: np.ndarray) -> int:
 
 
 def hashes(grey: np.ndarray) -> np.ndarray:
-    """Perceptual hashes: photos that look alike differ in few bits, others in about half of the 64.
+    """Perceptual hashes: photos that look alike differ in few bits, others in about half of the 63
+    that count: the first one is always 0.
 
     The bits say which of the 8 x 8 lowest frequencies of the discrete cosine transform lie above their median, as
     in pHash (Zauner 2010: Implementation and benchmarking of perceptual image hash functions); the constant one is

@@ -24,6 +24,9 @@ HOPELESS = 0.2
 def device() -> torch.device:
     """This process's CUDA device when there is one, or the processor.
 
+    The GPU's arithmetic is settled here too, for the whole process: TF32 for what stays in float32, and the same bits
+    each time.
+
     Raises:
         ConfigError: more processes were started on this machine than it has GPUs.
     """

@@ -144,7 +144,7 @@ class Reader(nn.Linear):
     """A linear classifier on the square roots of a summary of the convolutions: see `reader`. Always in float32."""
 
     def forward(self, summary: torch.Tensor) -> torch.Tensor:
-        """(batch, columns), as `AlexNet.look` gives it, to logits (batch, classes)."""
+        """(batch, columns), see `summarised`, to logits (batch, classes)."""
         with torch.autocast(summary.device.type, enabled=False):
             return nn.functional.linear(summary.sqrt(), self.weight, self.bias)
 
@@ -196,25 +196,17 @@ class AlexNet(nn.Module):
         return twin
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Normalised images (batch, 3, 224, 224), or what `embed` made of them, to logits (batch, classes).
+        """Normalised images (batch, 3, 224, 224), or their `pooled_features`, to logits (batch, classes).
 
-        What `embed` made of them goes through the fully connected layers only.
+        The reader, where there is one, sees whole images only: pooled features go through the fully connected layers.
         """
         if images.dim() == 2:
             return self.classifier(images)
-        return self.classifier(self.embed(images)) if self.reader is None else self.read(images)[0]
+        if self.reader is None:
+            return self.classifier(self.pooled_features(images))
+        return self.logits_and_summary(images)[0]
 
-    def look(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Normalised images (batch, 3, 224, 224) to the fully connected layers' logits (batch, classes) and the
-        convolutions' summary (batch, columns) float32: mean and standard deviation of each map of the last SUMMARISED
-        ones."""
-        return self.look_at(self.late_maps(images))
-
-    def read(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Like `look`, with the reader's logits added to those of the fully connected layers where there is one."""
-        return self.read_from(self.late_maps(images))
-
-    def late_maps(self, images: torch.Tensor) -> list[torch.Tensor]:
+    def feature_maps(self, images: torch.Tensor) -> list[torch.Tensor]:
         """Normalised images (batch, 3, 224, 224) to the maps of the last SUMMARISED convolutions, behind their ReLUs,
         each (batch, filters, height, width)."""
         maps = []
@@ -224,23 +216,33 @@ class AlexNet(nn.Module):
                 maps.append(images)
         return maps[-SUMMARISED:]
 
-    def look_at(self, maps: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """`look`, from `late_maps` on."""
-        embedded, summary = self._see_from(maps)
-        return self.classifier(embedded), summary
+    def pooled_features(self, images: torch.Tensor) -> torch.Tensor:
+        """Normalised images (batch, 3, 224, 224) to what the fully connected layers get: (batch, filters * 36)."""
+        return self.avgpool(self.features(images)).flatten(1)
 
-    def see(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Normalised images (batch, 3, 224, 224) to what `embed` makes of them, and the summary of `look`."""
-        return self._see_from(self.late_maps(images))
+    def pooled_and_summary(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`pooled_features`, and the convolutions' summary (batch, columns) float32: mean and standard deviation of
+        each of the `feature_maps`."""
+        return self._pooled_from(self.feature_maps(images))
 
-    def _see_from(self, maps: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    def fc_logits_and_summary(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The fully connected layers' logits (batch, classes), without the reader's, and the summary."""
+        pooled, summary = self.pooled_and_summary(images)
+        return self.classifier(pooled), summary
+
+    def logits_and_summary(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The logits (batch, classes), the reader's added where there is one, and the summary."""
+        return self.logits_from(self.feature_maps(images))
+
+    def logits_from(self, maps: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """`logits_and_summary`, from `feature_maps` on."""
+        pooled, summary = self._pooled_from(maps)
+        logits = self.classifier(pooled)
+        return (logits if self.reader is None else logits + self.reader(summary)), summary
+
+    def _pooled_from(self, maps: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         pooled = self.avgpool(self.features[self.convolving :](maps[-1]))
         return pooled.flatten(1), summarised(maps)
-
-    def read_from(self, maps: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """`read`, from `late_maps` on."""
-        logits, summary = self.look_at(maps)
-        return (logits if self.reader is None else logits + self.reader(summary)), summary
 
     def add_reader(self, weight: torch.Tensor | None = None, bias: torch.Tensor | None = None) -> None:
         """Lets a reader join, with this weight (classes, columns) and bias (classes,), or with any."""
@@ -255,10 +257,6 @@ class AlexNet(nn.Module):
     def summary_filters(self) -> tuple[int, ...]:
         """Maps of each convolution in the summary; each has two columns, first all means, then all deviations."""
         return tuple(row.filters for row in VARIANTS[self.variant].convolutions[-SUMMARISED:])
-
-    def embed(self, images: torch.Tensor) -> torch.Tensor:
-        """Normalised images (batch, 3, 224, 224) to what the convolutions see, flat: (batch, filters * 36)."""
-        return self.avgpool(self.features(images)).flatten(1)
 
     @property
     def convolving(self) -> int:

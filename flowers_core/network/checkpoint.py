@@ -202,7 +202,11 @@ def ranks(weights: Mapping[str, "Tensor"]) -> dict[int, int]:
 
 
 def save_state(path: Path, state: dict) -> None:
-    """Writes everything a training loop needs to go on, whole."""
+    """Writes everything a training loop needs to go on, whole.
+
+    Raises:
+        StorageError: the disk is full or read-only.
+    """
     import torch
 
     with explain_disk_errors(path), replacing(path) as temporary:
@@ -293,6 +297,7 @@ def is_number(value: object) -> bool:
 
 
 def require_finite(weights: Mapping[str, "Tensor"], where: object) -> None:
+    """Raises CheckpointError, which names `where`, when a weight is not a finite number."""
     import torch
 
     if not all(torch.isfinite(tensor).all() for tensor in weights.values()):

@@ -17,7 +17,7 @@ def compress(network: AlexNet, features: Tensor, rank: int) -> AlexNet:
 
     Args:
         network: full, in evaluation mode; left as it is.
-        features: (n, filters * 36) what `network.embed` gives for photos, some hundred at least.
+        features: (n, filters * 36) what `network.pooled_features` gives for photos, some hundred at least.
         rank: of each product, at most the number of photos.
     """
     small = AlexNet(network.variant, network.classes, ranks={1: rank, 4: rank}).eval()

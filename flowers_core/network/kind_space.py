@@ -82,7 +82,7 @@ def _product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def columns(summary: np.ndarray, filters: Sequence[int]) -> np.ndarray:
-    """The means of the last LAYERS convolutions' maps, out of what `AlexNet.look` tells of all.
+    """The means of the last LAYERS convolutions' maps, out of what `alexnet.summarised` tells of all.
 
     Args:
         summary: (n, columns).

@@ -8,13 +8,12 @@ from torch import Tensor
 
 from flowers_core.errors import DataError
 from flowers_core.images import SIDE
-from flowers_core.photos.cache import DecodedSource, read_rows
+from flowers_core.photos.cache import SQUARE_BYTES, DecodedSource, read_rows
 from flowers_core.sources import Photo
 from flowers_core.sources.records import first_few
 
 CPU = torch.device("cpu")
 
-SQUARE_BYTES = SIDE * SIDE * 3
 
 RESIDENT_SHARE = 0.25
 """Of a GPU's free memory, what photos may take for the length of a training: 60,000 of them on one with 48 GB."""

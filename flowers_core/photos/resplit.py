@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from flowers_core.photos import likeness
 from flowers_core.photos.cache import DecodedSource, edited
-from flowers_core.sources import SPLITS, Plan, splits
+from flowers_core.sources import SPLITS, SplitPlan, splits
 
 
 class Amount(NamedTuple):
@@ -21,7 +21,7 @@ class Amount(NamedTuple):
         return f"{self.least:,}" if self.least == self.most else f"{self.least:,} to {self.most:,}"
 
 
-def preview(decoded: DecodedSource, plan: Plan) -> DecodedSource:
+def preview(decoded: DecodedSource, plan: SplitPlan) -> DecodedSource:
     """The photos as they would be found after `change`, with people's edits on top; saves nothing of it.
 
     Raises:
@@ -32,7 +32,7 @@ def preview(decoded: DecodedSource, plan: Plan) -> DecodedSource:
     return edited(replace(original, source=source), decoded.edits)
 
 
-def change(decoded: DecodedSource, plan: Plan) -> None:
+def change(decoded: DecodedSource, plan: SplitPlan) -> None:
     """Divides anew by another plan and saves it; the next opening of the source finds it.
 
     Raises:

@@ -1,7 +1,6 @@
 """The run folder: the only channel between a training process and everybody who watches or steers it."""
 
 import os
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,9 +17,11 @@ from flowers_core.settings.config import TrainConfig
 from flowers_core.storage import (
     append_jsonl,
     explain_disk_errors,
+    new_folder,
     read_json,
     read_jsonl,
     runs_dir,
+    tail,
     truncate,
     write_json,
 )
@@ -212,7 +213,11 @@ class Run:
         return Status(**said) if said.get("phase") in (*FINAL, *ACTIVE) else Status()
 
     def write_status(self, status: Status) -> None:
-        """Replaces the status, which also counts as a heartbeat."""
+        """Replaces the status, which also counts as a heartbeat.
+
+        Raises:
+            StorageError: the disk is full or read-only.
+        """
         write_json(self.folder / "status.json", {**status.__dict__, "time": time.time()})
 
     def require_unfinished(self) -> None:
@@ -278,12 +283,7 @@ class Run:
 
     def log_tail(self, lines: int = 12) -> str:
         """The log's last lines."""
-        try:
-            with open(self.log_path, "rb") as file:
-                file.seek(max(0, self.log_path.stat().st_size - 8192))
-                return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
-        except FileNotFoundError:
-            return ""
+        return tail(self.log_path, lines)
 
     # How it is steered: files that the process looks for at every batch
 
@@ -327,7 +327,7 @@ def create(config: TrainConfig, folder: Path | None = None) -> Run:
         StorageError: it can't be written.
     """
     config.check()
-    folder = folder or _new_folder(config)
+    folder = folder or new_folder(runs_dir(), Path(config.data).name, config.variant)
     if (folder / "config.json").exists():
         hint = "Add --resume to go on with it, or give another folder."
         raise RunError("The folder already holds a run", folder, hint)
@@ -388,17 +388,6 @@ def _changed(path: Path) -> float:
         return path.stat().st_mtime
     except FileNotFoundError:
         return 0.0
-
-
-def _new_folder(config: TrainConfig) -> Path:
-    data = re.sub(r"[^a-z0-9]+", "-", Path(config.data).name.casefold()).strip("-")[:24] or "data"
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    base = runs_dir() / f"{stamp}-{data}-{config.variant}"
-    count = 1
-    while base.exists():
-        count += 1
-        base = base.with_name(f"{stamp}-{data}-{config.variant}-{count}")
-    return base
 
 
 def _alike(config: TrainConfig) -> tuple:

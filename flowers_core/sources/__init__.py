@@ -7,9 +7,9 @@ from pathlib import Path
 from flowers_core.errors import DataError
 from flowers_core.sources import archive, drive, folder, imports, layout, library
 from flowers_core.sources.library import FLOWERS102, KnownSet
-from flowers_core.sources.records import SPLITS, Photo, Plan, Problem, Source, printable
+from flowers_core.sources.records import SPLITS, Photo, Problem, Source, SplitPlan, printable
 
-__all__ = ["SPLITS", "Photo", "Plan", "Problem", "Source", "lasting_name", "name_of", "open_source"]
+__all__ = ["SPLITS", "Photo", "Problem", "Source", "SplitPlan", "lasting_name", "name_of", "open_source"]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is going on, how much is done, and out of how much."""

@@ -53,7 +53,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SplitPlan:
     """How the app divides photos that come without a split.
 
     Args:
@@ -73,9 +73,9 @@ class Plan:
         """Photos of a kind with `n` that valid and test are to get; at least one stays for train."""
         return {"valid": self._part(self.valid, n, 2), "test": self._part(self.test, n, 3) if self.make_test else 0}
 
-    def by(self, per_kind: bool) -> "Plan":
+    def by(self, per_kind: bool) -> "SplitPlan":
         """The plan in shares or in photos per kind; where that is not its unit, with the usual amounts."""
-        usual = 1.0 if per_kind else Plan.valid
+        usual = 1.0 if per_kind else SplitPlan.valid
         return self if per_kind == self.per_kind else replace(self, valid=usual, test=usual, per_kind=per_kind)
 
     def _part(self, amount: float, n: int, least: int) -> int:
@@ -104,7 +104,7 @@ class Source:
     photos: tuple[Photo, ...]
     problems: tuple[Problem, ...]
     split_origin: str
-    plan: Plan | None = None
+    plan: SplitPlan | None = None
 
     def counts(self) -> dict[str, int]:
         """Photos per split, in the order of SPLITS."""

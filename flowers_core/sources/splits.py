@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from flowers_core.errors import ConfigError, StorageError
-from flowers_core.sources.records import SPLITS, Photo, Plan, Source
+from flowers_core.sources.records import SPLITS, Photo, Source, SplitPlan
 from flowers_core.storage import data_dir, read_json, write_json
 
 FEW = 8
@@ -47,7 +47,9 @@ def assign(source: Source, given: set[str]) -> Source:
     return _with(source, split_of, plan)
 
 
-def divide(photos: list[Photo], before: dict[str, str], plan: Plan, group_of: dict[str, int] | None = None) -> dict:
+def divide(
+    photos: list[Photo], before: dict[str, str], plan: SplitPlan, group_of: dict[str, int] | None = None
+) -> dict:
     """A split for each photo's name. Photos in `before` keep theirs; new ones fill up what is short.
 
     By the usual plan a kind with one photo has it in train, with two one is in valid, from three on test gets one.
@@ -106,7 +108,7 @@ def keep_together(source: Source, group_of: dict[str, int]) -> Source:
     return _with(source, split_of, source.plan)
 
 
-def preview(source: Source, plan: Plan, group_of: dict[str, int]) -> Source:
+def preview(source: Source, plan: SplitPlan, group_of: dict[str, int]) -> Source:
     """The source as `change` would divide it. Photos of a given test folder keep their split.
 
     Raises:
@@ -115,7 +117,7 @@ def preview(source: Source, plan: Plan, group_of: dict[str, int]) -> Source:
     return _with(source, _planned(source, plan, group_of), plan)
 
 
-def change(source: Source, plan: Plan, group_of: dict[str, int]) -> None:
+def change(source: Source, plan: SplitPlan, group_of: dict[str, int]) -> None:
     """Divides anew by another plan and saves it; the next opening of the source finds it.
 
     Raises:
@@ -149,16 +151,16 @@ class _Saved:
         photos = content.get("photos")
         self.photos: dict[str, str] = photos if isinstance(photos, dict) else {}
         self.checked = content.get("copies_checked") is True
-        self.plan = Plan()
+        self.plan = SplitPlan()
         if isinstance(content.get("plan"), dict):
             with suppress(TypeError, ValueError):
-                self.plan = _sound(Plan(**content["plan"]))
+                self.plan = _sound(SplitPlan(**content["plan"]))
 
-    def write(self, plan: Plan, photos: dict[str, str], checked: bool) -> None:
+    def write(self, plan: SplitPlan, photos: dict[str, str], checked: bool) -> None:
         write_json(self.path, {"plan": asdict(plan), "copies_checked": checked, "photos": photos})
 
 
-def _planned(source: Source, plan: Plan, group_of: dict[str, int]) -> dict[str, str]:
+def _planned(source: Source, plan: SplitPlan, group_of: dict[str, int]) -> dict[str, str]:
     """The plan's split for each photo's name that the folders leave undecided."""
     _check(plan)
     undecided = [photo for photo in source.photos if photo.split != "test" or plan.make_test]
@@ -168,7 +170,7 @@ def _planned(source: Source, plan: Plan, group_of: dict[str, int]) -> dict[str, 
     return split_of
 
 
-def _check(plan: Plan) -> None:
+def _check(plan: SplitPlan) -> None:
     parts = (plan.valid, plan.test) if plan.make_test else (plan.valid,)
     unit = (lambda part: f"{part:g}") if plan.per_kind else (lambda part: f"{100 * part:g} %")
     said = ", ".join(f"{name} {unit(part)}" for name, part in zip(("valid", "test"), parts, strict=False))
@@ -184,7 +186,7 @@ def _check(plan: Plan) -> None:
         raise ConfigError("Nothing would be left to train on", said, hint)
 
 
-def _sound(plan: Plan) -> Plan:
+def _sound(plan: SplitPlan) -> SplitPlan:
     if type(plan.seed) is not int or type(plan.per_kind) is not bool or type(plan.make_test) is not bool:
         raise ValueError
     if not all(isinstance(part, int | float) and 0 <= part <= MOST for part in (plan.valid, plan.test)):
@@ -226,7 +228,7 @@ def _torn(split_of: dict[str, str], group_of: dict[str, int]) -> dict[int, list[
     return {group: names for group, names in groups.items() if len({split_of[name] for name in names}) > 1}
 
 
-def _with(source: Source, split_of: dict[str, str], plan: Plan) -> Source:
+def _with(source: Source, split_of: dict[str, str], plan: SplitPlan) -> Source:
     photos = tuple(
         photo if split_of.get(photo.name, photo.split) == photo.split else replace(photo, split=split_of[photo.name])
         for photo in source.photos

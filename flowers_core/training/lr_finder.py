@@ -39,7 +39,7 @@ the lowest of a hundred values lies two below their mean by chance alone."""
 
 
 @dataclass(frozen=True)
-class Finding:
+class RangeTest:
     """What a range test says.
 
     Args:
@@ -94,7 +94,7 @@ def lag(rates: Sequence[float]) -> int:
     return max(2, round(LAG / math.log10(rates[1] / rates[0]))) if len(rates) > 1 else 2
 
 
-def measure(config: TrainConfig, decoded: "DecodedSource", run: Run, wish: Callable[[], str]) -> Finding | None:
+def measure(config: TrainConfig, decoded: "DecodedSource", run: Run, wish: Callable[[], str]) -> RangeTest | None:
     """Runs the test in `run`'s folder, which is the test's own, and saves what it found. None when it was stopped.
 
     Raises what `train.fit` raises, except that a loss which is not finite is a finding here.
@@ -123,11 +123,11 @@ def measure(config: TrainConfig, decoded: "DecodedSource", run: Run, wish: Calla
     return found
 
 
-def saved(run: Run) -> Finding | None:
+def saved(run: Run) -> RangeTest | None:
     """What a test found; None before its end."""
     values = read_json(run.folder / "finding.json")
     try:
-        return Finding(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+        return RangeTest(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
     except (TypeError, AttributeError):  # none, or damaged
         return None
 
@@ -154,7 +154,7 @@ def has_blown_up(losses: list[float | None], lag: int) -> bool:
     return len(losses) > lag and smoothed[-1] > BLOWN * min(smoothed[lag - 1 :])
 
 
-def judge(rates: list[float], losses: list[float | None]) -> Finding:
+def judge(rates: list[float], losses: list[float | None]) -> RangeTest:
     """The suggestion, by one of two rules.
 
     Where the loss falls: the rate at which the smoothed loss falls most steeply over the rate's logarithm, but never
@@ -165,8 +165,8 @@ def judge(rates: list[float], losses: list[float | None]) -> Finding:
     smoothed = smooth(finite, settled)
     diverged = rates[len(losses) - 1] if has_blown_up(losses, settled) else None
 
-    def found(suggestion: float | None, reason: str) -> Finding:
-        return Finding(tuple(rates), tuple(losses), tuple(smoothed), suggestion, diverged, reason)
+    def found(suggestion: float | None, reason: str) -> RangeTest:
+        return RangeTest(tuple(rates), tuple(losses), tuple(smoothed), suggestion, diverged, reason)
 
     if len(finite) <= 2 * settled:
         return found(None, "The loss left at once. Look for mistakes in the other settings first.")

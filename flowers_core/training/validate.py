@@ -41,7 +41,7 @@ def view_looks(
     summaries = []
 
     def look(view: Tensor) -> Tensor:
-        logits, summary = network.look(view)
+        logits, summary = network.fc_logits_and_summary(view)
         summaries.append(summary.cpu())
         return torch.stack([logits.float(), network.reader(summary)], 1).cpu()
 

@@ -140,11 +140,11 @@ class Views:
 
     def features(self, view: View, seen: Seen = ignore) -> Tensor:
         """(n, columns) what the fully connected layers get, on the device, in the number format."""
-        return torch.cat(self._look(view, self.network.embed, seen))
+        return torch.cat(self._look(view, self.network.pooled_features, seen))
 
     def summary(self, view: View, seen: Seen = ignore) -> Tensor:
-        """(n, columns) float32 on the CPU: see `AlexNet.look`."""
-        return torch.cat(self._look(view, lambda images: summarised(self.network.late_maps(images)).cpu(), seen))
+        """(n, columns) float32 on the CPU: see `alexnet.summarised`."""
+        return torch.cat(self._look(view, lambda images: summarised(self.network.feature_maps(images)).cpu(), seen))
 
     @torch.no_grad()
     def _look(self, view: View, ask: Callable[[Tensor], T], seen: Seen) -> list[T]:
@@ -217,7 +217,9 @@ class FrozenViews(Views):
         if name in memory.features:
             return memory.features[name]
         if view in self.summarised and name not in memory.summaries:
-            features, summaries = map(torch.cat, zip(*self._look(view, self.network.see, seen), strict=True))
+            features, summaries = map(
+                torch.cat, zip(*self._look(view, self.network.pooled_and_summary, seen), strict=True)
+            )
             memory.summaries[name] = summaries.cpu()
         else:
             features = super().features(view, seen)
@@ -247,8 +249,8 @@ def summarise(views: Views, rows: int = 0, progress: Progress = ignore) -> tuple
     """What the convolutions see of the kinds, with so many views of photos, or as many as is usual.
 
     Returns:
-        (n, columns) float32: see `AlexNet.look`; (n,) labels; (n,) which views are plain; and how many photos these are
-        views of, some of every kind.
+        (n, columns) float32: see `alexnet.summarised`; (n,) labels; (n,) which views are plain; and how many photos
+        these are views of, some of every kind.
     """
     photos, asked = choose(views.split, rows or views.rows, SUMMARIES_EACH, 2)
     if photos is not views.split:

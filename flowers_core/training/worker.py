@@ -20,7 +20,7 @@ from flowers_core.training import distributed, lr_finder
 
 if TYPE_CHECKING:
     from flowers_core.photos.cache import DecodedSource
-    from flowers_core.training.lr_finder import Finding
+    from flowers_core.training.lr_finder import RangeTest
     from flowers_core.training.train import Result
 
 BEAT_EVERY_S = 5.0
@@ -102,7 +102,7 @@ def train_here(run: Run, say: Callable[[str], None]) -> "Result | None":
     return _work_here(run, say, _fit)
 
 
-def find_lr_here(run: Run, say: Callable[[str], None]) -> "Finding | None":
+def find_lr_here(run: Run, say: Callable[[str], None]) -> "RangeTest | None":
     """The learning-rate range test in this process, as `train_here` trains. None when stopped."""
     return _work_here(run, say, lr_finder.measure)
 

@@ -22,6 +22,7 @@ GRACE_S = 60
 
 
 def suggest(trial: "optuna.Trial", name: str, rule: Search) -> object:
+    """A trial's value of one setting, out of what the rule allows."""
     if rule.choices:
         return trial.suggest_categorical(name, list(rule.choices))
     return trial.suggest_float(name, rule.low, rule.high, log=rule.log)
@@ -107,7 +108,7 @@ def importance(search: "optuna.Study") -> dict[str, float]:
 
 
 def require_optuna() -> None:
-
+    """Raises ConfigError where Optuna is not installed."""
     if find_spec("optuna") is None:
         raise ConfigError("The search needs Optuna, which is not installed", None, "Run: python -m pip install optuna")
 

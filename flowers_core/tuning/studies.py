@@ -16,7 +16,7 @@ from flowers_core.machine import processes
 from flowers_core.runs import STARTING_S, Run
 from flowers_core.settings import config as configs
 from flowers_core.settings.config import Search, TrainConfig
-from flowers_core.storage import explain_disk_errors, read_json, studies_dir, write_json
+from flowers_core.storage import explain_disk_errors, new_folder, read_json, studies_dir, write_json
 
 PRUNERS = ("median", "hyperband", "none")
 """What cuts hopeless trials short: being worse than the median at the same epoch, halving rounds, or nothing."""
@@ -251,7 +251,7 @@ def create(plan: Plan, name: str | None = None) -> Study:
     plan.check()
     if name is not None and not re.fullmatch(r"[\w][\w.-]{0,80}", name):
         raise ConfigError("A study's name may hold letters, digits, points, - and _ only", name)
-    study = Study(studies_dir() / name if name else _new_folder(plan.config))
+    study = Study(studies_dir() / name if name else new_folder(studies_dir(), Path(plan.config.data).name))
     with explain_disk_errors(study.folder):
         study.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(study.folder / "plan.lock"):
@@ -282,11 +282,3 @@ def luck(accuracy: float, n: int) -> float:
     Counted as if the two had met different photos; on the same ones the luck is partly shared, so this is the most.
     """
     return min(1.0, 2 * math.sqrt(2 * accuracy * (1 - accuracy) / n)) if n else 1.0
-
-
-def _new_folder(config: TrainConfig) -> Path:
-    data = re.sub(r"[^a-z0-9]+", "-", Path(config.data).name.casefold()).strip("-")[:24] or "data"
-    stamp, count = datetime.now().strftime("%Y%m%d-%H%M%S"), 1
-    while (folder := studies_dir() / f"{stamp}-{data}{'' if count == 1 else f'-{count}'}").exists():
-        count += 1
-    return folder

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from flowers_core.training.lr_finder import Finding
+from flowers_core.training.lr_finder import RangeTest
 
 TRAIN, VALID = "train", "valid"
 
@@ -79,7 +79,7 @@ def curves(records: list[dict], what: str, epochs: int, parted: int | None = Non
     return alt.layer(every_step, every_epoch, line).properties(height=300)
 
 
-def range_test(found: Finding, low: float, high: float) -> alt.LayerChart:
+def range_test(found: RangeTest, low: float, high: float) -> alt.LayerChart:
     """A learning-rate range test: the loss over the rate, smoothed and step by step, with the suggestion marked.
 
     Args:

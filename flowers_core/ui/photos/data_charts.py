@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from flowers_core.images import LUMA
 from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import SPLITS
 from flowers_core.ui import tiles, words
@@ -34,8 +35,6 @@ COUNTS = alt.Axis(tickMinStep=1, format="d", labelFlush=False)
 """Whole photos, however few there are."""
 
 PIXELS = alt.Axis(tickCount=8, tickMinStep=1, format=",d", labelFlush=False)
-
-_GREY = np.array([0.299, 0.587, 0.114])
 
 
 def show(decoded: DecodedSource) -> None:
@@ -68,7 +67,7 @@ def show(decoded: DecodedSource) -> None:
     with right:
         st.subheader("Brightness")
         st.caption("Mean of a photo's pixels, from black (0) to white (100 %).")
-        bright = decoded.records["colour"][decoded.rows] @ _GREY / 255
+        bright = decoded.records["colour"][decoded.rows] @ LUMA / 255
         st.altair_chart(_spread(decoded, bright, "brightness"), alt="Brightness of the photos")
 
     st.subheader("Colours of the kinds")
@@ -189,9 +188,9 @@ def flower_shades(squares: np.ndarray) -> np.ndarray:
     pixels = squares[:, margin:-margin:2, margin:-margin:2].reshape(-1, 3).astype(float)
     other = pixels[pixels[:, 1] < np.maximum(pixels[:, 0], pixels[:, 2]) + 8]
     pixels = other if len(other) >= SHADES else pixels
-    colourful = np.ptp(pixels, axis=1) + 0.5 * (pixels @ _GREY)
+    colourful = np.ptp(pixels, axis=1) + 0.5 * (pixels @ LUMA)
     best = pixels[np.argsort(-colourful)[: max(SHADES, len(pixels) // 4)]]
-    best = best[np.argsort(best @ _GREY)]
+    best = best[np.argsort(best @ LUMA)]
     return np.stack([part.mean(0) for part in np.array_split(best, SHADES)])
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 from flowers_core.errors import FlowersError
 from flowers_core.photos import resplit
 from flowers_core.photos.cache import DecodedSource
-from flowers_core.sources import Plan, Source, splits
+from flowers_core.sources import Source, SplitPlan, splits
 from flowers_core.sources.library import KnownSet
 from flowers_core.ui import dialogs, frame, words
 from flowers_core.ui.choices import look_again
@@ -63,7 +63,7 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
     st.caption("Models that were trained before keep their figures; they are of the split that they carry.")
 
 
-def _chosen_plan(known: KnownSet, source: Source) -> Plan:
+def _chosen_plan(known: KnownSet, source: Source) -> SplitPlan:
     key = f"plan-{known.id}"
     how = st.segmented_control(
         "By", [SHARES, COUNTS], default=COUNTS if source.plan.per_kind else SHARES, required=True, key=f"{key}-how"

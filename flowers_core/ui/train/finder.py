@@ -10,7 +10,7 @@ from flowers_core.errors import FlowersError
 from flowers_core.runs import Run
 from flowers_core.settings.config import TrainConfig
 from flowers_core.training import lr_finder, worker
-from flowers_core.training.lr_finder import Finding
+from flowers_core.training.lr_finder import RangeTest
 from flowers_core.ui import charts, words
 from flowers_core.ui.errors import show_error, shown
 from flowers_core.ui.plain import plain
@@ -75,7 +75,7 @@ def _progress(test: Run, was_alive: bool, wanted: TrainConfig, take: Callable[[f
         if len(records) > 1:
             rates, losses = [record["lr"] for record in records], [record["loss"] for record in records]
             smoothed = lr_finder.smooth(losses, lr_finder.lag(rates))
-            found = Finding(tuple(rates), tuple(losses), tuple(smoothed), None, None, "")
+            found = RangeTest(tuple(rates), tuple(losses), tuple(smoothed), None, None, "")
     if found is not None:
         low, high = lr_finder.RANGE[test.config().optimizer]
         st.altair_chart(
@@ -85,7 +85,7 @@ def _progress(test: Run, was_alive: bool, wanted: TrainConfig, take: Callable[[f
             _offer(found, test, wanted, take)
 
 
-def _offer(found: Finding, test: Run, wanted: TrainConfig, take: Callable[[float], None]) -> None:
+def _offer(found: RangeTest, test: Run, wanted: TrainConfig, take: Callable[[float], None]) -> None:
     if found.suggestion is None:
         st.info(found.reason, icon=":material/info:")
         return

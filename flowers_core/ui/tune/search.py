@@ -1,7 +1,6 @@
 """A search for settings on the page: what to try, how far it is, what it found, and what is luck."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import streamlit as st
 
@@ -13,6 +12,7 @@ from flowers_core.settings import config, presets
 from flowers_core.settings.config import Search
 from flowers_core.sources import name_of
 from flowers_core.sources.library import KnownSet
+from flowers_core.storage import tail
 from flowers_core.tuning import studies, tune
 from flowers_core.tuning.studies import Plan, Study, Summary
 from flowers_core.ui import frame, words
@@ -26,6 +26,7 @@ from flowers_core.ui.tune import search_charts as charts
 EVERY_S = 2.0
 """Seconds between two looks at a living search."""
 
+LOG_LINES = 14
 SHARE_OF_EPOCHS = 0.6
 """About this share of all epochs is trained when hopeless trials are cut short."""
 
@@ -166,7 +167,7 @@ def _panel(study: Study, was_alive: bool) -> None:
         with st.expander("All trials"):
             st.dataframe(_table(plan, summary), hide_index=True)
     with st.expander("Log"):
-        log = live.without_folders(_tail(study.log_path), lambda: plan.config)
+        log = live.without_folders(tail(study.log_path, LOG_LINES), lambda: plan.config)
         st.code(log or "Nothing yet.", language=None, wrap_lines=True)
 
 
@@ -370,10 +371,3 @@ def _tried(name: str, rule: Search) -> str:
 
 def _value(name: str, value: object) -> str:
     return words.say(name, float(f"{value:.3g}") if isinstance(value, float) else value)
-
-
-def _tail(path: Path, lines: int = 14) -> str:
-    try:
-        return "\n".join(path.read_bytes()[-8192:].decode(errors="replace").splitlines()[-lines:])
-    except FileNotFoundError:
-        return ""

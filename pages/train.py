@@ -14,9 +14,9 @@ keep.undo()
 
 every_run = runs.list_runs()
 names = {settings.NEW: "A new training"} | {run.id: live.title(run) for run in every_run}
-shown_first = next(iter(runs.active_runs()), None) or live.news(every_run)
+shown_first = live.first_shown(every_run)
 chosen = settings.NEW
-head = st.container(horizontal=True)
+head = st.container(horizontal=True, vertical_alignment="bottom")
 if every_run:
     with head:
         chosen = linked.choose(
@@ -28,8 +28,14 @@ else:
     linked.check("Training", names, "run")
 
 if chosen != settings.NEW:
+    st.session_state["run-seen"] = st.session_state["visit"], chosen
+    with head:
+        st.button("New training", icon=":material/add:", on_click=settings.begin_anew)
     live.watch(runs.find_run(chosen))
 else:
+    visit, seen = st.session_state.pop("run-seen", (0, ""))
+    if visit == st.session_state["visit"] and (run := runs.find_run(seen)):
+        live.take_its_set(run)  # who turns from a run to a new one means the same photos
     with head:
         known = choose_set()
     decoded = open_set(known)

@@ -12,19 +12,21 @@ frame.enter()
 st.title("Tune")
 
 every_study = studies.list_studies()
-NEW = "new"
-names = {NEW: "A new search"} | {study.id: search.title(study) for study in every_study}
-alive = [study for study in every_study if study.state() in studies.ALIVE]
-chosen = NEW
+names = {search.NEW: "A new search"} | {study.id: search.title(study) for study in every_study}
+shown_first = search.first_shown(every_study)
+chosen = search.NEW
 if every_study:
-    chosen = linked.choose(
-        "Search", names, "study", take=st.session_state.pop("started-study", None), label_visibility="collapsed",
-        first=alive[0].id if alive else NEW, remember=False,
-    )  # fmt: skip
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = linked.choose(
+            "Search", names, "study", take=st.session_state.pop("started-study", None), label_visibility="collapsed",
+            first=shown_first.id if shown_first else search.NEW, remember=False,
+        )  # fmt: skip
+        if chosen != search.NEW:
+            st.button("New search", icon=":material/add:", on_click=search.begin_anew)
 else:
     linked.check("Search", names, "study")
 
-if chosen != NEW:
+if chosen != search.NEW:
     search.watch(studies.find_study(chosen))
 else:
     st.markdown(

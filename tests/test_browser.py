@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from browser_app import CHROMIUM, CHROMIUM_ARGS, Server, at_rest, save_model, until
@@ -670,6 +670,39 @@ def test_one_comes_back_from_a_kind_to_where_one_left(new_page: Callable[..., Pa
     page.get_by_role("button", name="All kinds").click()
     tile.wait_for()
     until(lambda: page.evaluate(scrolled) == before, "the page to be where it was")
+
+
+def test_a_set_that_was_chosen_stays_on_every_page_and_through_a_reload(
+    page: Page, server: Server, tmp_path: Path
+) -> None:
+    def choose(name: str) -> str:
+        """The set's id, once the address says it."""
+        before = page.url
+        box(page, "Photos").click()
+        page.get_by_role("option", name=name, exact=True).click()
+        expect(page).not_to_have_url(before)
+        return parse_qs(urlsplit(page.url).query)["data"][0]
+
+    def shows(title: str, name: str, set_id: str) -> None:
+        expect(page.locator("h1")).to_have_text(title)
+        expect(box(page, "Photos")).to_have_value(name)
+        address_says(page, data=set_id)
+
+    visit(page, f"{server.url}/photos")
+    older = box(page, "Photos").input_value()
+    add(server.home, draw_set(tmp_path / "newer", {"Train": 1, "Valid": 1}, size=32))
+    settled(page).reload()
+    expect(box(page, "Photos")).to_have_value("newer")
+    older_id = choose(older)
+    page.get_by_test_id("stSidebarNavLink").filter(has_text="Tune").click()
+    shows("Tune", older, older_id)
+    settled(page).reload()
+    shows("Tune", older, older_id)
+    shows("Tune", "newer", choose("newer"))
+    page.go_back()
+    shows("Tune", older, older_id)
+    page.go_back()
+    shows("Photos", older, older_id)
 
 
 def test_a_click_on_the_map_opens_the_photo_below_it(page: Page, server: Server) -> None:

@@ -866,8 +866,8 @@ def test_every_setting_and_choice_has_a_plain_name() -> None:
             assert set(setting.metadata["choices"]) == set(words.CHOICES[setting.name]), setting.name
 
 
-KEPT = ("Save", "Delete this training")
-"""Buttons for the name, the note and the end of every run."""
+KEPT = ("New training", "Save", "Delete this training")
+"""Buttons beside every run, and for its name, its note and its end."""
 
 RECORDS = [
     {"kind": "step", "step": 1, "epoch": 0.5, "loss": 1.2, "lr": 0.01},

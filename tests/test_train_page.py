@@ -15,6 +15,7 @@ from flowers_core.settings import config
 from flowers_core.settings.config import TrainConfig, to_dict
 from flowers_core.sources import library
 from flowers_core.training import compare, lr_finder, worker
+from flowers_core.ui import news
 from flowers_core.ui.train import live, settings
 
 
@@ -120,11 +121,36 @@ def test_what_ended_long_ago_is_shown_only_to_who_watched_it(finished: runs.Run,
         assert app.selectbox(key="run").value == finished.id
         app.switch_page("pages/home.py").run()
     finished.write_status(status)
-    monkeypatch.setattr(live, "FRESH_S", 0.0)
+    monkeypatch.setattr(news, "FRESH_S", 0.0)
     assert opened("train").selectbox(key="run").value == settings.NEW
     app.query_params.clear()
     app.switch_page("pages/train.py").run()
     assert app.selectbox(key="run").value == finished.id
+
+
+@pytest.mark.usefixtures("finished")
+def test_who_has_chosen_a_set_sees_the_form_for_it_and_not_another_sets_training(tmp_path: Path) -> None:
+    other = library.remember(draw_set(tmp_path / "other", {"Train": 2, "Valid": 1}, size=32), "other")
+    app = opened("train", data=other.id)
+    assert (app.selectbox(key="run").value, app.selectbox(key="data").value) == (settings.NEW, other.id)
+    app = opened("photos", data=other.id)
+    app.query_params.clear()
+    app.switch_page("pages/train.py").run()
+    assert (app.selectbox(key="run").value, app.selectbox(key="data").value) == (settings.NEW, other.id)
+
+
+def test_a_new_training_begins_with_the_photos_of_the_one_that_was_shown(
+    finished: runs.Run, known: library.KnownSet, tmp_path: Path
+) -> None:
+    other = library.remember(draw_set(tmp_path / "other", {"Train": 2, "Valid": 1}, size=32), "other")
+    app = opened("photos", data=other.id)
+    app.query_params.clear()
+    app.query_params["run"] = finished.id
+    app.switch_page("pages/train.py").run()
+    button(app, "New training").click().run()
+    assert (app.selectbox(key="run").value, app.selectbox(key="data").value) == (settings.NEW, known.id)
+    app.selectbox(key="data").set_value(other.id).run()
+    assert app.selectbox(key="data").value == other.id
 
 
 @pytest.mark.usefixtures("known")

@@ -47,6 +47,19 @@ def test_the_form_starts_the_search_that_it_shows(known: library.KnownSet, monke
     assert plan.space == config.search_space(plan.config)
 
 
+def test_a_search_that_has_just_ended_stands_there_once_and_a_new_one_is_a_click_away(study: Study) -> None:
+    study.tell("finished")
+    app = opened("tune")
+    assert app.selectbox(key="study").value == study.id
+    button(app, "New search").click().run()
+    assert app.selectbox(key="study").value == "new"
+    app.query_params.clear()
+    app.switch_page("pages/home.py").run()
+    app.switch_page("pages/tune.py").run()
+    assert app.selectbox(key="study").value == "new", "it has been seen"
+    assert opened("tune", data="garden").selectbox(key="study").value == "new"
+
+
 def test_a_search_that_goes_on_can_be_stopped(study: Study) -> None:
     with study.worker():
         study.tell("running")

@@ -49,6 +49,12 @@ def usual_set() -> library.KnownSet:
     return next((known for known in added if can_train(known)), library.BUILT_IN[0])
 
 
+def chosen_data() -> str | None:
+    """The data of the set that this viewer has chosen, on whatever page; None while they have not."""
+    chosen = st.query_params.get("data") or linked.by_hand("data")
+    return next((known.data for known in library.known_sets() if known.id == chosen), None)
+
+
 def can_train(known: library.KnownSet) -> bool:
     """Have at least two of its kinds training photos, as its folders tell?"""
     return len(kinds_by_split(known).get("train", ())) >= 2

@@ -6,11 +6,14 @@ with its results, and takes two entries of one text for the same.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from flowers_core.ui.plain import plain
+
+ADDRESS = Path(__file__).with_name("address.js")
 
 
 def choose(
@@ -43,16 +46,16 @@ def choose(
     """
     state, visit = st.session_state, st.session_state.get("visit")
     address = st.query_params.get(key)
-    nothing = None, None, None, False, (None, False), False
-    last_visit, address_before, chosen, by_hand, unnamed, followed = state.get(f"{key}-choice", nothing)
+    nothing = None, (None,), None, False, (None, False), False
+    last_visit, addresses_before, chosen, by_hand, unnamed, followed = state.get(f"{key}-choice", nothing)
     picked = False
     goes_on = first is None and not followed  # what another page began with
-    is_new = visit != last_visit or address != address_before
+    is_new = visit != last_visit or address not in addresses_before
     if take in names:
         chosen, picked = take, True
     elif visit != last_visit:
         chosen = address if address in names else chosen if remember and (by_hand or goes_on) else None
-    elif address != address_before:  # a link, or Back and Forward
+    elif address not in addresses_before:  # a link, or Back and Forward
         chosen, by_hand = (address, by_hand) if address else unnamed
     elif state.get(key) in names:
         picked = state[key] != chosen
@@ -72,8 +75,19 @@ def choose(
         st.query_params.from_dict(kept | {key: [chosen]})
     elif not address:
         unnamed = chosen, by_hand  # what Back leads to, should another be chosen now
-    state[f"{key}-choice"] = (visit, st.query_params.get(key), chosen, by_hand, unnamed, follow and not by_hand)
+    addresses = [st.query_params.get(key)]
+    if by_hand and not addresses[0]:  # it was chosen on another page
+        _put_into_address(key, chosen)
+        addresses.append(chosen)
+    state[f"{key}-choice"] = (visit, tuple(addresses), chosen, by_hand, unnamed, follow and not by_hand)
     return chosen
+
+
+def _put_into_address(key: str, value: str) -> None:
+    """So that a reload leads to it; the script learns of it at its next run."""
+    with st.sidebar:  # where nothing of the page makes room for what is not seen
+        put = st.components.v2.component("address", js=ADDRESS.read_text())
+        put(key=f"address-{key}", data={"key": key, "value": value})
 
 
 def check(label: str, names: Iterable[str], key: str) -> None:

@@ -1,6 +1,5 @@
 """A run on the page: its progress, its curves, its controls, and how it ended."""
 
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +14,7 @@ from flowers_core.settings.config import TrainConfig
 from flowers_core.sources import library, name_of
 from flowers_core.storage import free_megabytes, home
 from flowers_core.training import compare, worker
-from flowers_core.ui import charts, frame, words
+from flowers_core.ui import charts, frame, news, words
 from flowers_core.ui.choices import checkpoint_id
 from flowers_core.ui.errors import is_local, show_error, shown
 from flowers_core.ui.plain import plain
@@ -24,9 +23,6 @@ from flowers_core.ui.train import folds, keep, settings
 
 EVERY_S = 1.0
 """Seconds between two looks at a living run."""
-
-FRESH_S = 3600.0
-"""Seconds for which a training's end is news to whoever has not seen it."""
 
 LOW_DISK_MB = 1000
 """Below this a run's saved state may not have fitted: it is over half a gigabyte."""
@@ -63,21 +59,21 @@ def watch(run: Run) -> None:
     """The run's panel; looks again every second while its process lives."""
     state = run.state()
     alive = state in runs.ACTIVE
-    st.session_state.setdefault("watched-runs", {})[run.id] = alive
+    news.watch("runs", run, alive)
     st.fragment(_panel, run_every=EVERY_S if alive else None)(run, in_short(state))
 
 
-def news(every_run: list[Run]) -> Run | None:
-    """The newest run, where this viewer does not know its end yet: it came within the hour, or since they watched it.
+def first_shown(every_run: list[Run]) -> Run | None:
+    """See `news.first_shown`."""
+    return news.first_shown(
+        "runs", every_run, runs.ACTIVE, lambda run: run.config().data, lambda run: run.status().time
+    )
 
-    Args:
-        every_run: newest first.
-    """
-    if not every_run or (run := every_run[0]).state() in runs.ACTIVE:
-        return None
-    was_alive = st.session_state.get("watched-runs", {}).get(run.id)
-    is_fresh = time.time() - run.status().time < FRESH_S
-    return run if was_alive or (was_alive is None and is_fresh) else None
+
+def take_its_set(run: Run) -> None:
+    """Chooses the set that a run learned from, where it is known here."""
+    if set_id := _query(run).get("data"):
+        st.session_state["new-set"] = set_id
 
 
 def _panel(run: Run, was: str) -> None:
@@ -162,7 +158,7 @@ def _buttons(run: Run, state: str) -> None:
 
 def _again(run: Run) -> None:
     settings.take(run.config())
-    st.session_state["started-run"] = settings.NEW
+    settings.begin_anew()
 
 
 def _gentler(run: Run) -> None:

@@ -15,13 +15,16 @@ from flowers_core.sources.library import KnownSet
 from flowers_core.storage import tail
 from flowers_core.tuning import studies, tune
 from flowers_core.tuning.studies import Plan, Study, Summary
-from flowers_core.ui import frame, words
+from flowers_core.ui import frame, news, words
 from flowers_core.ui.errors import show_error, shown
 from flowers_core.ui.plain import plain
 from flowers_core.ui.text_table import text_table
 from flowers_core.ui.train import live
 from flowers_core.ui.train.settings import VARIANT_TITLES, starts
 from flowers_core.ui.tune import search_charts as charts
+
+NEW = "new"
+"""Stands for the form where a search's id would stand."""
 
 EVERY_S = 2.0
 """Seconds between two looks at a living search."""
@@ -58,6 +61,22 @@ def title(study: Study) -> str:
     reached = f", best {best.accuracy:.0%}" if best and best.accuracy is not None else ""
     ended = "running" if state in studies.ALIVE else WORDS[state][0].lower() + reached
     return f"{study.started:%d %b %H:%M:%S}: {what} ({ended})"
+
+
+def first_shown(every_study: list[Study]) -> Study | None:
+    """See `news.first_shown`."""
+    return news.first_shown(
+        "studies",
+        every_study,
+        studies.ALIVE,
+        lambda study: study.plan().config.data,
+        lambda study: study.told()["time"],
+    )
+
+
+def begin_anew() -> None:
+    """Shows the form in place of a search; for a callback."""
+    st.session_state["started-study"] = NEW
 
 
 def form(known: KnownSet, decoded: DecodedSource) -> None:
@@ -128,6 +147,7 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
 def watch(study: Study) -> None:
     """The study's panel; looks again every few seconds while a process works on it."""
     alive = study.state() in studies.ALIVE
+    news.watch("studies", study, alive)
     st.fragment(_panel, run_every=EVERY_S if alive else None)(study, alive)
     if not alive:
         _take(study)

@@ -52,23 +52,24 @@ LOOKS = {
     "That's wrong": lambda answered: correct.form(card, answered),
 }
 
-with below if len(pictures) > 1 else beside:  # a table needs the whole width
-    try:
-        if pictures:
+try:
+    if pictures:
+        with beside:
             bar = st.empty()
 
-            def tell(done: int, total: int) -> None:
-                bar.progress(done / total, f"{done} of {total} photos" if total > 1 else "Looking…")
+        def tell(done: int, total: int) -> None:
+            bar.progress(done / total, f"{done} of {total} photos" if total > 1 else "Looking…")
 
-            try:
-                answered = answers.answer(path, pictures, tell)
-            finally:
-                bar.empty()
-            readable = [a for a in answered if not a.prediction.error]
-            unreadable = [a for a in answered if a.prediction.error]
-            if len(pictures) == 1 and unreadable:
-                answers.show_unreadable(unreadable[0])
-            if readable:
+        try:
+            answered = answers.answer(path, pictures, tell)
+        finally:
+            bar.empty()
+        readable = [a for a in answered if not a.prediction.error]
+        unreadable = [a for a in answered if a.prediction.error]
+        with beside:
+            many.unreadable(unreadable)
+        if readable:
+            with below if len(readable) > 1 else beside:  # a table needs the whole width
                 chosen, beside_card = readable[0], way_in
                 if len(readable) > 1:
                     chosen = many.table(readable)
@@ -85,14 +86,14 @@ with below if len(pictures) > 1 else beside:  # a table needs the whole width
                     )
                     if look:
                         LOOKS[look](chosen)
-            if len(pictures) > 1 and unreadable:
-                many.unreadable(unreadable)
-        else:
+    else:
+        with beside:
             st.caption("The flower's name will stand here.")
             classifier(path)  # while one looks for a photo
-    except FlowersError as error:
+except FlowersError as error:
+    with beside:
         show_error(error)
-        st.stop()
+    st.stop()
 
 with which_model:
     take_home.offer(path, card)

@@ -604,10 +604,17 @@ def test_one_comes_back_from_a_photo_to_the_cell_that_one_looked_at(page: Page, 
     click(page)
     address_says(page, true="sunflower")
     page.get_by_role("dialog").get_by_role("link", name="Its own page").first.click()
+    for back in (page.get_by_role("link", name="Back to the matrix").click, page.go_back):
+        expect(page.get_by_text("squeezed to a square")).to_be_visible()
+        back()
+        expect(box(page, "Really")).to_have_value("sunflower")
+        expect(box(page, "Called")).to_have_value("rose")
+        expect(page.get_by_role("heading", name="The photos in a cell")).to_be_in_viewport()
+        address_says(page, model=ROSE, split="valid", true="sunflower", called="rose")
+        page.get_by_role("link", name="Its own page").first.click()
     expect(page.get_by_text("squeezed to a square")).to_be_visible()
-    page.go_back()
-    expect(box(page, "Really")).to_have_value("sunflower")
-    expect(box(page, "Called")).to_have_value("rose")
+    page.get_by_test_id("stButtonGroup").first.get_by_text("Kinds", exact=True).click()
+    expect(page).not_to_have_url(re.compile("called="))
 
 
 def test_a_tap_on_a_cell_shows_its_photos_and_a_swipe_moves_the_page(

@@ -159,7 +159,8 @@ def test_what_is_not_one_of_the_kinds_is_said_not_to_be(monkeypatch: pytest.Monk
     assert not any("Rosa" in text for text in texts(app, "markdown"))
     assert not app.progress, "a full bar would look like certainty"
     table = shown(a=jpeg(), b=jpeg("sunflower")).dataframe[0].value
-    assert list(table["Name"]) == ["none of the kinds (nearest: rose)"] * 2
+    assert list(table["Name"]) == ["none of the kinds"] * 2
+    assert list(table["Next guess"]) == ["rose"] * 2
     assert table["Probability"].isna().all()
 
 
@@ -403,14 +404,18 @@ def test_photos_alike_are_summed_up(kinds: list[str], said: str) -> None:
 @pytest.mark.usefixtures("model")
 def test_many_photos_are_a_table_with_one_to_look_into_and_unreadable_ones_a_list() -> None:
     app = shown(a=jpeg(), b=jpeg("sunflower"), letter=b"Dear all")
-    (unreadable,), (table,) = tables(app), (frame.value for frame in app.dataframe)
-    assert list(unreadable["File"]) == ["letter.jpg"]
-    assert list(unreadable["Reason"]) == ["Not a picture in a known format"]
+    (table,) = (frame.value for frame in app.dataframe)
+    assert "letter.jpg" in texts(app, "text")
+    assert app.error[0].value.startswith("Not a picture in a known format")
     assert list(table["File"]) == ["a.jpg", "b.jpg"]
     assert list(table["Name"]) == ["rose", "rose"]
     assert table["Probability"].tolist() == pytest.approx([0.6, 0.6], abs=0.01)
     assert all(cell.startswith("data:image/jpeg;base64,") for cell in table["Photo"])
-    assert app.warning[0].value.startswith("One file")
+    app = shown(a=jpeg(), **{f"letter {n}": b"Dear all" for n in range(5)})
+    (unreadable,) = tables(app)
+    assert list(unreadable["File"]) == [f"letter {n}.jpg" for n in range(5)]
+    assert set(unreadable["Reason"]) == {"Not a picture in a known format"}
+    assert (texts(app, "header"), len(app.dataframe)) == (["Rose"], 0), "one answer needs no table"
 
 
 def test_the_file_of_answers_is_complete_and_holds_no_formula() -> None:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
@@ -62,6 +62,13 @@ def test_whole_numbers_pass_for_decimal_settings() -> None:
 def test_configs_survive_json() -> None:
     chosen = config.preset("paper-2012", "scratch", data="a folder", seed=5)
     assert config.from_dict(json.loads(json.dumps(config.to_dict(chosen)))) == chosen
+
+
+def test_limits_are_written_as_people_write_numbers() -> None:
+    (seed,) = replace(TrainConfig(), seed=-1).problems()
+    assert seed == "seed must lie between 0 and 2147483647, not -1"
+    (rate,) = replace(TrainConfig(), lr=50.0).problems()
+    assert rate == "lr must lie between 0.00000001 and 10, not 50"
 
 
 def test_a_config_of_a_newer_version_is_refused_by_its_unknown_field() -> None:

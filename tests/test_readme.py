@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from flowers_core.settings.config import PRESETS
 from flowers_core.storage import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
@@ -25,6 +26,11 @@ def test_command_two_is_what_ci_runs() -> None:
     assert install == "python -m pip install -r requirements-dev.txt"
     assert test == "python -m pytest"
     assert script.rstrip().endswith(test)
+
+
+def test_every_preset_is_named() -> None:
+    (named,) = re.findall(r"--preset ([a-z0-9, -]+)", README)
+    assert set(re.split(r", | or ", named.strip())) == set(PRESETS)
 
 
 def test_commands_run_in_every_shell_as_they_stand() -> None:

@@ -48,7 +48,7 @@ def test_its_figure_is_told_apart_from_the_curves(finished: runs.Run) -> None:
     (said,) = [text for text in texts(app, "caption") if "The curve says" in text]
     assert "The curve says 67% there" in said
     assert "the network alone, with one look" in said
-    assert "the 63.0% are what several looks reach together with a second reader" in said
+    assert "The finished model reaches its 63.0% with several looks, and with a second classifier" in said
     finished.write_status(replace(finished.status(), best_accuracy=0.67))
     assert not [text for text in texts(app.run(), "caption") if "The curve says" in text]
 

@@ -40,6 +40,7 @@ DOWNLOADS_KEPT_S = 7 * 86400.0
 EVERY_S = 0.2
 """Seconds between two words on how an import goes."""
 
+ALIVE = ("starting", "running")
 ENDED = ("done", "failed", "cancelled", "interrupted")
 
 

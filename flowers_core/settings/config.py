@@ -17,6 +17,11 @@ def _setting(default: object, help: str, low: float | None = None, high: float |
     return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices})
 
 
+def _plainly(number: float) -> str:
+    """As a person writes it: 2147483647 and 0.00000001, neither 2.14748e+09 nor 1e-08."""
+    return f"{number:.12f}".rstrip("0").rstrip(".") if abs(number) < 1e15 else f"{number:g}"
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything that decides how a run goes. The same config, data and machine give the same weights.
@@ -97,7 +102,8 @@ class TrainConfig:
             elif rule["choices"] and value not in rule["choices"]:
                 found.append(f"{setting.name} must be one of {', '.join(rule['choices'])}, not {value!r}")
             elif rule["low"] is not None and not rule["low"] <= value <= rule["high"]:
-                found.append(f"{setting.name} must lie between {rule['low']:g} and {rule['high']:g}, not {value}")
+                low, high, was = (_plainly(number) for number in (rule["low"], rule["high"], value))
+                found.append(f"{setting.name} must lie between {low} and {high}, not {was}")
         if self.init in ("imagenet", "imagenet-full") and self.variant != "2014":
             found.append(f"init {self.init} fits variant 2014 only, not {self.variant}; choose init scratch")
         if self.init == "scratch" and self.features_lr == 0:

@@ -124,6 +124,6 @@ def _garden(progress: Progress | None) -> Source:
     """The built-in drawn data set; grown at first use. Pictures of a growth that was cut off don't belong to it."""
     from flowers_core.garden import plot  # numpy and Pillow's drawing: only who asks for the garden pays for them
 
-    report = (lambda done, total: progress("Planting the garden", done, total)) if progress else None
+    report = (lambda done, total: progress("Planting the garden, this once", done, total)) if progress else None
     source, counts = folder.read(plot.planted(report), name="garden"), plot.counts()
     return replace(source, photos=tuple(p for p in source.photos if plot.is_in_bloom(p.name, p.split, counts)))

@@ -12,9 +12,9 @@ from flowers_core.ui.plain import plain
 LOCAL = ("localhost", "127.0.0.1", "::1", "")
 
 
-def show_error(error: FlowersError) -> None:
+def show_error(error: FlowersError, border: bool = True) -> None:
     """An error as a person should read it. Shown as plain text: parts of it come from file names."""
-    with st.container(border=True):
+    with st.container(border=border):
         st.error(plain(error.what) + ".", icon=":material/error:")
         if error.where is not None:
             here = is_local() or not Path(str(error.where)).is_absolute()

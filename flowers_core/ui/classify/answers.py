@@ -162,13 +162,6 @@ def show(answered: Answered, classes: int) -> None:
             st.progress(probability, f"{plain(name)}: {sureness.percent(probability)}")
 
 
-def show_unreadable(answered: Answered) -> None:
-    """Why there is no answer, and what to do."""
-    with st.container(border=True):
-        st.text(answered.picture.name or "The photo")
-        st.error(f"{answered.prediction.error}. Try a JPEG, PNG, WebP or HEIC photo.", icon=":material/broken_image:")
-
-
 def _name(answered: Answered, classes: int) -> None:
     prediction, right = answered.prediction, answered.picture.right
     name, probability = prediction.top[0]

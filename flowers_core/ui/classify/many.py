@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
@@ -12,7 +13,13 @@ from flowers_core.ui.classify.answers import Answered
 from flowers_core.ui.plain import harmless
 from flowers_core.ui.text_table import text_table
 
+if TYPE_CHECKING:
+    from flowers_core.evaluation.predict import Prediction
+
 CHOSEN = "look-into"
+
+FEW = 2
+"""Files without an answer that are each told apart; more of them are a table."""
 
 
 def table(answers: Sequence[Answered]) -> Answered:
@@ -24,13 +31,13 @@ def table(answers: Sequence[Answered]) -> Answered:
             "Name": [_said(a) for a in answers],
             # How sure it would be among the kinds says nothing where it is none of them.
             "Probability": [a.prediction.top[0][1] if a.prediction.known else None for a in answers],
-            "Next guess": [a.prediction.top[1][0] if len(a.prediction.top) > 1 else "" for a in answers],
+            "Next guess": [_next_guess(a.prediction) for a in answers],
             "File": [a.picture.name for a in answers],
         }
     )
     names = {str(number): f"{number + 1}: {_said(a)}" for number, a in enumerate(answers)}
     # Shown as words, sorted as the number that it is. The photos' long addresses need not travel a second time.
-    shown = rows.style.format({"Photo": lambda _: "", "Probability": sureness.percent}, na_rep="")
+    shown = rows.style.format({"Photo": lambda _: "", "Probability": sureness.percent}, na_rep="–")
     st.space("small")  # for the toolbar, which a phone always shows
     st.dataframe(
         shown, key="answers-table", hide_index=True, row_height=64, width="stretch",
@@ -54,11 +61,16 @@ def table(answers: Sequence[Answered]) -> Answered:
 
 
 def unreadable(answers: Sequence[Answered]) -> None:
-    """Files without an answer, each with the reason."""
-    count = "One file" if len(answers) == 1 else f"{len(answers)} files"
-    st.warning(f"{count} could not be read; no answer for that.", icon=":material/broken_image:")
-    rows = [(a.picture.name, a.prediction.error) for a in answers]
-    text_table(pd.DataFrame(rows, columns=["File", "Reason"]))
+    """Files without an answer, each with the reason; in little room, above the answers to the others."""
+    if len(answers) <= FEW:
+        for a in answers:
+            with st.container(border=True):
+                st.text(a.picture.name or "The photo")
+                st.error(f"{a.prediction.error}. Try a JPEG, PNG, WebP or HEIC photo.", icon=":material/broken_image:")
+        return
+    with st.expander(f"{len(answers)} files could not be read", icon=":material/broken_image:"):
+        rows = [(a.picture.name, a.prediction.error) for a in answers]
+        text_table(pd.DataFrame(rows, columns=["File", "Reason"]))
 
 
 def to_csv(answers: Sequence[Answered]) -> bytes:
@@ -77,8 +89,13 @@ def to_csv(answers: Sequence[Answered]) -> bytes:
 
 
 def _said(answered: Answered) -> str:
-    name = answered.prediction.top[0][0]
-    return name if answered.prediction.known else f"none of the kinds (nearest: {name})"
+    return answered.prediction.top[0][0] if answered.prediction.known else "none of the kinds"
+
+
+def _next_guess(prediction: "Prediction") -> str:
+    """After its name the second one; where it is none of the kinds, the nearest."""
+    guesses = [name for name, _ in prediction.top]
+    return next(iter(guesses[1:] if prediction.known else guesses), "")
 
 
 def _take_row() -> None:

@@ -1,6 +1,7 @@
 """An evaluation on the page: its figures, the confusion matrix, and the photos in a cell."""
 
 import io
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -10,6 +11,7 @@ from flowers_core.evaluation.evaluate import Report
 from flowers_core.network import sureness
 from flowers_core.photos.cache import DecodedSource
 from flowers_core.ui import charts, frame, linked, taps, words
+from flowers_core.ui.choices import checkpoint_id
 from flowers_core.ui.pictures import THUMBNAIL, thumbnails
 from flowers_core.ui.plain import harmless, plain
 
@@ -50,7 +52,7 @@ def show(report: Report, decoded: DecodedSource, set_id: str) -> None:
     )
     taps.listen()
     wide = st.grid(1, wrap=False, min_column_width=width)  # a phone scrolls sideways
-    downloads, cell = st.container(), st.container()
+    downloads, cell = st.container(), st.container(key="cell")
     with cell:
         true, called = _choose_cell(report)
     marked = None if ANY in (true, called) else (report.classes.index(true), report.classes.index(called))
@@ -67,6 +69,13 @@ def show(report: Report, decoded: DecodedSource, set_id: str) -> None:
     with cell:
         _photos(report, decoded, set_id, true, called)
     _table(report)
+    if st.session_state.get("cell-visit") != (visit := st.session_state["visit"]):
+        st.session_state["cell-visit"] = visit
+        if CELL[1] in st.query_params:  # one comes back from a photo, or by a link to the cell
+            st.html(
+                f"<script>document.querySelector('.st-key-cell')?.scrollIntoView() // {visit}</script>",
+                unsafe_allow_javascript=True,
+            )
     if st.session_state.pop(CLICKED, False):
         title = f"{plain(true)}, called {plain(called) if true != called else 'so'}"
         st.dialog(title, width="medium")(_photos)(report, decoded, set_id, true, called)
@@ -150,8 +159,11 @@ def _photos(report: Report, decoded: DecodedSource, set_id: str, true: str, call
         with grid.cell():
             st.image(picture, width="stretch", alt=caption)
             st.caption(plain(caption))
-            frame.link("photos", "Its own page", "open_in_new", data=set_id, kind=decoded.source.classes[photo.label],
-                       photo=photo.id)  # fmt: skip
+            frame.link(
+                "photos", "Its own page", "open_in_new", data=set_id, kind=decoded.source.classes[photo.label],
+                photo=photo.id, model=checkpoint_id(Path(report.checkpoint)), split=report.split, true=true,
+                called=called,
+            )  # fmt: skip
 
 
 def _table(report: Report) -> None:

@@ -1,16 +1,21 @@
 """Imports that are going on, with their progress and Cancel, and how they ended."""
 
+import time
+
 import streamlit as st
 
 from flowers_core.errors import FlowersError
 from flowers_core.photos import importer
 from flowers_core.photos.importer import Job
 from flowers_core.sources import imports
-from flowers_core.ui.errors import show_error, shown
+from flowers_core.ui.errors import is_local, show_error, shown
 from flowers_core.ui.plain import plain
 
 EVERY_S = 0.5
 """Seconds between two looks at an import."""
+
+FRESH_S = 600.0
+"""Seconds for which the end of an import stands there for who reloads the page."""
 
 
 def panel() -> None:
@@ -18,6 +23,13 @@ def panel() -> None:
     _swept()
     alive = bool(_going_on())
     st.fragment(_panel, run_every=EVERY_S if alive else None)(alive)
+
+
+def _concerns(job: Job) -> bool:
+    """Whose import has ended is theirs to know; at the machine itself also who has reloaded the page."""
+    if job.state() in importer.ALIVE or job.id in st.session_state["own-jobs"]:
+        return True
+    return is_local() and time.time() - job.last_sign() < FRESH_S
 
 
 def _panel(was_alive: bool) -> None:
@@ -30,26 +42,19 @@ def _panel(was_alive: bool) -> None:
             st.rerun()
     if bool(_going_on()) != was_alive:
         st.rerun()
-    for job in importer.jobs():
+    for job in filter(_concerns, importer.jobs()):
         _show(job)
 
 
 def _show(job: Job) -> None:
     state, status = job.state(), job.status()
     with st.container(border=True, key=f"job-{job.id}"):
-        st.text(f"Import: {_called(job)}")
-        if state in ("starting", "running"):
+        if state in importer.ALIVE:
+            st.text(f"Import: {_called(job)}")
             _progress(job, status)
             return
-        if state == "failed":
-            show_error(FlowersError(status.error or "It failed", status.where or None, status.hint))
-        elif state == "interrupted":
-            st.warning("It was interrupted; nothing half done stays.", icon=":material/bolt:")
-        elif state == "cancelled":
-            st.info("Cancelled. Nothing of it was kept.", icon=":material/cancel:")
-        else:
-            st.success("It is here.", icon=":material/check_circle:")
-        with st.container(horizontal=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.text(f"Import: {_called(job)}", width="stretch")
             if state == "done" and st.button("Show it", key=f"show-{job.id}", type="primary"):
                 st.session_state["new-set"] = status.set_id
                 job.dismiss()
@@ -57,6 +62,14 @@ def _show(job: Job) -> None:
             if state in ("failed", "interrupted") and _can_begin_again(job):
                 st.button("Try again", key=f"again-{job.id}", icon=":material/refresh:", on_click=shown(job.start))
             st.button("Dismiss", key=f"dismiss-{job.id}", icon=":material/close:", on_click=shown(job.dismiss))
+        if state == "failed":
+            show_error(FlowersError(status.error or "It failed", status.where or None, status.hint), border=False)
+        elif state == "interrupted":
+            st.warning("It was interrupted; nothing half done stays.", icon=":material/bolt:")
+        elif state == "cancelled":
+            st.info("Cancelled. Nothing of it was kept.", icon=":material/cancel:")
+        else:
+            st.success("It is here.", icon=":material/check_circle:")
 
 
 def _progress(job: Job, status: importer.Status) -> None:
@@ -85,7 +98,7 @@ def _can_begin_again(job: Job) -> bool:
 
 
 def _going_on() -> list[Job]:
-    return [job for job in importer.jobs() if job.state() in ("starting", "running")]
+    return [job for job in importer.jobs() if job.state() in importer.ALIVE]
 
 
 @st.cache_resource

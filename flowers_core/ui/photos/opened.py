@@ -9,6 +9,9 @@ from flowers_core.photos.cache import DecodedSource
 from flowers_core.ui import tiles
 from flowers_core.ui.pictures import PER_PAGE, paged, thumbnails
 
+MATRIX = ("model", "split", "true", "called")
+"""In the address when the photo was opened from a cell of a confusion matrix: which one it was."""
+
 KINDS = "Kinds"
 """The view in which a photo lies in its kind."""
 
@@ -78,7 +81,8 @@ def close_all() -> None:
 def _show(**what: str) -> None:
     """Changes the address at once: every change of it is a step for the Back button."""
     before = {name: st.query_params.get_all(name) for name in st.query_params}
-    kept = {name: values for name, values in before.items() if name not in ("kind", "photo")}
+    left = ("kind", "photo", *(() if "photo" in what else MATRIX))
+    kept = {name: values for name, values in before.items() if name not in left}
     if (after := kept | {name: [value] for name, value in what.items()}) != before:
         st.query_params.from_dict(after)
 

@@ -24,11 +24,12 @@ def show(decoded: DecodedSource) -> None:
     found = features_of(decoded, "to lay out the map")
     if found is None:
         return
-    st.caption(
-        "Each point is a photo; near ones look alike to a network that learned from ImageNet. Kinds that lie apart "
-        "are easy to tell. A point among strangers may be in the wrong folder. Click a point to open its photo."
-    )
     classes = decoded.source.classes
+    several = "Kinds that lie apart are easy to tell. A point among strangers may be in the wrong folder. "
+    st.caption(
+        "Each point is a photo; near ones look alike to a network that learned from ImageNet. "
+        f"{several * (len(classes) > 1)}Click a point to open its photo."
+    )
     bright = st.multiselect("Highlight", classes, placeholder="All kinds", key="highlight")
     try:
         with st.spinner("Drawing the map…", show_time=True):

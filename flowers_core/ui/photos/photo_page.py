@@ -8,7 +8,7 @@ import streamlit as st
 from flowers_core.errors import ImageError
 from flowers_core.images import decode, from_square, to_jpeg
 from flowers_core.photos.cache import DecodedSource
-from flowers_core.ui import changes, words
+from flowers_core.ui import changes, frame, words
 from flowers_core.ui.photos import augmentations, opened
 from flowers_core.ui.photos.seen import features_of
 from flowers_core.ui.plain import plain
@@ -33,7 +33,11 @@ def show(decoded: DecodedSource, index: int) -> None:
         unsafe_allow_javascript=True,
     )
     with st.container(horizontal=True):
-        st.button("Back", icon=":material/arrow_back:", on_click=opened.close_photo)
+        if opened.MATRIX[-1] in st.query_params:
+            matrix = {name: st.query_params[name] for name in ("data", *opened.MATRIX) if name in st.query_params}
+            frame.link("evaluate", "Back to the matrix", "arrow_back", **matrix)
+        else:
+            st.button("Back", icon=":material/arrow_back:", on_click=opened.close_photo)
         for label, icon, other in (("Previous", "chevron_left", place - 1), ("Next", "chevron_right", place + 1)):
             there = 0 <= other < len(of_kind)
             st.button(

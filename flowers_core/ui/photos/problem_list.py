@@ -117,7 +117,7 @@ def _finding(decoded: DecodedSource, finding: Finding, key: str) -> None:
                 "It is fine", key=f"{key}-fine", icon=":material/check:", on_click=changes.make,
                 args=(decoded, finding.photos, edits.ACCEPT, finding.sort), help="Don't show this again.",
             )  # fmt: skip
-        grid = st.grid("auto", min_column_width=130)
+        grid = st.grid("auto", min_column_width=165)
         for index, picture in zip(shown, thumbnails(decoded, shown, 256), strict=True):
             photo, entry = photos[index], decoded.entries[index]
             with grid.cell():

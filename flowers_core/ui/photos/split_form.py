@@ -21,8 +21,10 @@ SHARES, COUNTS = "Shares", "Photos per kind"
 
 
 def advice(known: KnownSet, source: Source) -> None:
-    """A word on cross-validation where single validation photos decide too much."""
-    if why := splits.advice(source):
+    """A word where there is one kind only, or where single validation photos decide too much."""
+    if len(source.classes) == 1:
+        st.info("One kind alone can't be learned: training needs at least two to tell apart.", icon=":material/info:")
+    elif why := splits.advice(source):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(why)
             frame.link(

@@ -239,7 +239,10 @@ def _warn_of_parting(parting: Parting, state: str, status: Status) -> None:
             f"learn from it stands at {valid[1]:.0%}, a wider gap than chance explains"
         )
     kept = f" The model that is kept is the one after epoch {status.best_epoch}." if status.best_epoch else ""
-    now = " You may stop it; going on rarely helps." if state in ("training", "paused") else ""
+    now = ""
+    if state in ("training", "paused"):
+        still_better = status.best_epoch > parting.since  # by accuracy: losses tell first that it grows too sure
+        now = " It got better since, so let it go on." if still_better else " You may stop it; going on rarely helps."
     st.warning(
         f"**Since epoch {parting.since} it learns by heart:** {what}. More photos help most, then varying them more "
         f"strongly, fewer epochs, or early stopping.{kept}{now}",
@@ -278,9 +281,9 @@ def _why_curves_differ(status: Status, epochs: list[dict]) -> str:
     if None in (curve, status.best_accuracy) or f"{curve:.0%}" == f"{status.best_accuracy:.0%}":
         return ""
     return (
-        f"The curve says {curve:.0%} there, because it shows the network alone, with one look at each photo; the "
-        f"{_reached(status)} are what several looks reach together with a second reader, which joins the network at "
-        "the end."
+        f"The curve says {curve:.0%} there: it follows the network alone, with one look at each photo. The finished "
+        f"model reaches its {_reached(status)} with several looks, and with a second classifier that learns from the "
+        "same convolutions at the end."
     )
 
 

@@ -735,6 +735,37 @@ def test_a_zip_that_is_named_as_a_folder_is_taken_as_the_zip_that_it_is(tmp_path
     assert app.selectbox(key="data").options[0] == "meadow"
 
 
+def test_a_folder_is_found_by_clicks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = draw_set(tmp_path / "My *own* flowers", {"Train": 2, "Valid": 1}, size=24)
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / "a file").touch()
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setattr(add_photos, "is_local", lambda: True)
+    app = opened("photos")
+    button(app, "Add photos").click().run()
+    choice(app, "way-in").set_value("folder").run()
+
+    def folders(here: Path):
+        return choice(app, f"folders-{here}")
+
+    assert [unescaped(name) for name in folders(tmp_path).options[1:]] == ["home", "My *own* flowers"]
+    folders(tmp_path).set_value(folder.name).run()
+    assert app.text_input(key="folder-path").value == str(folder)
+    folders(folder).set_value("Train").run()
+    assert app.text_input(key="folder-path").value == str(folder / "Train")
+    folders(folder / "Train").set_value("..").run()
+    app.text_input(key="folder-path").set_value(str(tmp_path / "nowhere")).run()
+    assert not [each for each in app.get("pills") if each.key.startswith("folders-")]
+    app.text_input(key="folder-path").set_value(str(folder)).run()
+    button(app, "Add the folder").click().run()
+    assert not app.exception
+    assert app.selectbox(key="data").options[0] == folder.name
+
+
+def choice(app: AppTest, key: str):
+    return next(each for each in app.get("pills") if each.key == key)
+
+
 def asked_for_a_folder(path: str, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setattr(add_photos, "is_local", lambda: True)  # AppTest's viewer has no address
     app = opened("photos")

@@ -8,7 +8,7 @@ from flowers_core.sources import flowers102, imports, layout, library
 from flowers_core.sources.imports import Wish
 from flowers_core.ui import dialogs
 from flowers_core.ui.errors import is_local, show_error
-from flowers_core.ui.photos import own_photos
+from flowers_core.ui.photos import folder_choice, own_photos
 
 ONE_BY_ONE = "own"
 
@@ -16,7 +16,7 @@ ONE_BY_ONE = "own"
 def button() -> None:
     """A button that opens the ways in."""
     if st.session_state.pop("photos-added", False):
-        st.session_state["folder-path"] = st.session_state["drive-link"] = st.session_state["set-name"] = ""
+        st.session_state[folder_choice.PATH] = st.session_state["drive-link"] = st.session_state["set-name"] = ""
     dialogs.button("Add photos", ":material/add_photo_alternate:", "add-photos", _ways_in)
 
 
@@ -72,9 +72,8 @@ def _zip() -> None:
 
 def _folder() -> None:
     _layout_hint()
-    folder = st.text_input("A folder on this computer", placeholder="/home/me/flowers", key="folder-path")
     kinds = ""
-    text = folder.strip().strip('"')
+    text = folder_choice.folder_path().strip().strip('"')
     if text and _holds_flowers102(text):
         kinds = st.radio(
             "This is Oxford Flowers-102",
@@ -84,7 +83,7 @@ def _folder() -> None:
     if st.button("Add the folder", type="primary", icon=":material/folder_open:"):
         try:
             if not text:
-                raise DataError("No folder is named yet", None, "Type or paste its path above.")
+                raise DataError("No folder is chosen yet", None, "Click your way to it, or paste its path above.")
             place = imports.existing(text, "It is looked for on the computer that runs this app.").resolve()
             if place.is_file():
                 _start(Wish("zip", str(place), name, shown=place.name))

@@ -14,7 +14,7 @@ from flowers_core import species
 from flowers_core.errors import ImageError
 from flowers_core.images import SIDE, SUFFIXES, decode, to_jpeg, to_square
 from flowers_core.machine.parallel import in_order
-from flowers_core.network import sureness
+from flowers_core.network import calibrate, sureness
 from flowers_core.network.checkpoint import Card
 from flowers_core.sources.records import class_key
 from flowers_core.ui import words
@@ -126,6 +126,11 @@ def about(card: Card) -> None:
     trained = card.data.get("counts", {}).get("train")
     learned = f"learned from {words.count(trained, 'photo')} of " if trained else "from "
     st.text(f"AlexNet {card.variant}, {learned}{card.data.get('data', 'unknown photos')}.{reached}")
+    if not card.rejection:
+        st.caption(
+            "It calls everything by one of its names. To know what is none of its kinds, a model needs "
+            f"{calibrate.LEAST_PHOTOS_FOR_REJECTION} validation photos, or a cross-validation."
+        )
     with st.expander(f"The {words.count(len(card.classes), 'kind')} it knows"):
         st.text(", ".join(card.classes))
 

@@ -15,8 +15,8 @@ from flowers_core.ui.pictures import thumbnails
 from flowers_core.ui.plain import plain
 from flowers_core.ui.text_table import text_table
 
-PER_PAGE = 6
-"""Findings on one page."""
+PER_PAGE = 4
+"""Findings on one page: two screens of a laptop."""
 
 SIDE_BY_SIDE = 4
 """Photos of one finding that are shown."""

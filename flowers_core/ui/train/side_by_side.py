@@ -43,7 +43,7 @@ def show(every_run: list[Run]) -> None:
     names = _names(compared)
     _curves(compared, names)
     _reached(compared, names)
-    _differences(compared, names)
+    _differences(compared, names, any(run.data() != compared[0].data() for run in every_run))
     st.subheader("Each of them")
     for run, name in zip(compared, names, strict=True):
         with st.container(border=True):
@@ -123,8 +123,8 @@ def _reached(compared: list[Run], names: list[str]) -> None:
         )
     st.caption(
         "The ranges are 95 % intervals. Where two of them overlap widely, chance may well have decided which is "
-        "better. Once a training has ended, “Right” is of several looks at each photo and of a second reader that "
-        "joins the network; the curves show the network alone, with one look, and mostly lie lower."
+        "better. Once a training has ended, “Right” is of several looks at each photo, and of a second classifier on "
+        "the same convolutions too; the curves show the network alone, with one look, and mostly lie lower."
     )
 
 
@@ -132,10 +132,11 @@ def _asked(n: int, folds: int) -> str:
     return f"{words.count(n, 'photo')} in {folds} folds" if folds else words.count(n, "validation photo")
 
 
-def _differences(compared: list[Run], names: list[str]) -> None:
+def _differences(compared: list[Run], names: list[str], are_others: bool) -> None:
     st.subheader("What differs in their settings")
     if len(compared) < 2:
-        st.caption("Choose a second training to see it.")
+        others = " The others here learned from other photos." * are_others
+        st.caption(f"Choose a second training above to see it.{others}")
         return
     different = compare.differences(compared)
     if not different:

@@ -51,7 +51,7 @@ def test_a_step_without_gradients_is_the_step_of_plain_sgd(
     ours, plain = small_network(), small_network()
     optimizer = make_optimizer(settings, ours)
     stepped(ours, optimizer, longest)
-    assert sum(len(layer.push) for layer in optimizer.layers) == {0: 0, 8: 21, 512: 54}[rows]
+    assert sum(len(layer.step_sizes) for layer in optimizer.layers) == {0: 0, 8: 21, 512: 54}[rows]
     before = [layer.weight.clone() for layer in optimizer.layers]
     copies = [layer.settled().float() for layer in optimizer.layers]
     assert all(torch.equal(layer.weight, old) for layer, old in zip(optimizer.layers, before, strict=True))

@@ -18,12 +18,15 @@ from flowers_core.training.distributed import gathered, world
 MOST_ROWS = 512
 """Photos whose products are gathered before they are added: more save memory traffic, and cost arithmetic."""
 
+PAST = ("scale", "step_sizes", "grads", "inputs")
+"""What a lagging layer holds besides its weights."""
+
 BLOCK = 256
 """Rows of weights that are updated together: few enough to stay in the processor's cache."""
 
 
 class LaggingLinear(nn.Linear):
-    """A linear layer whose weights are `weight * kept + (wanted * push).T @ came`: the last steps aren't added yet.
+    """A linear layer that is some steps behind: its weights are `weight * scale + (grads * step_sizes).T @ inputs`.
 
     Args:
         layer: whose parameters it shares.
@@ -35,14 +38,14 @@ class LaggingLinear(nn.Linear):
         self.weight, self.bias, self.number_format = layer.weight, layer.bias, number_format
         self.weight.requires_grad_(False)
         self.last: tuple[Tensor, Tensor] | None = None
-        """`wanted` and `came` of the last backward pass."""
+        """Gradient by the outputs, and inputs, of the last backward pass."""
         self.forget()
 
     def forget(self) -> None:
         """Empties what was gathered, and takes the weights as they are now."""
         empty = {"dtype": self.number_format, "device": self.weight.device}
-        self.kept, self.push = 1.0, torch.zeros(0, device=self.weight.device)
-        self.wanted, self.came = torch.zeros(0, self.out_features, **empty), torch.zeros(0, self.in_features, **empty)
+        self.scale, self.step_sizes = 1.0, torch.zeros(0, device=self.weight.device)
+        self.grads, self.inputs = torch.zeros(0, self.out_features, **empty), torch.zeros(0, self.in_features, **empty)
         self.round()
 
     def round(self) -> None:
@@ -56,27 +59,27 @@ class LaggingLinear(nn.Linear):
     @torch.no_grad()
     def step(self, lr: float, weight_decay: float) -> None:
         """Gathers one step against the gradient of the last backward pass."""
-        wanted, came = self.last
+        grad, inputs = self.last
         self.last = None
         decay = 1 - lr * weight_decay
-        self.kept *= decay
-        self.push = torch.cat([self.push * decay, self.push.new_full((len(wanted),), -lr)])
-        self.wanted, self.came = torch.cat([self.wanted, wanted]), torch.cat([self.came, came])
+        self.scale *= decay
+        self.step_sizes = torch.cat([self.step_sizes * decay, self.step_sizes.new_full((len(grad),), -lr)])
+        self.grads, self.inputs = torch.cat([self.grads, grad]), torch.cat([self.inputs, inputs])
 
     @torch.no_grad()
     def settle(self) -> None:
         """Adds what was gathered to the weights."""
-        if not len(self.push):
+        if not len(self.step_sizes):
             return
-        pushed = (self.wanted * self.push[:, None]).to(self.number_format).T
+        pushed = (self.grads * self.step_sizes[:, None]).to(self.number_format).T
         rounded = self.rounded
         for start in range(0, self.out_features, BLOCK):
             weights, rows = self.weight[start : start + BLOCK], pushed[start : start + BLOCK]
             if self.number_format == torch.float32:
-                weights.addmm_(rows, self.came, beta=self.kept)
+                weights.addmm_(rows, self.inputs, beta=self.scale)
             else:
-                rounded[start : start + BLOCK] = weights.mul_(self.kept).add_(rows @ self.came)
-        self.kept, self.push, self.wanted, self.came = 1.0, self.push[:0], self.wanted[:0], self.came[:0]
+                rounded[start : start + BLOCK] = weights.mul_(self.scale).add_(rows @ self.inputs)
+        self.scale, self.step_sizes, self.grads, self.inputs = 1.0, self.step_sizes[:0], self.grads[:0], self.inputs[:0]
 
     @torch.no_grad()
     def settled(self) -> Tensor:
@@ -84,8 +87,8 @@ class LaggingLinear(nn.Linear):
         copy = torch.empty(self.weight.shape, dtype=torch.float16)
         for start in range(0, self.out_features, BLOCK):
             part = slice(start, start + BLOCK)
-            pushed = (self.wanted[:, part] * self.push[:, None]).to(self.number_format).T
-            copy[part] = self.weight[part] * self.kept + (pushed @ self.came).float()
+            pushed = (self.grads[:, part] * self.step_sizes[:, None]).to(self.number_format).T
+            copy[part] = self.weight[part] * self.scale + (pushed @ self.inputs).float()
         return copy
 
 
@@ -97,22 +100,22 @@ class _Lagging(torch.autograd.Function):
         ctx.save_for_backward(inputs)
         ctx.layer = layer
         outputs = inputs @ layer.rounded.T
-        if len(layer.push):
-            late = (inputs @ layer.came.T) * layer.push
-            outputs = outputs.mul_(layer.kept).addmm_(late.to(outputs.dtype), layer.wanted)
+        if len(layer.step_sizes):
+            late = (inputs @ layer.inputs.T) * layer.step_sizes
+            outputs = outputs.mul_(layer.scale).addmm_(late.to(outputs.dtype), layer.grads)
         return outputs.add_(bias.to(outputs.dtype))
 
     @staticmethod
-    def backward(ctx, wanted: Tensor) -> tuple[Tensor | None, Tensor, None]:
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor, None]:
         (inputs,), layer = ctx.saved_tensors, ctx.layer
-        layer.last = wanted.detach(), inputs.detach()
+        layer.last = grad.detach(), inputs.detach()
         back = None
         if ctx.needs_input_grad[0]:
-            back = wanted @ layer.rounded
-            if len(layer.push):
-                late = (wanted @ layer.wanted.T) * layer.push
-                back = back.mul_(layer.kept).addmm_(late.to(back.dtype), layer.came)
-        return back, wanted.float().sum(0), None
+            back = grad @ layer.rounded
+            if len(layer.step_sizes):
+                late = (grad @ layer.grads.T) * layer.step_sizes
+                back = back.mul_(layer.scale).addmm_(late.to(back.dtype), layer.inputs)
+        return back, grad.float().sum(0), None
 
 
 class PlainSGD:
@@ -121,7 +124,7 @@ class PlainSGD:
     def __init__(self, groups: list[dict], lr: float, momentum: float, weight_decay: float):
         self.param_groups = [{"lr": lr, "weight_decay": weight_decay, **group} for group in groups]
         self.momentum = momentum
-        self.pushes: dict[int, Tensor] = {}
+        self.momentum_buffers: dict[int, Tensor] = {}
         """What is left of past gradients, by the place of the parameter among all."""
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -139,19 +142,19 @@ class PlainSGD:
                 continue
             gradient = parameter.grad.add(parameter, alpha=group["weight_decay"])
             if self.momentum:
-                push = self.pushes.get(place)
+                push = self.momentum_buffers.get(place)
                 push = gradient.clone() if push is None else push.mul_(self.momentum).add_(gradient)
-                self.pushes[place] = push
+                self.momentum_buffers[place] = push
                 gradient.add_(push, alpha=self.momentum)
             parameter.sub_(gradient, alpha=group["lr"])
 
     def state_dict(self) -> dict:
         """What later steps depend on besides the parameters."""
-        return {"pushes": dict(self.pushes)}
+        return {"momentum_buffers": dict(self.momentum_buffers)}
 
     def load_state_dict(self, state: dict) -> None:
         """Takes back what `state_dict` gave."""
-        self.pushes = dict(state["pushes"])
+        self.momentum_buffers = dict(state["momentum_buffers"])
 
 
 class OuterSGD:
@@ -202,15 +205,15 @@ class OuterSGD:
         squares = [gradient.square().sum() for gradient in gradients]
         for layer in self.layers:
             # The squared length of a product A'B is the sum over (AA') * (BB').
-            wanted, came = (half.float() for half in layer.last)
-            squares.append(((wanted @ wanted.T) * (came @ came.T)).sum())
+            grad, inputs = (half.float() for half in layer.last)
+            squares.append(((grad @ grad.T) * (inputs @ inputs.T)).sum())
         factor = min(1.0, longest / (torch.stack(squares).sum().sqrt().item() + 1e-6))
         if factor < 1:
             for gradient in gradients:
                 gradient.mul_(factor)
             for layer in self.layers:
-                wanted, came = layer.last
-                layer.last = wanted * factor, came
+                grad, inputs = layer.last
+                layer.last = grad * factor, inputs
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets the gradients of the last backward pass."""
@@ -225,7 +228,7 @@ class OuterSGD:
         self.rest.step()
         for layer in self.layers:
             layer.step(self.outer["lr"], self.outer["weight_decay"])
-            if len(layer.push) >= self.most_rows:
+            if len(layer.step_sizes) >= self.most_rows:
                 layer.settle()
 
     def settle(self) -> None:
@@ -242,13 +245,13 @@ class OuterSGD:
         """Of several processes that train as one, each gets the factors of all; their gradient is the mean."""
         if not self.is_gathered:
             for layer in self.layers:
-                wanted, came = map(gathered, layer.last)
-                layer.last = wanted / world(), came
+                grad, inputs = map(gathered, layer.last)
+                layer.last = grad / world(), inputs
             self.is_gathered = True
 
     def state_dict(self) -> dict:
         """What later steps depend on besides the network's parameters."""
-        past = [{name: getattr(layer, name) for name in ("kept", "push", "wanted", "came")} for layer in self.layers]
+        past = [{name: getattr(layer, name) for name in PAST} for layer in self.layers]
         return {"rest": self.rest.state_dict(), "past": past}
 
     def load_state_dict(self, state: dict) -> None:
@@ -256,5 +259,5 @@ class OuterSGD:
         self.rest.load_state_dict(state["rest"])
         for layer, past in zip(self.layers, state["past"], strict=True):
             layer.forget()
-            for name in ("kept", "push", "wanted", "came"):
+            for name in PAST:
                 setattr(layer, name, past[name])

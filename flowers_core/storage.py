@@ -238,7 +238,7 @@ def new_folder(parent: Path, *words: str) -> Path:
     return folder
 
 
-def settle(path: Path) -> None:
+def sync(path: Path) -> None:
     """Waits until the file is on the disk itself, before another file that counts on it."""
     with explain_disk_errors(path):
         _fsync(path)

@@ -92,13 +92,14 @@ if result is None:
         label = f"Ask it about {counts[split]:,} photos"
         if not st.button(label, type="primary", icon=":material/play_arrow:"):
             st.stop()
-    bar = st.progress(0.0, "Loading the model")
+    bar, written = st.progress(0.0, "Loading the model"), path.stat().st_mtime_ns
     try:
         result = ask(
             models.classifier(path), decoded, split,
             lambda what, done, total: bar.progress(done / max(1, total), f"{what}: {done:,} of {total:,}"),
         )  # fmt: skip
-        save_report(result)
+        if path.stat().st_mtime_ns == written:  # else a training has put a better model there meanwhile
+            save_report(result)
     except FlowersError as error:
         show_error(error)
         st.stop()

@@ -21,7 +21,7 @@ from flowers_core.runs import Run
 from flowers_core.settings import config
 from flowers_core.settings.config import TrainConfig
 from flowers_core.sources import open_source
-from flowers_core.training import chance, keeping, train
+from flowers_core.training import keeping, seeds, train
 from flowers_core.training.schedule import learning_rate
 from flowers_core.training.train import fit
 
@@ -147,7 +147,7 @@ def test_the_number_format_is_timed_once_so_that_a_busy_machine_changes_nothing(
 def test_every_step_has_chance_of_its_own() -> None:
     """Torch's generator reads 32 bits of a seed: seeds that differ only above them repeat the same step for ever."""
     draws = {
-        torch.rand(4, generator=chance.generator(seed, purpose, count)).numpy().tobytes()
+        torch.rand(4, generator=seeds.generator(seed, purpose, count)).numpy().tobytes()
         for seed in (1, 2)
         for purpose in ("order", "augment")
         for count in range(500)

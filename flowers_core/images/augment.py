@@ -154,13 +154,13 @@ def train_batch(
     return images
 
 
-def mixup(images: Tensor, targets: Tensor, alpha: float, chance: torch.Generator) -> tuple[Tensor, Tensor]:
+def mixup(images: Tensor, targets: Tensor, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Blends each photo, or what convolutions saw in it, with another of the batch, and their targets alike
     (Zhang et al. 2018, mixup)."""
     # Beta(alpha, alpha) from two gammas; torch's distributions take no generator, so the seed goes through numpy.
-    seed = int(torch.randint(2**31, (1,), generator=chance))
+    seed = int(torch.randint(2**31, (1,), generator=generator))
     share = torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, len(images))).float()
-    other = torch.randperm(len(images), generator=chance)
+    other = torch.randperm(len(images), generator=generator)
     images = images.lerp(images[other], share.to(images).view(-1, *[1] * (images.dim() - 1)))
     if images.dim() == 4:
         images = images.contiguous(memory_format=torch.channels_last)

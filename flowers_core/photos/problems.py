@@ -104,8 +104,8 @@ def edits_for(decoded: DecodedSource, indices: Sequence[int], action: str, value
 
 def to_keep(decoded: DecodedSource, photos: Sequence[int]) -> int:
     """Of several copies the one to keep: in train before valid before test, then the largest, then by name."""
-    widths = decoded.sizes
-    return min(photos, key=lambda i: (decoded.splits[i], -int(widths[i].prod()), decoded.source.photos[i].name))
+    sizes = decoded.sizes
+    return min(photos, key=lambda i: (decoded.splits[i], -int(sizes[i].prod()), decoded.source.photos[i].name))
 
 
 def _accepted(decoded: DecodedSource) -> set[tuple[int, str]]:

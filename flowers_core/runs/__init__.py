@@ -29,8 +29,9 @@ from flowers_core.storage import (
 FINAL = ("finished", "stopped", "failed")
 """Phases after which nothing happens by itself."""
 
-TELLING = 4
-"""A training of so many times fewer photos says nothing about how long one takes: it is all beginnings and ends."""
+LEAST_SHARE = 0.25
+"""Of the photos to come, that a past training must have had to say how long this one takes: with fewer it is all
+beginnings and ends."""
 
 ACTIVE = ("starting", "queued", "preparing", "training", "paused", "stalled")
 """States of a run whose process lives."""
@@ -411,7 +412,7 @@ def measured_speed(wanted: TrainConfig, photos: int) -> tuple[float, float] | No
             if alike and status.phase in FINAL and status.images_per_second:
                 counts = run.facts().get("counts")
                 before = (counts.get("train") if isinstance(counts, dict) else None) or photos
-                if before < photos / TELLING:
+                if before < LEAST_SHARE * photos:
                     continue
                 more = photos / before if wanted.head == "least-squares" else 1.0
                 return status.images_per_second, status.setup_seconds * more

@@ -14,7 +14,7 @@ from flowers_core.network.kind_space import KindSpace
 from flowers_core.photos.dataset import Split
 from flowers_core.runs import Run
 from flowers_core.settings.config import TrainConfig, to_dict
-from flowers_core.storage import settle
+from flowers_core.storage import sync
 from flowers_core.training import distributed
 from flowers_core.training.loop_state import LoopState
 from flowers_core.training.validate import score, view_logits, view_looks
@@ -113,7 +113,7 @@ class Keeper:
             return
         started = time.monotonic()
         size = self.run.metrics_path.stat().st_size
-        settle(self.run.metrics_path)  # after a power cut the log must reach as far as the state says
+        sync(self.run.metrics_path)  # after a power cut the log must reach as far as the state says
         checkpoint.save_state(self.run.resume_path, self.state.to_dict(size))
         self.save_best()
         self.saved_at = time.monotonic()

@@ -15,7 +15,7 @@ from flowers_core.photos.cache import DecodedSource
 from flowers_core.photos.dataset import Split
 from flowers_core.runs import Run
 from flowers_core.settings.config import TrainConfig
-from flowers_core.training import balanced_start, chance, distributed, head_start
+from flowers_core.training import balanced_start, distributed, head_start, seeds
 from flowers_core.training.outer_sgd import OuterSGD
 from flowers_core.training.schedule import make_optimizer
 from flowers_core.training.views import FrozenViews, Progress, Remembered, Views, ignore
@@ -115,7 +115,7 @@ def begin(
         RunError: the photos have changed since the run began, or it began on the other kind of device.
         CheckpointError: the weights to start from can't be used, or the saved state is damaged or of another run.
     """
-    torch.manual_seed(chance.number(config.seed, "weights", 0))
+    torch.manual_seed(seeds.number(config.seed, "weights", 0))
     classes, is_lean, is_first = decoded.source.classes, config.is_lean, distributed.is_first()
     network = build(config.variant, len(classes), config.dropout, narrow=is_lean)
     varied = STRENGTHS[config.augmentation]
@@ -125,7 +125,7 @@ def begin(
     saved = distributed.agree(saved)
     is_complete = saved is not None or starts.start_weights(network, config.init, classes)
     if config.init == "scratch" and VARIANTS[config.variant].weight_sd is None and saved is None:
-        draws = chance.generator(config.seed, "start", 0)
+        draws = seeds.generator(config.seed, "start", 0)
         balanced_start.apply(network, train, varied, base, draws, 4 if is_lean else balanced_start.PHOTOS)
     network = network.to(device, memory_format=torch.channels_last).train()
     number_format = saved["precision"] if saved else distributed.agree(precision.choose(config.precision, device))
@@ -133,7 +133,7 @@ def begin(
     views = FrozenViews(*asked, remembered) if config.features_lr == 0 else Views(*asked)
     if config.head == "least-squares" and not is_complete and is_first:
         keep = config.init != "imagenet" and config.init != "scratch"  # those two bring no fully connected layers
-        head_start.apply(views, chance.generator(config.seed, "head", 0), keep, progress)
+        head_start.apply(views, seeds.generator(config.seed, "head", 0), keep, progress)
     state = LoopState(network, make_optimizer(config, network, number_format), number_format)
     if saved is None:
         run.cut_log(0)

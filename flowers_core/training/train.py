@@ -21,7 +21,7 @@ from flowers_core.photos.dataset import require_photos_of_every_class, select
 from flowers_core.runs import Run, Status, Witness
 from flowers_core.settings.config import TrainConfig
 from flowers_core.storage import sweep
-from flowers_core.training import chance, distributed
+from flowers_core.training import distributed, seeds
 from flowers_core.training.events import Events
 from flowers_core.training.graphed_step import GraphedStep
 from flowers_core.training.keeping import Keeper
@@ -209,7 +209,7 @@ class _Fit:
         images, targets = self._take_batch()
         part = self.share.of(len(images)).part
         lr = self._set_learning_rate()
-        torch.manual_seed(chance.number(self.config.seed, "dropout", state.step))
+        torch.manual_seed(seeds.number(self.config.seed, "dropout", state.step))
         figures = self.take_step(images[part], targets[part])
         state.step += 1
         if state.average and self.is_due(AVERAGE_EVERY):
@@ -242,9 +242,9 @@ class _Fit:
         """The step's photos, varied, and their targets as (n, classes) shares. Of photos that convolutions see which
         don't change, what they see."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        order = torch.randperm(len(self.train), generator=chance.generator(self.config.seed, "order", epoch))
+        order = torch.randperm(len(self.train), generator=seeds.generator(self.config.seed, "order", epoch))
         chosen = order[place * self.config.batch_size :][: self.config.batch_size]
-        draws = chance.generator(self.config.seed, "augment", step)
+        draws = seeds.generator(self.config.seed, "augment", step)
         if self.views.count:
             images, labels = self.views.in_epoch(epoch, chosen), self.train.labels[chosen]
         else:

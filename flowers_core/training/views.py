@@ -16,7 +16,7 @@ from flowers_core.images.augment import EvalTransform, TrainTransform, eval_view
 from flowers_core.machine import precision
 from flowers_core.network.alexnet import AlexNet, summarised
 from flowers_core.photos.dataset import CPU, Split
-from flowers_core.training import chance
+from flowers_core.training import seeds
 
 T = TypeVar("T")
 
@@ -149,7 +149,7 @@ class Views:
     @torch.no_grad()
     def _look(self, view: View, ask: Callable[[Tensor], T], seen: Seen) -> list[T]:
         """What is answered to the network's inputs, batch by batch."""
-        draws, answers = chance.generator(self.seed, "view", view.number), []
+        draws, answers = seeds.generator(self.seed, "view", view.number), []
         for chosen in torch.arange(len(self.split)).split(LEAN_BATCH if self.is_lean else BATCH):
             squares, aspects, _ = self.split.load(chosen)
             if view.is_varied:

@@ -1,4 +1,4 @@
-"""All chance of a training, drawn anew from seed and step, so that no state of it needs saving."""
+"""Seeds for all chance of a training: each drawn anew from seed and step, so that no state of it needs saving."""
 
 import zlib
 

@@ -80,7 +80,7 @@ try:
                     with beside_card:
                         answers.photo(chosen, in_sight=way == "A sample")
                 with place.container(border=True):
-                    answers.show(chosen, len(card.classes))
+                    answers.show(chosen, card)
                     look = st.segmented_control(
                         "Look closer", list(LOOKS), default="Where it looked", key="look", label_visibility="collapsed"
                     )

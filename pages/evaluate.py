@@ -36,12 +36,16 @@ number = card.config.get("folds", 0)
 pool = pooled(Run(path.parent), number) if number else None
 if pool:
     splits = {FOLDS: f"{number} folds ({pool.report.n:,})", **splits}
+if pool and st.session_state.get("asked-model", path) != path and st.session_state.get("split") in ("train", "valid"):
+    linked.forget("split")  # another model may have learned from train only; of this one, only its folds say something
+    st.query_params.pop("split", None)
+st.session_state["asked-model"] = path
 split = linked.choose(
     "Photos of", splits, "split", drops=report.CELL, widget=st.segmented_control, required=True,
     first=FOLDS if pool else next((name for name in ("valid", "train") if counts[name]), "test"),
 )  # fmt: skip
 if split == FOLDS:
-    folds.figures(pool, number)
+    folds.each_fold(pool)
     if card.config.get("data") != known.data:
         st.caption("The photos are not shown, because another set is chosen above.")
     report.show(pool.report, decoded, known.id)

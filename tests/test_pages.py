@@ -693,8 +693,10 @@ def test_a_split_with_odd_numbers_is_shown_and_says_what_cannot_be(tmp_path: Pat
     fields = {each.label: each for each in app.number_input}
     assert (fields["Valid, photos per kind"].value, fields["Seed"].value) == (2000, -5)
     fields["Valid, photos per kind"].set_value(-1).run()
-    assert "must lie between" in unescaped(app.error[0].value)
+    assert "can't be less than nothing" in unescaped(app.error[0].value)
     assert not [each for each in app.button if each.label == "Use this split"]
+    fields["Valid, photos per kind"].set_value(0).run()
+    assert "Nothing would be left to check on" in app.warning[0].value
 
 
 @pytest.mark.parametrize(
@@ -748,11 +750,19 @@ def test_a_folder_is_found_by_clicks(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def folders(here: Path):
         return choice(app, f"folders-{here}")
 
+    def said() -> str:
+        return " ".join(each.value for each in app.caption)
+
     assert [unescaped(name) for name in folders(tmp_path).options[1:]] == ["home", "My *own* flowers"]
     folders(tmp_path).set_value(folder.name).run()
     assert app.text_input(key="folder-path").value == str(folder)
+    assert "the folder to add:** Train and Valid lie here" in said()
     folders(folder).set_value("Train").run()
     assert app.text_input(key="folder-path").value == str(folder / "Train")
+    assert "the folder to add:** 3 folders lie here" in said()
+    folders(folder / "Train").set_value("rose").run()
+    assert "Photos lie right here" in said()
+    folders(folder / "Train" / "rose").set_value("..").run()
     folders(folder / "Train").set_value("..").run()
     app.text_input(key="folder-path").set_value(str(tmp_path / "nowhere")).run()
     assert not [each for each in app.get("pills") if each.key.startswith("folders-")]
@@ -760,6 +770,18 @@ def test_a_folder_is_found_by_clicks(tmp_path: Path, monkeypatch: pytest.MonkeyP
     button(app, "Add the folder").click().run()
     assert not app.exception
     assert app.selectbox(key="data").options[0] == folder.name
+
+
+def test_a_set_that_somebody_else_deletes_is_told_by_its_name(known: library.KnownSet, tmp_path: Path) -> None:
+    other = library.remember(draw_set(tmp_path / "meadow", {"Train": 2, "Valid": 1}, size=24), "Late *summer*")
+    app = opened("train", data=other.id, run="new")
+    library.delete(other.id)
+    (said,) = app.run().toast
+    assert "“Late *summer*” (Photos)" in unescaped(said.value)
+    assert app.selectbox(key="data").value == known.id
+    assert not app.run().toast, "once"
+    (said,) = opened("train", data=other.id, run="new").toast
+    assert "“Late *summer*” (Photos)" in unescaped(said.value)
 
 
 def choice(app: AppTest, key: str):
@@ -1135,8 +1157,16 @@ def test_folds_are_told_while_they_train_and_shown_on_evaluate(known: library.Kn
         app = opened("evaluate")
         assert not app.exception
         assert metrics(app)["Photos"] == "18"
-        assert metrics(app)["Worst and best fold"] == "33% to 33%"
+        assert any("fold 3: 33%" in text for text in texts(app, "caption"))
         assert "learned from these photos too" in " ".join(texts(opened("evaluate", split="valid"), "caption"))
+        plain = run.folder.with_name("20250601-140000-plain-2014") / path.name
+        plain.parent.mkdir()
+        os.link(path, plain)
+        patch.setattr(checkpoint, "read_card", lambda each: card if each == plain else checkpoint.Card(**monkey))
+        app = opened("evaluate", model=plain.parent.name)
+        assert next(each for each in app.get("button_group") if each.key == "split").value == "valid"
+        app.selectbox(key="model").set_value(run.id).run()
+        assert metrics(app)["Photos"] == "18", "of the folds, not of photos that it learned from"
 
 
 def test_a_run_of_a_newer_version_is_listed_all_the_same(known: library.KnownSet) -> None:

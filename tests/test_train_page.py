@@ -128,6 +128,18 @@ def test_what_ended_long_ago_is_shown_only_to_who_watched_it(finished: runs.Run,
     assert app.selectbox(key="run").value == finished.id
 
 
+def test_what_is_measured_and_who_waits_is_told_in_the_sidebar(finished: runs.Run, known: library.KnownSet) -> None:
+    test = runs.create(TrainConfig(data=known.data), lr_finder.new_folder())
+    test.write_status(runs.Status(phase="training"))
+    other = ended("2", known, "Second try")
+    for run, phase in ((finished, "training"), (other, "queued")):
+        run.write_status(replace(run.status(), phase=phase))
+    with test.locked(), finished.locked(), other.locked():
+        links = {link.value for link in opened("home").sidebar.get("page_link")}
+    assert "A learning rate is measured" in links
+    assert {"Second try is waiting", f"{finished.name} is running"} <= set(map(unescaped, links))
+
+
 @pytest.mark.usefixtures("finished")
 def test_who_has_chosen_a_set_sees_the_form_for_it_and_not_another_sets_training(tmp_path: Path) -> None:
     other = library.remember(draw_set(tmp_path / "other", {"Train": 2, "Valid": 1}, size=32), "other")
@@ -159,7 +171,7 @@ def test_a_link_to_a_training_that_is_gone_says_so(others: bool, known: library.
     if others:
         ended("1", known)
     (said,) = opened("train", run="gone").toast
-    assert "not here (any more): “gone” (Training)" in unescaped(said.value)
+    assert "Not here (any more): “gone” (Training)" in unescaped(said.value)
     assert not opened("train").toast
 
 

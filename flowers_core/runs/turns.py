@@ -30,7 +30,8 @@ def training_slot(run: Run, waiting: Status) -> Iterator[None]:
         if run.wish() == "stop":
             raise InterruptedError
         first = holder(run)
-        message = f"Waiting for {f'“{first.name}”' if first else 'another training'} to end."
+        what = f"“{first.name}”" if first else "another training, a search or a learning-rate test"
+        message = f"Waiting for {what} to end."
         run.write_status(Status(**{**waiting.__dict__, "phase": "queued", "message": message}))
         time.sleep(0.5)
     try:

@@ -67,6 +67,11 @@ class DeletedSet:
     name: str
     time: float
 
+    @property
+    def set_id(self) -> str:
+        """The id that it had, and gets back."""
+        return self.place.split(".")[0]
+
 
 @dataclass
 class NewSet:
@@ -211,7 +216,7 @@ def deleted_sets() -> list[DeletedSet]:
 
 def in_trash(set_id: str) -> bool:
     """Can a set of this id be brought back?"""
-    return any(deleted.place.split(".")[0] == set_id for deleted in deleted_sets())
+    return any(deleted.set_id == set_id for deleted in deleted_sets())
 
 
 def restore(deleted: DeletedSet) -> KnownSet:
@@ -221,7 +226,7 @@ def restore(deleted: DeletedSet) -> KnownSet:
         DataError: it is gone for good, or there is such a set again.
         StorageError: it can't be moved.
     """
-    source, set_id = _trash() / deleted.place, deleted.place.split(".")[0]
+    source, set_id = _trash() / deleted.place, deleted.set_id
     if deleted not in deleted_sets():
         raise DataError("This set is not in the trash any more", deleted.name, "Add its photos again.")
     if (sets_dir() / set_id).exists():
@@ -245,7 +250,7 @@ def empty_trash(older_than_s: float = 0.0) -> None:
 def _remove_for_good(sets: list[DeletedSet]) -> None:
     in_use = {_state_key(known.id, sets_dir() / known.id) for known in known_sets() if known.added}
     for deleted in sets:
-        key = _state_key(deleted.place.split(".")[0], _trash() / deleted.place)
+        key = _state_key(deleted.set_id, _trash() / deleted.place)
         remove_tree(_trash() / deleted.place)
         if key not in in_use:
             remove_tree(data_dir() / "cache" / key)

@@ -175,14 +175,14 @@ def _check(plan: SplitPlan) -> None:
     unit = (lambda part: f"{part:g}") if plan.per_kind else (lambda part: f"{100 * part:g} %")
     said = ", ".join(f"{name} {unit(part)}" for name, part in zip(("valid", "test"), parts, strict=False))
     if not all(0 <= part <= MOST for part in parts):
-        hint = "Give shares between 0 and 1 (100 %), or numbers of photos per kind."
-        raise ConfigError(f"A part of the photos must lie between 0 and {MOST:,}", said, hint)
+        hint = "Give shares from 0 to 1 (0 to 100 %), or numbers of photos per kind."
+        raise ConfigError("A part of the photos can't be less than nothing, or more than all", said, hint)
     if plan.per_kind and any(part % 1 for part in parts):
         raise ConfigError("Photos per kind must be whole numbers", said, "Give whole numbers, or shares instead.")
     if abs(plan.seed) > MOST_SEED:
         raise ConfigError(f"A seed must lie between -{MOST_SEED} and {MOST_SEED}", None, "Give a smaller number.")
     if not plan.per_kind and sum(parts) >= 1:
-        hint = "Give shares that are less than 1 (100 %) together, or numbers of photos per kind."
+        hint = "Together they must be less than all: below 1, or 100 %."
         raise ConfigError("Nothing would be left to train on", said, hint)
 
 

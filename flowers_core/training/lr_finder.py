@@ -77,6 +77,12 @@ def new_folder() -> Path:
     return folder() / f"{time.time_ns():020d}"
 
 
+def active() -> list[Run]:
+    """The tests whose process lives, newest first."""
+    tests = (Run(path.parent) for path in sorted(folder().glob("*/config.json"), reverse=True))
+    return [test for test in tests if test.state() in ACTIVE]
+
+
 def find(test_id: str) -> Run | None:
     """The test of that id, or None."""
     return next((Run(path.parent) for path in folder().glob("*/config.json") if path.parent.name == test_id), None)

@@ -123,11 +123,9 @@ def compared(curves: dict[str, list[tuple[int, float]]], what: str, percent: boo
         columns=["run", "epoch", "value"],
     )
     form = "%" if percent else ".3~g"  # with as many digits as the ticks need: ".0%" would say "77%, 77%, 78%"
-    some_are_equal = len({tuple(points) for points in curves.values()}) < len(curves)
-    thicker = [2.5 + 2.5 * some_are_equal * below for below in reversed(range(len(curves)))]  # so that both are seen
     return (
         alt.Chart(rows)
-        .mark_line(point=alt.OverlayMarkDef(size=25, filled=True))
+        .mark_line(strokeWidth=2.5, point=alt.OverlayMarkDef(size=25, filled=True))
         .encode(
             alt.X("epoch:Q", title="Epoch", axis=EPOCHS, scale=alt.Scale(nice=False, zero=False, padding=8)),
             alt.Y("value:Q", title=what, axis=alt.Axis(format=form, tickCount=5, labelFlush=False),
@@ -135,7 +133,6 @@ def compared(curves: dict[str, list[tuple[int, float]]], what: str, percent: boo
             alt.Color("run:N", title=None, scale=alt.Scale(domain=list(curves)),
                       legend=alt.Legend(orient="bottom", direction="vertical", symbolOpacity=1,
                                         labelLimit=alt.ExprRef("max(100, width - 20)"))),
-            alt.StrokeWidth("run:N", legend=None, scale=alt.Scale(domain=list(curves), range=thicker)),
             tooltip=[alt.Tooltip("run:N", title="Training"), alt.Tooltip("epoch:Q", title="Epoch"),
                      alt.Tooltip("value:Q", title=what, format=".1%" if percent else ".3f")],
         )

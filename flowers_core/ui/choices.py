@@ -37,7 +37,15 @@ def choose_set(label: str = "Photos", drops: Sequence[str] = (), usual: str | No
     names = {known.id: known.name for known in sets.values()}
     first = next((known.id for known in sets.values() if known.data == usual), None)
     take = st.session_state.pop("new-set", None)
-    return sets[linked.choose(label, names, "data", take=take, first=first, follow=first is not None, drops=drops)]
+    chosen = linked.choose(
+        label, names, "data", take=take, first=first, follow=first is not None, drops=drops, called=_deleted_name
+    )
+    return sets[chosen]
+
+
+def _deleted_name(set_id: str) -> str:
+    """What a set was called that lies in the trash; else its id."""
+    return next((deleted.name for deleted in library.deleted_sets() if deleted.set_id == set_id), set_id)
 
 
 def usual_set() -> library.KnownSet:

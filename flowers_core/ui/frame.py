@@ -6,6 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from flowers_core.ui import dialogs
+from flowers_core.ui.plain import plain
 
 STYLE = Path(__file__).with_name("style.css")
 """What Streamlit's theme can't say."""
@@ -82,10 +83,12 @@ def link(name: str, label: str, icon: str, **query: str) -> None:
 def training_note() -> None:
     """A line in the sidebar while something trains, on whatever page one is. Looks again by itself meanwhile."""
     from flowers_core import runs
+    from flowers_core.training import lr_finder
     from flowers_core.tuning import studies
 
     def is_alive() -> bool:
-        return bool(runs.active_runs() or (st.session_state.get("page") != "tune" and studies.alive()))
+        elsewhere = st.session_state.get("page") != "tune" and studies.alive()
+        return bool(runs.active_runs() or elsewhere or lr_finder.active())
 
     if is_alive():
         while_alive(_notes, is_alive)
@@ -113,14 +116,22 @@ def while_alive(draw: Callable[[], None], is_alive: Callable[[], object] | None 
 
 def _notes() -> None:
     from flowers_core import runs
+    from flowers_core.training import lr_finder
     from flowers_core.tuning import studies
 
     if st.session_state.get("page") != "tune":
         for study in studies.alive():
             link("tune", "A search is running", "progress_activity", study=study.id)
-    for run in runs.active_runs()[:3]:
+    for test in lr_finder.active():
+        if st.session_state.get("page") != "train":
+            link("train", "A learning rate is measured", "speed", run="new", **{"lr-test": test.id})
+        else:
+            st.caption(":material/speed: A learning rate is measured")
+    active = runs.active_runs()[:3]
+    for run in active:
         word = {"paused": "paused", "queued": "waiting"}.get(run.state(), "running")
-        label, icon = f"A training is {word}", "progress_activity" if word == "running" else "pause_circle"
+        label = f"A training is {word}" if len(active) == 1 else f"{plain(run.name)} is {word}"
+        icon = "progress_activity" if word == "running" else "pause_circle"
         if st.session_state.get("page") == "train":  # a link to the page that one is on leaves the address as it is
             if st.button(label, key=f"note-{run.id}", icon=f":material/{icon}:", type="tertiary"):
                 st.session_state["started-run"] = run.id

@@ -26,6 +26,7 @@ def choose(
     take: str | None = None,
     remember: bool = True,
     drops: Sequence[str] = (),
+    called: Callable[[str], str] | None = None,
     widget: Callable[..., Any] = st.selectbox,
     **look: Any,
 ) -> str:
@@ -41,6 +42,8 @@ def choose(
         take: chosen now, whatever was before.
         remember: what was chosen on another page holds here too.
         drops: parameters of the address that mean nothing once another is chosen.
+        called: what an id was called that is none of `names`; with it, people are told also of what is gone since
+            they chose it.
         widget: `st.selectbox` or `st.segmented_control`.
         look: further arguments of the widget.
     """
@@ -62,8 +65,9 @@ def choose(
         chosen = state[key]
         if follow and not (picked or by_hand):
             chosen = None
-    if is_new and address and address not in names and not picked:
-        say_gone(f"“{address}” ({label})")
+    gone = address if is_new else chosen if called else None
+    if gone and gone not in names and not picked:
+        say_gone(f"“{called(gone) if called else gone}” ({label})")
     by_hand = chosen in names and (picked or by_hand or chosen == address)
     if chosen not in names:
         chosen = first if first in names else next(iter(names))
@@ -101,7 +105,7 @@ def check(label: str, names: Iterable[str], key: str) -> None:
 def say_gone(what: str) -> None:
     """Tells who followed a link that what it names is not what they see."""
     st.toast(
-        f"This link leads to what is not here (any more): {plain(what[:120])}. Something else is shown in its place.",
+        f"Not here (any more): {plain(what[:80])}. Something else is shown.",
         icon=":material/link_off:", duration="infinite",
     )  # fmt: skip
 

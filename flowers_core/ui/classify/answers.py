@@ -128,8 +128,9 @@ def about(card: Card) -> None:
     st.text(f"AlexNet {card.variant}, {learned}{card.data.get('data', 'unknown photos')}.{reached}")
     if not card.rejection:
         st.caption(
-            "It calls everything by one of its names. To know what is none of its kinds, a model needs "
-            f"{calibrate.LEAST_PHOTOS_FOR_REJECTION} validation photos, or a cross-validation."
+            "It can't tell what is none of its kinds: that takes its answers to "
+            f"{calibrate.LEAST_PHOTOS_FOR_REJECTION} photos of them that it has not learned from, for validation or in "
+            "a cross-validation."
         )
     with st.expander(f"The {words.count(len(card.classes), 'kind')} it knows"):
         st.text(", ".join(card.classes))
@@ -146,13 +147,14 @@ def photo(answered: Answered, in_sight: bool) -> None:
         st.image(open_picture(answered.picture).shown, width="stretch", alt="The photo")
 
 
-def show(answered: Answered, classes: int) -> None:
+def show(answered: Answered, card: Card) -> None:
     """The name, a line about the flower, and the guesses.
 
     Args:
         answered: a photo that could be read.
-        classes: how many kinds the model knows.
+        card: of the model.
     """
+    classes = len(card.classes)
     _name(answered, classes)
     if not answered.prediction.known:  # bars would look like certainty
         st.markdown(f":gray[If it had to be one of the {classes}:]")
@@ -165,6 +167,8 @@ def show(answered: Answered, classes: int) -> None:
     with st.container(gap="xsmall"):
         for name, probability in answered.prediction.top:
             st.progress(probability, f"{plain(name)}: {sureness.percent(probability)}")
+    if not card.rejection:
+        st.caption(f"This model has to choose one of its {words.count(classes, 'name')}, whatever it is shown.")
 
 
 def _name(answered: Answered, classes: int) -> None:

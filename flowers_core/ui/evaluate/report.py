@@ -10,6 +10,7 @@ from flowers_core.evaluation import metrics
 from flowers_core.evaluation.evaluate import Report
 from flowers_core.network import sureness
 from flowers_core.photos.cache import DecodedSource
+from flowers_core.sources import SPLITS
 from flowers_core.ui import charts, frame, linked, taps, words
 from flowers_core.ui.choices import checkpoint_id
 from flowers_core.ui.pictures import THUMBNAIL, thumbnails
@@ -88,8 +89,8 @@ def _figures(report: Report) -> None:
         if len(report.classes) > 5:  # among five of five everything is right
             _figure("Right among five", report.top5.value, report.top5.low, report.top5.high)
         _figure("F1, mean of kinds", metrics.macro_f1(report.confusion), low, high)
-        st.metric("Photos", f"{report.n:,}", border=True, delta=f"{report.split} split", delta_color="off",
-                  delta_arrow="off")  # fmt: skip
+        asked = f"{report.split} split" if report.split in SPLITS else "by all folds"
+        st.metric("Photos", f"{report.n:,}", border=True, delta=asked, delta_color="off", delta_arrow="off")
     st.caption(
         f"The ranges are 95 % intervals: with {report.n} photos, the true figure may well lie anywhere in them. "
         f"Calibration error {report.ece:.1%} ({_range(*report.ece_interval)}): how far its confidence is from how "

@@ -1,9 +1,13 @@
 """A folder of this computer, typed or found by clicks, for whoever sits at it."""
 
+import os
+from itertools import islice
 from pathlib import Path
 
 import streamlit as st
 
+from flowers_core.images import SUFFIXES
+from flowers_core.sources.folder import SPLIT_NAMES
 from flowers_core.sources.records import natural_order, printable
 from flowers_core.ui.plain import plain
 
@@ -13,6 +17,9 @@ PATH = "folder-path"
 UP = ".."
 MOST_SHOWN = 300
 """Folders in one that are offered; beyond them a path is sooner typed."""
+
+LOOKED_INTO = 100
+"""Folders of a folder, and files of each, that are looked at."""
 
 HEIGHT = 190
 """Pixels that the list takes at most."""
@@ -24,6 +31,8 @@ def folder_path() -> str:
     here = _existing(text)
     if here is not None:
         names = _folders_in(here)
+        if said := _said_of(here, names):
+            st.caption(said)
         with st.container(height=HEIGHT if len(names) > 20 else "content", border=False):
             st.pills(
                 f"Folders in {plain(printable(str(here)))}", ([UP] if here != here.parent else []) + names,
@@ -48,6 +57,26 @@ def _folders_in(here: Path) -> list[str]:
     except OSError:  # closed to us
         return []
     return sorted(names, key=natural_order)[:MOST_SHOWN]
+
+
+def _said_of(here: Path, names: list[str]) -> str:
+    """Whether this is the folder to add, by a glance at some of what is in it; "" where that says nothing."""
+    there = ":material/check_circle: **This is the folder to add:** "
+    if splits := [name for name in names if name.strip().casefold() in SPLIT_NAMES]:
+        return f"{there}{plain(' and '.join(splits[:3]))} lie here."
+    if _holds_photos(here):
+        return "Photos lie right here. To add is the folder above, in which each kind has a folder."
+    if sum(_holds_photos(here / name) for name in names[:LOOKED_INTO]) > 1:
+        return f"{there}{len(names)} folders lie here, with photos in them."
+    return ""
+
+
+def _holds_photos(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return any(entry.name.casefold().endswith(SUFFIXES) for entry in islice(entries, LOOKED_INTO))
+    except OSError:  # closed to us, or gone
+        return False
 
 
 def _enter(here: Path) -> None:

@@ -9,7 +9,7 @@ from flowers_core.errors import FlowersError
 from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import SPLITS, flowers102, library
 from flowers_core.sources.library import DeletedSet, KnownSet
-from flowers_core.ui import dialogs, words
+from flowers_core.ui import dialogs, linked, words
 from flowers_core.ui.choices import look_again
 from flowers_core.ui.errors import is_local, show_error
 from flowers_core.ui.photos import split_form
@@ -132,6 +132,8 @@ def _change(known: KnownSet, **values: str) -> None:
 def _delete(known: KnownSet) -> None:
     try:
         st.session_state["just-deleted"] = library.delete(known.id)
+        linked.forget("data")  # who deletes it needs no word of its being gone
+        st.query_params.pop("data", None)
         dialogs.close()
     except FlowersError as error:
         st.session_state["set-error"] = error

@@ -49,6 +49,8 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
         return
     rows = [(split, now[split].photos, amount.photos, amount.per_kind) for split, amount in then.items()]
     text_table(pd.DataFrame(rows, columns=["Split", "Photos now", "Photos then", "Per kind then"]))
+    if not then["valid"].photos:
+        st.warning("Nothing would be left to check on while learning.", icon=":material/warning:")
     st.caption(
         "Every kind is divided alike, by chance from the seed. Copies and near copies "
         f"({words.count(together, 'photo')} here) stay together, so that no model is asked what it has seen."

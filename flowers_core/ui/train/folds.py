@@ -64,6 +64,10 @@ def figures(found: Pooled | None, folds: int) -> None:
                   delta_arrow="off", delta=f"{len(found.folds)} of {folds} folds")  # fmt: skip
         st.metric("Photos that were asked", f"{whole.n:,}", border=True, delta_color="off", delta_arrow="off",
                   delta="each of them once")  # fmt: skip
-    each = "  ·  ".join(f"fold {number}: {fold.value:.0%}" for number, fold in enumerate(found.folds, start=1))
-    st.caption(each)
+    each_fold(found)
+
+
+def each_fold(found: Pooled) -> None:
+    """How often each fold was right, and what that is a figure of."""
+    st.caption("  ·  ".join(f"fold {number}: {fold.value:.0%}" for number, fold in enumerate(found.folds, start=1)))
     st.markdown(ABOUT)

@@ -68,8 +68,8 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
         )  # fmt: skip
     every = presets.every()
     preset = st.segmented_control(
-        "Preset", list(every), default=memory.usual_preset(), required=True, format_func=lambda name: every[name].title,
-        key="set-preset", persist_state="session", on_change=_choose_preset,
+        "Preset", list(every), default=memory.usual_preset(), required=True, key="set-preset",
+        format_func=lambda name: plain(every[name].title), persist_state="session", on_change=_choose_preset,
     )  # fmt: skip
     if memory.advice():
         st.info(memory.advice(), icon=":material/memory:")

@@ -84,6 +84,10 @@ def _curves(compared: list[Run], names: list[str]) -> None:
             charts.compared(points, what, "accuracy" in field), alt=f"{what} of each training over epochs",
             key="compared-chart",
         )  # fmt: skip
+    shown = [tuple(found) for found in points.values() if found]
+    if len(set(shown)) < len(shown):
+        same = [name for name, found in points.items() if found and shown.count(tuple(found)) > 1]
+        st.caption("One curve lies on another, because they are the same: " + live.plain(", ".join(same)) + ".")
     if lacking:
         st.caption("No such curve: " + live.plain(", ".join(lacking)) + ".")
 

@@ -271,6 +271,8 @@ def _take(study: Study) -> None:
         return
     is_own = all(getattr(base, name) == value for name, value in best.settings.items())
     st.subheader("The best: the settings that it began with" if is_own else f"The best: trial {best.number + 1}")
+    if any(row.accuracy == best.accuracy and row.number != best.number for row in summary.trials):
+        st.caption("Others are right as often; this one is surer of what is right (its loss is lower).")
     if is_own:
         st.info(
             "No trial beat the settings that the search began with, so there is nothing to take over. More trials, or "

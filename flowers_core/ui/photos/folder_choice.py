@@ -64,6 +64,8 @@ def _said_of(here: Path, names: list[str]) -> str:
     there = ":material/check_circle: **This is the folder to add:** "
     if splits := [name for name in names if name.strip().casefold() in SPLIT_NAMES]:
         return f"{there}{plain(' and '.join(splits[:3]))} lie here."
+    if here.name.strip().casefold() in SPLIT_NAMES:
+        return "This is one part of a set. To add is the folder above, with all of its parts."
     if _holds_photos(here):
         return "Photos lie right here. To add is the folder above, in which each kind has a folder."
     if sum(_holds_photos(here / name) for name in names[:LOOKED_INTO]) > 1:

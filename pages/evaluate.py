@@ -82,7 +82,15 @@ if not counts[split]:
     st.info(f"These photos have no {split} split. Choose another split or other photos.", icon=":material/info:")
     st.stop()
 
-result = saved_report(path, decoded, split)
+result, key = saved_report(path, decoded, split), (path, decoded.fingerprint, split)
+of, unsaved = st.session_state.get("unsaved-report", (None, None))
+if result is None and of == key:
+    result = unsaved
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption("These are the answers of the model before: its training has put a better one in its place since.")
+        if st.button("Ask the present one"):
+            del st.session_state["unsaved-report"]
+            st.rerun()
 if result is None:
     if split == "test":
         st.warning(
@@ -102,12 +110,14 @@ if result is None:
             models.classifier(path), decoded, split,
             lambda what, done, total: bar.progress(done / max(1, total), f"{what}: {done:,} of {total:,}"),
         )  # fmt: skip
-        if path.stat().st_mtime_ns == written:  # else a training has put a better model there meanwhile
+        if path.stat().st_mtime_ns == written:
             save_report(result)
+        else:  # a training has put a better model there meanwhile
+            st.session_state["unsaved-report"] = key, result
     except FlowersError as error:
         show_error(error)
         st.stop()
-    if saved_report(path, decoded, split) is not None:
+    if st.session_state.get("unsaved-report", (None,))[0] == key or saved_report(path, decoded, split) is not None:
         st.rerun()  # without the button and the bar
 report.show(result, decoded, known.id)
 holding.section(path, decoded, split)

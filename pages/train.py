@@ -21,21 +21,18 @@ if every_run:
     with head:
         chosen = linked.choose(
             "Training", names, "run", take=st.session_state.pop("started-run", None),
-            first=shown_first.id if shown_first else settings.NEW,
+            first=shown_first.id if shown_first else settings.NEW, on_change=live.turn_to_new,
             remember=False,  # who comes back, comes back to what is going on or has just ended
         )  # fmt: skip
 else:
     linked.check("Training", names, "run")
 
 if chosen != settings.NEW:
-    st.session_state["run-seen"] = st.session_state["visit"], chosen
+    run = runs.find_run(chosen)
     with head:
-        st.button("New training", icon=":material/add:", on_click=settings.begin_anew)
-    live.watch(runs.find_run(chosen))
+        st.button("New training", icon=":material/add:", on_click=live.begin_anew, args=(run,))
+    live.watch(run)
 else:
-    visit, seen = st.session_state.pop("run-seen", (0, ""))
-    if visit == st.session_state["visit"] and (run := runs.find_run(seen)):
-        live.take_its_set(run)  # who turns from a run to a new one means the same photos
     with head:
         known = choose_set()
     decoded = open_set(known)

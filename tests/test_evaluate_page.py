@@ -3,6 +3,7 @@
 # ruff: noqa: F401, F811 - fixtures are found by their names
 
 import html
+import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 from test_pages import _nothing_kept, button, known, model, opened, rose_sayer, texts
 
 from flowers_core import runs
+from flowers_core.evaluation import evaluate
 from flowers_core.network import checkpoint
 from flowers_core.photos.cache import decode_source
 from flowers_core.settings.config import TrainConfig, to_dict
@@ -140,3 +142,27 @@ def test_what_a_model_learned_from_is_told_only_of_photos_as_they_were(
     assert "and from none of these photos" in captions(opened("evaluate", data=known.id))
     (folder / "Train" / "rose" / "2.jpg").unlink()
     assert "unless some lie in both" in captions(opened("evaluate", data=known.id))
+
+
+def test_answers_of_a_model_that_was_replaced_meanwhile_stay_until_the_present_one_is_asked(
+    known: library.KnownSet, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, ask = runs.Run(runs.runs_dir() / model).checkpoint_path, evaluate.ask
+
+    def replaced(*arguments: object) -> evaluate.Report:
+        report = ask(*arguments)
+        os.utime(path)
+        return report
+
+    monkeypatch.setattr(evaluate, "ask", replaced)
+    app = opened("evaluate", data=known.id)
+    assert "answers of the model before" in captions(app)
+    app.selectbox(key="true").set_value("rose").run()
+    assert "answers of the model before" in captions(app)
+    assert app.metric
+    assert not (path.parent / "reports").exists()
+    monkeypatch.setattr(evaluate, "ask", ask)
+    button(app, "Ask the present one").click().run()
+    assert "answers of the model before" not in captions(app)
+    assert app.metric
+    assert (path.parent / "reports").exists()

@@ -740,6 +740,8 @@ def test_a_zip_that_is_named_as_a_folder_is_taken_as_the_zip_that_it_is(tmp_path
 def test_a_folder_is_found_by_clicks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = draw_set(tmp_path / "My *own* flowers", {"Train": 2, "Valid": 1}, size=24)
     (tmp_path / ".hidden").mkdir()
+    for untypable in (b"bl\xfcten", b"at the end "):
+        (tmp_path / os.fsdecode(untypable)).mkdir()
     (tmp_path / "a file").touch()
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     monkeypatch.setattr(add_photos, "is_local", lambda: True)

@@ -10,6 +10,7 @@ from conftest import draw_set
 from test_pages import _nothing_kept, button, ended, known, metrics, model, opened, rose_sayer, tables, texts, unescaped
 
 from flowers_core import runs
+from flowers_core.errors import StorageError
 from flowers_core.network import checkpoint
 from flowers_core.settings import config
 from flowers_core.settings.config import TrainConfig, to_dict
@@ -126,6 +127,20 @@ def test_what_ended_long_ago_is_shown_only_to_who_watched_it(finished: runs.Run,
     app.query_params.clear()
     app.switch_page("pages/train.py").run()
     assert app.selectbox(key="run").value == finished.id
+
+
+def test_a_button_that_fails_says_why_once_and_takes_no_titles_place(finished: runs.Run, monkeypatch) -> None:
+    def full(run: runs.Run) -> None:
+        raise StorageError("Could not write (No space left on device)", run.folder, "Free some space and try again.")
+
+    monkeypatch.setattr(worker, "pause", full)
+    finished.write_status(replace(finished.status(), phase="training"))
+    with finished.locked():
+        app = opened("train", run=finished.id)
+        button(app, "Pause").click().run()
+        assert [unescaped(error.value) for error in app.error] == ["Could not write (No space left on device)."]
+        assert [title.value for title in app.title] == ["Train"]
+        assert not app.run().error
 
 
 def test_what_is_measured_and_who_waits_is_told_in_the_sidebar(finished: runs.Run, known: library.KnownSet) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -262,6 +263,17 @@ def test_a_waiting_training_goes_before_the_next_trial(base, monkeypatch) -> Non
     with run.locked(), pytest.raises(InterruptedError), tune._Turn(study, lambda: True).trial():
         pass
     assert study.told()["phase"] == "queued"
+
+
+def test_no_worker_takes_another_that_waits_for_one_that_trains(base) -> None:
+    study = studies.create(Plan(base, LR, trials=2, workers=2))
+    first, second = (tune._Turn(study, lambda: False) for _ in range(2))
+    second.ours = FileLock(study.folder / "turn-other.lock")
+    with FileLock(runs.runs_dir() / ".slot.lock"):
+        with ThreadPoolExecutor(2) as workers:
+            for _ in range(20):
+                assert not any(workers.map(tune._Turn._begin, (first, second)))
+        assert not any(processes.is_held(path) for path in study.folder.glob("turn-*.lock"))
 
 
 def test_workers_share_the_turn_and_keep_it_until_the_last_of_them_ends_its_trial(base) -> None:

@@ -141,7 +141,8 @@ class Job:
 
     def start(self) -> None:
         """Begins, or begins again, in a process of its own, which outlives a page and a server."""
-        (self.folder / "cancel").unlink(missing_ok=True)
+        with explain_disk_errors(self.folder):
+            (self.folder / "cancel").unlink(missing_ok=True)
         self.write(Status())
         processes.launch(["import", "--job", str(self.folder.resolve())], self.folder / "log.txt")
 

@@ -18,8 +18,8 @@ from flowers_core.training.distributed import gathered, world
 MOST_ROWS = 512
 """Photos whose products are gathered before they are added: more save memory traffic, and cost arithmetic."""
 
-PAST = ("scale", "step_sizes", "grads", "inputs")
-"""What a lagging layer holds besides its weights."""
+PAST = {"scale": "kept", "step_sizes": "push", "grads": "wanted", "inputs": "came"}
+"""What a lagging layer holds besides its weights, and what saved states call it."""
 
 BLOCK = 256
 """Rows of weights that are updated together: few enough to stay in the processor's cache."""
@@ -150,11 +150,11 @@ class PlainSGD:
 
     def state_dict(self) -> dict:
         """What later steps depend on besides the parameters."""
-        return {"momentum_buffers": dict(self.momentum_buffers)}
+        return {"pushes": dict(self.momentum_buffers)}
 
     def load_state_dict(self, state: dict) -> None:
         """Takes back what `state_dict` gave."""
-        self.momentum_buffers = dict(state["momentum_buffers"])
+        self.momentum_buffers = dict(state["pushes"])
 
 
 class OuterSGD:
@@ -251,7 +251,7 @@ class OuterSGD:
 
     def state_dict(self) -> dict:
         """What later steps depend on besides the network's parameters."""
-        past = [{name: getattr(layer, name) for name in PAST} for layer in self.layers]
+        past = [{saved: getattr(layer, name) for name, saved in PAST.items()} for layer in self.layers]
         return {"rest": self.rest.state_dict(), "past": past}
 
     def load_state_dict(self, state: dict) -> None:
@@ -259,5 +259,5 @@ class OuterSGD:
         self.rest.load_state_dict(state["rest"])
         for layer, past in zip(self.layers, state["past"], strict=True):
             layer.forget()
-            for name in PAST:
-                setattr(layer, name, past[name])
+            for name, saved in PAST.items():
+                setattr(layer, name, past[saved])

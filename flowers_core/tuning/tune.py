@@ -360,6 +360,8 @@ class _Turn:
         self.study, self.is_stopping = study, is_stopping
         self.slot = FileLock(runs_dir() / ".slot.lock")
         self.ours = FileLock(study.folder / f"turn-{os.getpid()}.lock")
+        self.looking = FileLock(study.folder / "looking.lock")
+        """Held while one looks at the others' locks and takes its own, or two might each take the other for first."""
 
     @contextmanager
     def trial(self) -> Iterator[None]:
@@ -378,24 +380,25 @@ class _Turn:
         try:
             yield
         finally:
-            self.ours.release()
-            self._give_way()
+            self._give_way(self.ours)
 
     def _begin(self) -> bool:
         if any(run.state() == "queued" for run in runs.active_runs()):
             self._give_way()
             return False
-        self.ours.acquire()  # before the others are looked at, so that the one with the turn sees that we begin
-        with suppress(Timeout):
+        with self.looking, suppress(Timeout):
             if self.slot.is_locked or self._others_train() or self.slot.acquire(timeout=0):
+                self.ours.acquire()
                 return True
-        self.ours.release()
         return False
 
-    def _give_way(self) -> None:
+    def _give_way(self, trained: FileLock | None = None) -> None:
         """Lets go of the turn, unless another worker still trains in it."""
-        if self.slot.is_locked and not self._others_train():
-            self.slot.release()
+        with self.looking:
+            if trained:
+                trained.release()
+            if self.slot.is_locked and not self._others_train():
+                self.slot.release()
 
     def _others_train(self) -> bool:
         locks = self.study.folder.glob("turn-*.lock")

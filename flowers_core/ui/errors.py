@@ -9,6 +9,7 @@ import streamlit as st
 from flowers_core.errors import FlowersError
 from flowers_core.ui.plain import plain
 
+CLICK = "click-error"
 LOCAL = ("localhost", "127.0.0.1", "::1", "")
 
 
@@ -24,16 +25,31 @@ def show_error(error: FlowersError, border: bool = True) -> None:
 
 
 def shown(action: Callable[..., object]) -> Callable[..., None]:
-    """A button's callback that shows, above the page, what went wrong in it."""
+    """A button's callback after which the page begins with what went wrong in it, where something did."""
 
     @wraps(action)
     def act(*args: object) -> None:
         try:
             action(*args)
         except FlowersError as error:
-            show_error(error)
+            st.session_state[CLICK] = error
 
     return act
+
+
+def of_the_last_click() -> None:
+    """Shows what went wrong in a `shown` button, once; at the beginning of a page."""
+    if error := st.session_state.pop(CLICK, None):
+        show_error(error)
+
+
+def leave_to_the_page() -> None:
+    """At the beginning of a fragment: what went wrong in one of its buttons is for the whole page to show.
+
+    What a fragment's callback writes itself takes the place of the page's first element.
+    """
+    if CLICK in st.session_state:
+        st.rerun()
 
 
 def is_local() -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from flowers_core.ui import dialogs
+from flowers_core.ui import dialogs, errors
 from flowers_core.ui.plain import plain
 
 STYLE = Path(__file__).with_name("style.css")
@@ -69,10 +69,11 @@ def enter() -> None:
 
         legacy = PagesManager.uses_pages_directory
     except (ImportError, AttributeError):
-        return
+        legacy = False
     if legacy:
         PagesManager.uses_pages_directory = False
         st.rerun()
+    errors.of_the_last_click()
 
 
 def link(name: str, label: str, icon: str, **query: str) -> None:

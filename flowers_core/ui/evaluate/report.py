@@ -154,6 +154,8 @@ def _photos(report: Report, decoded: DecodedSource, set_id: str, true: str, call
         for a in shown
     ]
     indices = [index[answer.photo] for answer in shown]
+    asked = Path(report.checkpoint)  # of a cross-validation the run's folder
+    model = checkpoint_id(asked / "best.safetensors" if asked.is_dir() else asked)
     grid = st.grid("auto", min_column_width=THUMBNAIL, vertical_alignment="bottom")
     for picture, i, caption in zip(thumbnails(decoded, indices), indices, captions, strict=True):
         photo = decoded.source.photos[i]
@@ -162,7 +164,7 @@ def _photos(report: Report, decoded: DecodedSource, set_id: str, true: str, call
             st.caption(plain(caption))
             frame.link(
                 "photos", "Its own page", "open_in_new", data=set_id, kind=decoded.source.classes[photo.label],
-                photo=photo.id, model=checkpoint_id(Path(report.checkpoint)), split=report.split, true=true,
+                photo=photo.id, model=model, split=report.split, true=true,
                 called=called,
             )  # fmt: skip
 

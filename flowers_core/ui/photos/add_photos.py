@@ -1,5 +1,7 @@
 """Ways to bring in one's own photos."""
 
+from contextlib import suppress
+
 import streamlit as st
 
 from flowers_core.errors import DataError, FlowersError
@@ -135,7 +137,9 @@ def _start(wish: Wish, upload=None) -> None:
     own_jobs = st.session_state.setdefault("own-jobs", set())
     for earlier in importer.jobs():
         if earlier.id in own_jobs and earlier.state() in ("failed", "cancelled", "interrupted"):
-            earlier.dismiss()  # why it failed was read by who tries again
+            with suppress(TypeError):  # a damaged one
+                if earlier.wish().way == wish.way:  # why it failed was read by who tries again
+                    earlier.dismiss()
     own_jobs.add(job.id)
     st.session_state["photos-added"] = True
     dialogs.close()  # out of the way of what is coming in

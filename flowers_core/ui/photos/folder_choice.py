@@ -1,6 +1,7 @@
 """A folder of this computer, typed or found by clicks, for whoever sits at it."""
 
 import os
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -52,11 +53,18 @@ def _existing(text: str) -> Path | None:
 
 
 def _folders_in(here: Path) -> list[str]:
-    try:
-        names = [path.name for path in here.iterdir() if not path.name.startswith(".") and path.is_dir()]
-    except OSError:  # closed to us
-        return []
+    names = []
+    with suppress(OSError), os.scandir(here) as entries:  # closed to us
+        for entry in entries:
+            with suppress(OSError):  # what a disk far away doesn't answer for hides no other
+                if not entry.name.startswith(".") and _can_be_typed(entry.name) and entry.is_dir():
+                    names.append(entry.name)
     return sorted(names, key=natural_order)[:MOST_SHOWN]
+
+
+def _can_be_typed(name: str) -> bool:
+    """Does the text field hold it as it is? Names that are not UTF-8 it can't, and spaces at the ends it loses."""
+    return name == name.strip().strip('"') and not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _said_of(here: Path, names: list[str]) -> str:

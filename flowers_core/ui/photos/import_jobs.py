@@ -8,7 +8,7 @@ from flowers_core.errors import FlowersError
 from flowers_core.photos import importer
 from flowers_core.photos.importer import Job
 from flowers_core.sources import imports
-from flowers_core.ui.errors import is_local, show_error, shown
+from flowers_core.ui.errors import is_local, leave_to_the_page, show_error, shown
 from flowers_core.ui.plain import plain
 
 EVERY_S = 0.5
@@ -33,6 +33,7 @@ def _concerns(job: Job) -> bool:
 
 
 def _panel(was_alive: bool) -> None:
+    leave_to_the_page()
     mine = st.session_state.setdefault("own-jobs", set())
     for job in importer.jobs():
         if job.id in mine and job.state() == "done":

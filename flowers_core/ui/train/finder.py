@@ -12,7 +12,7 @@ from flowers_core.settings.config import TrainConfig
 from flowers_core.training import lr_finder, worker
 from flowers_core.training.lr_finder import RangeTest
 from flowers_core.ui import charts, words
-from flowers_core.ui.errors import show_error, shown
+from flowers_core.ui.errors import leave_to_the_page, show_error, shown
 from flowers_core.ui.plain import plain
 
 EVERY_S = 1.0
@@ -57,6 +57,7 @@ def _cancel(test: Run) -> None:
 
 
 def _progress(test: Run, was_alive: bool, wanted: TrainConfig, take: Callable[[float], None]) -> None:
+    leave_to_the_page()
     state, status = test.state(), test.status()
     if (state in runs.ACTIVE) != was_alive or st.session_state.pop("lr-changed", False):
         st.rerun()  # it has ended or was cancelled, or the form above is to show its suggestion

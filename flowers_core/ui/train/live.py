@@ -16,7 +16,7 @@ from flowers_core.storage import free_megabytes, home
 from flowers_core.training import compare, worker
 from flowers_core.ui import charts, frame, news, words
 from flowers_core.ui.choices import checkpoint_id
-from flowers_core.ui.errors import is_local, show_error, shown
+from flowers_core.ui.errors import is_local, leave_to_the_page, show_error, shown
 from flowers_core.ui.plain import plain
 from flowers_core.ui.text_table import text_table
 from flowers_core.ui.train import folds, keep, settings
@@ -60,6 +60,7 @@ def watch(run: Run) -> None:
     state = run.state()
     alive = state in runs.ACTIVE
     news.watch("runs", run, alive)
+    st.session_state["run-seen"] = run.id
     st.fragment(_panel, run_every=EVERY_S if alive else None)(run, in_short(state))
 
 
@@ -70,13 +71,22 @@ def first_shown(every_run: list[Run]) -> Run | None:
     )
 
 
-def take_its_set(run: Run) -> None:
-    """Chooses the set that a run learned from, where it is known here."""
+def begin_anew(run: Run) -> None:
+    """Shows the form in place of a run, for the photos that it learned from; for a callback."""
+    st.session_state["started-run"] = settings.NEW
     if set_id := _query(run).get("data"):
         st.session_state["new-set"] = set_id
 
 
+def turn_to_new() -> None:
+    """`begin_anew` when somebody chooses the form in the list of runs; for a callback."""
+    run = runs.find_run(st.session_state.get("run-seen", ""))
+    if st.session_state["run"] == settings.NEW and run:
+        begin_anew(run)
+
+
 def _panel(run: Run, was: str) -> None:
+    leave_to_the_page()
     state, status = run.state(), run.status()
     if in_short(state) != was or not run.folder.exists() or "started-run" in st.session_state:
         st.rerun()  # it waits, has ended, began again, was deleted, or gave the form its settings: all the page changes
@@ -158,7 +168,7 @@ def _buttons(run: Run, state: str) -> None:
 
 def _again(run: Run) -> None:
     settings.take(run.config())
-    settings.begin_anew()
+    begin_anew(run)
 
 
 def _gentler(run: Run) -> None:

@@ -122,11 +122,6 @@ def _offer_to_start(wanted: TrainConfig, problems: list[str], counts: dict[str, 
         st.caption(f"“{plain(first.name)}” is not over yet, so this one waits until it is.")
 
 
-def begin_anew() -> None:
-    """Shows the form in place of a run; for a callback."""
-    st.session_state["started-run"] = NEW
-
-
 def take(settings: TrainConfig) -> None:
     """Fills the form with the settings of a run, all but its photos; for a callback."""
     state = st.session_state

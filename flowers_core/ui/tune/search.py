@@ -16,7 +16,7 @@ from flowers_core.storage import tail
 from flowers_core.tuning import studies, tune
 from flowers_core.tuning.studies import Plan, Study, Summary
 from flowers_core.ui import frame, news, words
-from flowers_core.ui.errors import show_error, shown
+from flowers_core.ui.errors import leave_to_the_page, show_error, shown
 from flowers_core.ui.plain import plain
 from flowers_core.ui.text_table import text_table
 from flowers_core.ui.train import live
@@ -154,6 +154,7 @@ def watch(study: Study) -> None:
 
 
 def _panel(study: Study, was_alive: bool) -> None:
+    leave_to_the_page()
     state = study.state()
     if (state in studies.ALIVE) != was_alive:
         st.rerun()

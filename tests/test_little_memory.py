@@ -1,8 +1,10 @@
 """A training in little memory: narrow hidden layers, any start, the same bits after a stop, bounds."""
 
+import ctypes
 import os
 import subprocess
 import sys
+import textwrap
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -155,3 +157,28 @@ def test_a_containers_limit_counts_when_it_is_lower(tmp_path: Path, monkeypatch)
     assert memory.allowed_mb() == 690
     (tmp_path / "limit").write_text("max\n")
     assert memory.allowed_mb() >= (whole or 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="glibc's own")
+def test_what_was_freed_below_what_is_kept_goes_back_to_the_system() -> None:
+    code = """
+        from pathlib import Path
+        from flowers_core.machine import memory
+
+        def megabytes():
+            return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+
+        memory.share_arenas()
+        before = megabytes()
+        blocks = [bytearray(60_000) for _ in range(3000)]
+        last, blocks = blocks[-1], None
+        freed = megabytes()
+        memory.trim()
+        print(freed - before, megabytes() - before)
+    """
+    told = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    freed, trimmed = map(float, told.stdout.split())
+    assert freed > 100, "the last block lies above all of them"
+    assert trimmed < 20

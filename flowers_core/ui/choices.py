@@ -12,6 +12,7 @@ from pathlib import Path
 import streamlit as st
 
 from flowers_core.errors import FlowersError
+from flowers_core.machine import memory
 from flowers_core.network import checkpoint
 from flowers_core.network.checkpoint import Card
 from flowers_core.photos.cache import DecodedSource, decode_original, edited
@@ -177,6 +178,7 @@ def _opened(known: library.KnownSet, remedy: Callable[[library.KnownSet], None] 
             remedy(known)
         st.stop()
     bar.empty()
+    memory.trim()
     return original
 
 

@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 
+from flowers_core.machine import memory
 from flowers_core.photos import problems
 from flowers_core.photos.cache import DecodedSource
 from flowers_core.photos.features import Features
@@ -161,4 +162,6 @@ def _found(decoded: DecodedSource) -> list[Finding]:
 
 @st.cache_resource(max_entries=8, show_spinner="Looking for problems…")
 def _searched(state: tuple, _decoded: DecodedSource, _known: Features | None) -> list[Finding]:
-    return problems.find(_decoded, _known)
+    found = problems.find(_decoded, _known)
+    memory.trim()
+    return found

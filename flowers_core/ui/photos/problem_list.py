@@ -101,12 +101,11 @@ def _kinds(decoded: DecodedSource, finding: Finding) -> list[int]:
 
 def _finding(decoded: DecodedSource, finding: Finding, key: str) -> None:
     shown = finding.photos[:SIDE_BY_SIDE]
-    photos, classes = decoded.source.photos, decoded.source.classes
+    photos, classes, kinds = decoded.source.photos, decoded.source.classes, _kinds(decoded, finding)
     with st.container(border=True):
         more = f", {len(finding.photos) - len(shown):,} more" if len(finding.photos) > len(shown) else ""
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"{plain(classes[photos[shown[0]].label])}: {plain(finding.note)}{more}", width="stretch")
-            kinds = _kinds(decoded, finding)
             for label in kinds if len(finding.photos) > 1 else ():
                 several = len(kinds) > 1
                 st.button(
@@ -118,14 +117,15 @@ def _finding(decoded: DecodedSource, finding: Finding, key: str) -> None:
                 "It is fine", key=f"{key}-fine", icon=":material/check:", on_click=changes.make,
                 args=(decoded, finding.photos, edits.ACCEPT, finding.sort), help="Don't show this again.",
             )  # fmt: skip
-        grid = st.grid("auto", min_column_width=165)
+        grid = st.grid("auto", min_column_width=150)  # two on a phone
         for index, picture in zip(shown, thumbnails(decoded, shown, 256), strict=True):
             photo, entry = photos[index], decoded.entries[index]
+            of_kind = f"{classes[photo.label]} · " if len(kinds) > 1 else ""  # one kind stands above them all
             with grid.cell():
                 st.image(picture, width="stretch", alt=f"A photo of {classes[photo.label]}")
                 st.text(photo.name)
                 st.button(
-                    plain(f"{classes[photo.label]} · {photo.split} · {entry.width}×{entry.height}"),
+                    plain(f"{of_kind}{photo.split} · {entry.width}×{entry.height}"),
                     key=f"{key}-{index}-open", type="tertiary", help="Open this photo",
                     on_click=opened.open_photo, args=(decoded, index),
                 )  # fmt: skip

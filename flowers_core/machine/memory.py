@@ -3,6 +3,7 @@
 import ctypes
 import os
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 LEAST_MB = {"standard": 2500, "small": 620}
@@ -59,8 +60,9 @@ def give_back_at_once() -> None:
             mallopt(option, 2**20)
 
 
+@cache
 def share_arenas() -> None:
-    """For a server, early: its threads, one for each click, share two heaps in place of eight per core.
+    """For a server, early, once for all of its runs: its threads, one for each click, share two heaps in place of eight per core.
 
     What a thread frees is then there for the next one, and does not lie in a heap of its own.
     """

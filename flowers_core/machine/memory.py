@@ -62,7 +62,7 @@ def give_back_at_once() -> None:
 
 @cache
 def share_arenas() -> None:
-    """For a server, early, once for all of its runs: its threads, one for each click, share two heaps in place of eight per core.
+    """For a server, early: its threads, one for each click, share two heaps in place of eight per core. Asked once.
 
     What a thread frees is then there for the next one, and does not lie in a heap of its own.
     """

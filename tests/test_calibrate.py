@@ -44,8 +44,20 @@ def test_threshold_lets_most_of_the_known_pass_and_little_of_what_has_low_logits
 def test_with_few_photos_nothing_is_claimed() -> None:
     logits, labels = simulated(19, 3.0)
     assert calibrate.fit(logits, labels) == calibrate.Calibration()
-    logits, labels = simulated(99, 3.0)
+    logits, labels = simulated(20, 3.0)
     few = calibrate.fit(logits, labels)
     assert few.temperature > 1.5
-    assert few.threshold is None
-    assert few.rejection == {}
+    assert few.threshold == calibrate.scores(logits, few.temperature).min()
+
+
+@pytest.mark.parametrize("n", [20, 30, 38, 39, 100])
+def test_however_few_photos_set_the_threshold_it_turns_away_one_in_twenty_of_others(n: int) -> None:
+    chance = np.random.default_rng(n)
+    logits, labels = chance.gumbel(size=(400, n, 1, 5)), np.zeros(n, int)
+    others = calibrate.scores(chance.gumbel(size=(20_000, 1, 5)))
+    passed = [
+        (others >= calibrate.fit(each, labels, lambda _, each=each: calibrate.scores(each)).kinds_threshold).mean()
+        for each in logits
+    ]
+    error = np.std(passed) / len(passed) ** 0.5
+    assert 0.95 - 3 * error < np.mean(passed) < 0.95 + 1 / (n + 1) + 3 * error

@@ -62,7 +62,6 @@ def test_a_kind_of_one_photo_and_directions_without_any_spread_do_no_harm() -> N
 def trained(three_kinds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(alexnet, "HIDDEN", 64)
     monkeypatch.setattr(calibrate, "LEAST_PHOTOS", 5)
-    monkeypatch.setattr(calibrate, "LEAST_PHOTOS_FOR_REJECTION", 6)
     settings = replace(config.preset("quick"), epochs=1, data=str(three_kinds))
     run = runs.create(settings, tmp_path / "run")
     train.fit(settings, decode_source(open_source(three_kinds)), run)

@@ -155,7 +155,7 @@ class Keeper:
         weight, bias = reader.fit(summaries, labels, classes, photos)
         truth, weigh = self.valid.labels.numpy(), reader.WEIGHT
         asked = self.folds.photos if self.folds else len(truth)
-        if asked >= calibrate.LEAST_PHOTOS_FOR_REJECTION:
+        if asked >= calibrate.LEAST_PHOTOS:
             columns = kind_space.columns(summaries[plain].numpy(), filters)  # what varies more takes in more strangers
             self.kind_space = kind_space.fit(columns, labels[plain].numpy(), classes)
         del summaries

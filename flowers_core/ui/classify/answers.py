@@ -129,8 +129,8 @@ def about(card: Card) -> None:
     if not card.rejection:
         st.caption(
             "It can't tell what is none of its kinds: that takes its answers to "
-            f"{calibrate.LEAST_PHOTOS_FOR_REJECTION} photos of them that it has not learned from, for validation or in "
-            "a cross-validation."
+            f"{calibrate.LEAST_PHOTOS} photos of them that it has not learned from, for validation or in a "
+            "cross-validation."
         )
     with st.expander(f"The {words.count(len(card.classes), 'kind')} it knows"):
         st.text(", ".join(card.classes))

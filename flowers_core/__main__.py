@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     if options.json and result is not None:
-        print(json.dumps(result, ensure_ascii=False))
+        print(json.dumps(result))  # in ASCII: a console that can't show a name must not change it
     return 0
 
 

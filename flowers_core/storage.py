@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -15,6 +16,11 @@ from flowers_core.errors import StorageError
 
 TAIL_BYTES = 8192
 """Of a log's end that are looked at for its last lines."""
+
+IS_WINDOWS = os.name == "nt"
+
+PATIENCE_S = 3.0
+"""Seconds that a file waits on Windows until it can take the place of one that somebody has open."""
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -86,7 +92,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o644)  # mkstemp makes files private; a shared folder has other readers
         _fsync(temporary)
-        temporary.replace(path)
+        _rename(temporary, path)
         _fsync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
@@ -117,7 +123,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o755)
         if not path.exists():  # another process may have made the same folder meanwhile
-            temporary.replace(path)
+            _rename(temporary, path)
             _fsync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -255,8 +261,21 @@ def _to_json(value: object, indent: int | None = None) -> bytes:
     return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace")
 
 
+def _rename(temporary: Path, path: Path) -> None:
+    """Puts it in its place; on Windows as soon as nobody reads what is there, or scans it for viruses."""
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            temporary.replace(path)
+            return
+        except PermissionError:
+            if not IS_WINDOWS or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+
+
 def _fsync(path: Path) -> None:
-    if os.name == "nt" and path.is_dir():  # Windows can't open a folder to sync it
+    if IS_WINDOWS and path.is_dir():  # Windows can't open a folder to sync it
         return
     handle = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
     try:

@@ -4,6 +4,7 @@ import streamlit as st
 
 from flowers_core.errors import FlowersError
 from flowers_core.evaluation.evaluate import ask, learned_before, match_classes, save_report, saved_report
+from flowers_core.network.checkpoint import written_at
 from flowers_core.runs import Run
 from flowers_core.sources import SPLITS
 from flowers_core.training.cross_validate import SPLIT as FOLDS
@@ -46,8 +47,6 @@ split = linked.choose(
 )  # fmt: skip
 if split == FOLDS:
     folds.each_fold(pool)
-    if card.config.get("data") != known.data:
-        st.caption("The photos are not shown, because another set is chosen above.")
     report.show(pool.report, decoded, known.id)
     st.stop()
 learned_from = card.data.get("fingerprint")
@@ -104,20 +103,21 @@ if result is None:
         label = f"Ask it about {counts[split]:,} photos"
         if not st.button(label, type="primary", icon=":material/play_arrow:"):
             st.stop()
-    bar, written = st.progress(0.0, "Loading the model"), path.stat().st_mtime_ns
+    bar = st.progress(0.0, "Loading the model")
     try:
+        written = written_at(path)
         result = ask(
             models.classifier(path), decoded, split,
             lambda what, done, total: bar.progress(done / max(1, total), f"{what}: {done:,} of {total:,}"),
         )  # fmt: skip
-        if path.stat().st_mtime_ns == written:
+        if written_at(path) == written:
             save_report(result)
         else:  # a training has put a better model there meanwhile
             st.session_state["unsaved-report"] = key, result
+        if st.session_state.get("unsaved-report", (None,))[0] == key or saved_report(path, decoded, split) is not None:
+            st.rerun()  # without the button and the bar
     except FlowersError as error:
         show_error(error)
         st.stop()
-    if st.session_state.get("unsaved-report", (None,))[0] == key or saved_report(path, decoded, split) is not None:
-        st.rerun()  # without the button and the bar
 report.show(result, decoded, known.id)
 holding.section(path, decoded, split)

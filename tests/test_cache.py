@@ -64,6 +64,11 @@ def index_file(home: Path) -> Path:
     return path
 
 
+def pixel_file(home: Path) -> Path:
+    (path,) = (home / "data/cache").glob("*/pixels-*.u8")
+    return path
+
+
 def count_decodes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names, original = [], cache._decode_one
     monkeypatch.setattr(cache, "_decode_one", lambda path, known: names.append(path.name) or original(path, known))
@@ -210,8 +215,30 @@ def test_a_cache_that_is_mostly_of_deleted_photos_is_made_anew(tmp_path, home, m
     with pytest.raises(Killed):
         decode_folder(root, kill)
     assert_right(decode_folder(root))
-    assert (index_file(home).parent / "pixels.u8").stat().st_size == 10 * cache.SQUARE_BYTES
+    assert pixel_file(home).stat().st_size == 10 * cache.SQUARE_BYTES
     assert all((old.square(i) == kept[i]).all() for i in range(10)), "an older reader keeps its pixels"
+
+
+def test_pixels_that_can_not_be_removed_while_somebody_looks_at_them_are_no_obstacle(root, home, monkeypatch):
+    """As on Windows, where a mapped file stays until nobody maps it any more."""
+    old = decode_folder(root)
+    kept = [np.array(old.square(i)) for i in range(10)]
+    unlink = Path.unlink
+
+    def in_use(path, missing_ok=False):
+        if path.suffix == ".u8":
+            raise PermissionError(13, "The process cannot access the file", str(path))
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(cache._Index, "is_mostly_stale", lambda self, stamps: True)
+    paint(root / "Train/rose/1.jpg", 777)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "unlink", in_use)
+        assert_right(decode_folder(root))
+    assert all((old.square(i) == kept[i]).all() for i in range(10))
+    paint(root / "Train/rose/1.jpg", 778)
+    assert_right(decode_folder(root))
+    assert pixel_file(home).stat().st_size == 10 * cache.SQUARE_BYTES, "the others are gone now"
 
 
 # Damage, kills, full disks
@@ -273,7 +300,7 @@ def test_a_damaged_index_costs_time_never_rightness(name, root, home):
 @pytest.mark.parametrize("change", [-1, -(10**6), -(10**9), 1, 10**6])
 def test_a_pixel_file_of_another_length_is_made_right(change, root, home):
     decode_folder(root)
-    path = index_file(home).parent / "pixels.u8"
+    path = pixel_file(home)
     os.truncate(path, max(0, path.stat().st_size + change))
     assert_right(decode_folder(root))
     paint(root / "Train/rose/more.jpg", 55)
@@ -282,7 +309,7 @@ def test_a_pixel_file_of_another_length_is_made_right(change, root, home):
 
 def test_a_missing_pixel_file_is_made_again(root, home):
     decode_folder(root)
-    (index_file(home).parent / "pixels.u8").unlink()
+    (pixel_file(home)).unlink()
     assert_right(decode_folder(root))
 
 
@@ -516,10 +543,10 @@ def test_copies_are_decoded_once_and_share_their_pixels(tmp_path, home):
     assert (again.squares(np.array(some)) == np.stack([again.square(index) for index in some])).all()
 
 
-@pytest.mark.parametrize("name", ["pixels.u8", "looks.bin"])
+@pytest.mark.parametrize("name", ["pixels-*.u8", "looks-*.bin"])
 def test_damaged_pixels_are_noticed_and_made_again(name, root, home):
     decode_folder(root)
-    path = index_file(home).parent / name
+    (path,) = index_file(home).parent.glob(name)
     content = bytearray(path.read_bytes())
     content[:200] = bytes(b ^ 0xFF for b in content[:200])
     path.write_bytes(content)

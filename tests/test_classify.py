@@ -25,7 +25,9 @@ from flowers_core import garden, runs
 from flowers_core.evaluation import predict, robustness
 from flowers_core.images import decode, to_jpeg
 from flowers_core.network import alexnet, checkpoint
-from flowers_core.sources import library, own
+from flowers_core.photos import resplit
+from flowers_core.photos.cache import decode_source
+from flowers_core.sources import library, open_source, own
 from flowers_core.ui.classify import many, samples, try_it, why
 from flowers_core.ui.classify.answers import Answered, Picture
 from flowers_core.ui.plain import harmless
@@ -320,6 +322,22 @@ def test_held_back_photos_of_ones_own_set_are_the_first_samples(
     tiles.click(app, 1)
     assert not app.exception
     assert any("That is right" in text for text in texts(app, "markdown")), "the second kind is rose"
+
+
+def test_photos_are_said_to_be_kept_apart_only_as_they_were_then(model: Path, tmp_path: Path) -> None:
+    known = library.remember(draw_set(tmp_path / "set", {"": 6}, size=48), "mine")
+    decoded = decode_source(open_source(known.data))
+    counts = decoded.source.counts()
+    assert counts["test"]
+    relearned(model, config={"data": known.data}, data={"counts": counts, "fingerprint": decoded.fingerprint})
+    app = opened("classify")
+    app.get("segmented_control")[0].set_value("A sample").run()
+    assert any("kept apart while the model learned" in text for text in texts(app, "caption"))
+    resplit.change(decoded, replace(decoded.source.plan, seed=5))
+    app.run()
+    assert not app.exception
+    assert not any("kept apart" in text for text in texts(app, "caption"))
+    assert any("is not known" in text for text in texts(app, "caption"))
 
 
 def test_photos_that_a_model_learned_from_are_not_offered_as_held_back(home: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@
 import html
 import os
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import draw_set
 from streamlit.testing.v1 import AppTest
-from test_pages import _nothing_kept, button, known, model, opened, rose_sayer, texts
+from test_pages import _nothing_kept, button, cross_validated, known, model, opened, rose_sayer, texts
 
 from flowers_core import runs
 from flowers_core.evaluation import evaluate
@@ -60,6 +60,43 @@ def test_a_set_that_has_changed_since_is_said_to_have(tmp_path: Path, model: str
     learned_from(monkeypatch, growing, runs.Run(runs.runs_dir() / model).checkpoint_path)
     (folder / "Train" / "rose" / "2.jpg").unlink()
     assert "has changed since the model learned from it" in captions(opened("evaluate", data=growing.id))
+
+
+def test_answers_find_their_photos_by_content(tmp_path: Path) -> None:
+    folder = draw_set(tmp_path / "set", {"Train": 1, "Valid": 2}, size=24)
+    before = decode_source(open_source(folder))
+    answers = [
+        evaluate.Answer(photo.name, str(photo.path), photo.label, (0,), (1.0,), entry.digest)
+        for photo, entry in zip(before.source.photos, before.entries, strict=True)
+    ]
+    assert evaluate.places(answers, before) == list(range(9))
+    roses = folder / "Valid" / "rose"
+    for old, new in (("1.jpg", "x"), ("2.jpg", "1.jpg"), ("x", "2.jpg")):
+        (roses / old).rename(roses / new)
+    (folder / "Valid" / "sunflower" / "1.jpg").rename(folder / "Valid" / "sunflower" / "renamed.jpg")
+    (folder / "Train" / "rose" / "1.jpg").unlink()
+    after = decode_source(open_source(folder))
+    found = dict(zip(answers, evaluate.places(answers, after), strict=True))
+    assert {answer.photo for answer, place in found.items() if place is None} == {"Train/rose/1.jpg"}
+    assert all(after.entries[i].digest == answer.digest for answer, i in found.items() if i is not None)
+    old = replace(answers[-1], digest="")
+    assert evaluate.places([old], before) == [8], "reports of earlier versions know names alone"
+
+
+def test_folds_show_no_photos_of_another_set_that_has_the_same_names(
+    known: library.KnownSet, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = runs.Run(runs.runs_dir() / model).checkpoint_path
+    runs.write_json(path.parent / "config.json", to_dict(TrainConfig(data=known.data, folds=3)))
+    cross_validated(known, runs.Run(path.parent), folds=3, done=3)
+    values = asdict(checkpoint.read_card(path)) | {"config": to_dict(TrainConfig(data=known.data, folds=3))}
+    monkeypatch.setattr(checkpoint, "read_card", lambda _: checkpoint.Card(**values))
+    assert opened("evaluate").main.get("image")
+    other = library.remember(draw_set(tmp_path / "other", {"Train": 2, "Valid": 2}, size=32), "other")
+    app = opened("evaluate", data=other.id)
+    assert not app.exception
+    assert not app.main.get("image")
+    assert any("in this cell, not in the set that is chosen above" in text for text in texts(app, "info"))
 
 
 @pytest.mark.usefixtures("model")

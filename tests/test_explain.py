@@ -299,7 +299,7 @@ def test_the_most_similar_training_photo_of_a_training_photo_is_itself(trained: 
 def test_an_album_is_kept_and_a_damaged_one_is_none(trained: Classifier, tmp_path: Path) -> None:
     decoded = decode_source(open_source(draw_set(tmp_path / "set", {"Train": 2, "Valid": 1}, size=48)))
     album = similar.build(trained, decoded)
-    path = similar.own_path(trained.path, decoded.fingerprint)
+    path = similar.own_path(trained.path, decoded)
     similar.save(album, path)
     again = similar.load(path)
     hidden = similar.hidden_features(trained, decoded.square(0)[None], np.ones(1))[0]
@@ -307,7 +307,9 @@ def test_an_album_is_kept_and_a_damaged_one_is_none(trained: Classifier, tmp_pat
     path.write_bytes(path.read_bytes()[:-100])
     assert similar.load(path) is None
     assert similar.load(tmp_path / "none") is None
-    assert path != similar.own_path(trained.path, "other photos")
+    first = decoded.source.photos[0].path
+    first.rename(first.with_name(f"renamed-{first.name}"))
+    assert path != similar.own_path(trained.path, decode_source(open_source(tmp_path / "set"))), "it knows names"
 
 
 def test_an_album_of_many_photos_keeps_a_share_of_each_kind(

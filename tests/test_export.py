@@ -264,7 +264,8 @@ def _spoil(fit, stack: list, budget: int) -> tuple:
         ("onnx", "there", "There is already such a file"),
         ("html", "no/folder/x.html", "There is no such folder"),
         ("onnx", ".", "This is a folder"),
-        ("safetensors", "new.py", "This name is taken by the example"),
+        ("safetensors", "new.py", "This is no name for weights"),
+        ("safetensors", "rose.v2", "Let it end in .safetensors"),
         ("html", "new", "cut off or damaged"),
     ],
 )

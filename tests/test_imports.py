@@ -1,5 +1,6 @@
 """Every way in gives a set with a card, whole or not at all, whatever is killed, hostile or missing on the way."""
 
+import contextlib
 import dataclasses
 import http.client
 import os
@@ -584,7 +585,7 @@ def test_a_job_brings_a_set_and_tells_of_it(tmp_path, home):
     assert job.state() == "done", job.status()
     (known,) = added()
     assert (job.status().set_id, known.name, known.origin) == (known.id, "Meadow", "m.zip")
-    assert not job.upload_path.exists()
+    until(lambda: not job.upload_path.exists(), "the upload to be removed")
     job.dismiss()
     assert not importer.jobs()
 
@@ -627,6 +628,30 @@ def test_cancelling_an_import_that_waits_leaves_anothers_download_alone(home):
             assert process.wait(20) == 0
         assert job.state() == "cancelled"
         assert arrived.exists()
+
+
+@pytest.mark.parametrize("another_is_at_work", [True, False])
+def test_cancelling_an_import_at_its_very_start_leaves_anothers_download_alone(another_is_at_work, home):
+    arrived = home / "data" / "downloads" / "102flowers.tgz.part"
+    arrived.parent.mkdir(parents=True)
+    arrived.write_bytes(b"half of it")
+    job = importer.Job(importer.jobs_dir() / "job")
+    importer.write_json(job.folder / "wish.json", dataclasses.asdict(Wish("flowers102", "")))
+    job.cancel()
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with sole_maker(library.sets_dir()) if another_is_at_work else contextlib.nullcontext():
+            assert importer.work(job) is None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert job.state() == "cancelled"
+    assert arrived.exists() == another_is_at_work
+
+
+def test_an_import_that_was_dismissed_does_not_come_back_by_being_asked(home):
+    job = importer.Job(importer.jobs_dir() / "gone")
+    assert not job.is_locked()
+    assert not job.folder.exists()
 
 
 def test_the_garden_needs_no_import():
@@ -735,6 +760,16 @@ def test_emptying_the_trash_takes_the_cache_of_a_set_that_lies_deeper_than_its_f
     library.delete(known.id)
     library.empty_trash()
     assert not any((home / "data/cache").iterdir())
+
+
+def test_only_what_was_listed_is_removed_for_good(tmp_path):
+    listed, later, back = (
+        library.delete(library.remember(tree(tmp_path / name, *PAIR), name).id) for name in ("listed", "later", "back")
+    )
+    library.restore(back)
+    library.remove_for_good([listed, back])
+    assert library.deleted_sets() == [later]
+    assert [known.name for known in added()] == ["back"]
 
 
 def test_deleting_an_added_folder_never_touches_the_folder(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from conftest import draw_set
 from PIL import Image
 
+from flowers_core.images import looks
 from flowers_core.photos import likeness, problems
 from flowers_core.photos.cache import DecodedSource, decode_source
 from flowers_core.sources import Photo, SplitPlan, open_source, splits
@@ -56,6 +57,20 @@ def test_runs_of_bits_find_every_pair_within_reach():
     assert {pair for pair in pairs if hashes[pair[0]] != hashes[pair[1]]} <= want
     first = {int(value): i for i, value in reversed(list(enumerate(hashes)))}
     assert {tuple(sorted((first[int(hashes[a])], first[int(hashes[b])]))) for a, b in want} <= pairs
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (1, 2, 0)])
+def test_of_photos_with_one_hash_copies_are_found_in_any_order(order):
+    """Hashes are of grey, and mean colours decide as well."""
+    shapes = np.random.default_rng(0).integers(60, 180, (256, 256, 1), np.uint8)
+    shapes = np.broadcast_to(shapes, (256, 256, 3)).copy()
+    green, red = shapes.copy(), shapes.copy()
+    green[..., 1] += 50
+    red[..., 0] += 70
+    records = np.array([looks.measure(each) for each in (red, green, green)])
+    records["grey"] = records["grey"][0]
+    found = likeness.near_pairs(records[list(order)])
+    assert [{order[a], order[b]} for a, b in zip(*found, strict=True)] == [{1, 2}]
 
 
 def test_what_the_app_calls_a_near_copy_it_never_puts_into_two_splits(tmp_path):

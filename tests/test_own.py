@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 
 import pytest
 from PIL import Image
@@ -55,6 +56,37 @@ def test_the_same_photo_again_moves_to_the_kind_that_was_named_last_and_back():
     assert kinds() == ["tulip", "tulip"]
     own.undo(moved)
     assert kinds() == ["rose", "tulip"]
+
+
+def test_a_photo_that_went_there_and_back_is_listed_once():
+    own.add(photo(seed=3), "tulip")
+    first, there, back = (own.add(photo(), kind) for kind in ("rose", "tulip", "rose"))
+    assert [each for each in own.additions() if each.photo == first.photo] == [back]
+    with pytest.raises(DataError, match="added again to another kind"):
+        own.undo(first)
+    own.undo(back)
+    assert [each for each in own.additions() if each.photo == first.photo] == [there]
+    assert kinds() == ["tulip", "tulip"]
+
+
+def test_two_who_add_one_photo_at_once_leave_it_in_one_kind():
+    content = photo()
+    for _ in range(10):
+        threads = [threading.Thread(target=own.add, args=(content, kind)) for kind in ("rose", "tulip")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(own.kinds()) == len(own.additions()) == 1
+
+
+def test_what_systems_leave_in_a_folder_keeps_no_kind():
+    own.add(photo(seed=3), "tulip")
+    rose = own.add(photo(), "rose")
+    for name in (".DS_Store", "Thumbs.db"):
+        own.photo_path(rose).with_name(name).write_bytes(b"litter")
+    own.undo(rose)
+    assert open_source("own", least_classes=1).classes == ("tulip",)
 
 
 @pytest.mark.parametrize(

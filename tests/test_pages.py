@@ -1132,8 +1132,8 @@ def cross_validated(known: library.KnownSet, run: runs.Run, folds: int, done: in
     for number in range(1, done + 1):
         view = cross_validate.part(decoded, fold_of, number - 1)
         answers = tuple(
-            evaluate.Answer(photo.name, str(photo.path), photo.label, (1, 0, 2), (0.6, 0.3, 0.1))
-            for photo in view.source.photos if photo.split == "test"
+            evaluate.Answer(photo.name, str(photo.path), photo.label, (1, 0, 2), (0.6, 0.3, 0.1), entry.digest)
+            for photo, entry in zip(view.source.photos, view.entries, strict=True) if photo.split == "test"
         )  # fmt: skip
         report = evaluate.Report(str(run.folder), known.name, cross_validate.SPLIT, decoded.source.classes, answers,
                                  decoded.fingerprint, 0.0, 0.0)  # fmt: skip

@@ -27,6 +27,41 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: P
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.parametrize("folder", [False, True])
+def test_on_windows_a_file_waits_for_whoever_reads_what_it_replaces(
+    folder: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename, tries = Path.replace, []
+
+    def in_use(path: Path, target: Path) -> Path:
+        tries.append(path)
+        if len(tries) < 3:
+            raise PermissionError(13, "Access is denied")
+        return rename(path, target)
+
+    def write() -> None:
+        tries.clear()
+        if folder:
+            with storage.replacing_folder(tmp_path / "value"):
+                pass
+        else:
+            storage.write_json(tmp_path / "value", 1)
+
+    monkeypatch.setattr(Path, "replace", in_use)
+    with pytest.raises((PermissionError, StorageError)):
+        write()
+    monkeypatch.setattr(storage, "IS_WINDOWS", True)
+    monkeypatch.setattr(storage, "_fsync", lambda path: None)
+    write()
+    assert (tmp_path / "value").exists()
+    assert len(tries) == 3
+    monkeypatch.setattr(storage, "PATIENCE_S", 0.0)
+    (tmp_path / "value").rmdir() if folder else None
+    with pytest.raises((PermissionError, StorageError)):
+        write()
+    assert leftovers(tmp_path) == []
+
+
 def test_a_failed_folder_does_not_appear(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), storage.replacing_folder(tmp_path / "set") as temporary:
         (temporary / "photo.jpg").touch()

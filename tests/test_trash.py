@@ -32,7 +32,7 @@ def test_a_deleted_run_is_gone_and_comes_back_whole() -> None:
     assert runs.list_runs()[0].id == other.id
     assert len(runs.list_runs()) == 1
     assert runs.find_run(run.id) is None
-    assert run.state() == "finished" or not run.folder.exists()
+    run.state()
     assert not run.folder.exists(), "asking for its state must not bring the folder back"
     assert [each.run.name for each in trash.content()] == ["First try"]
     back = trash.restore(run.id)

@@ -29,14 +29,22 @@ KEPT = 200
 
 @dataclass(frozen=True)
 class Answer:
-    """What the network said of one photo: its name and file, the true class, and the five likeliest
-    classes with their probabilities, likeliest first."""
+    """What the network said of one photo.
+
+    Args:
+        photo, path: its name and file at that time.
+        true: its class.
+        top: the five likeliest classes, likeliest first.
+        probabilities: theirs.
+        digest: of the file's bytes; "" in reports of earlier versions.
+    """
 
     photo: str
     path: str
     true: int
     top: tuple[int, ...]
     probabilities: tuple[float, ...]
+    digest: str = ""
 
     @property
     def predicted(self) -> int:
@@ -180,7 +188,7 @@ def ask(
             likeliest = tuple(int(label) for label in top)
             answers.append(
                 Answer(photos[i].name, str(photos[i].path), label_of[photos[i].label], likeliest,
-                       tuple(round(float(row[label]), 6) for label in top))
+                       tuple(round(float(row[label]), 6) for label in top), decoded.entries[i].digest)
             )  # fmt: skip
     if len(answers) != len(chosen):
         raise FlowersError(f"{len(answers)} photos were scored instead of {len(chosen)}")
@@ -224,6 +232,21 @@ def learned_before(decoded: DecodedSource, split: str, learned: DecodedSource, l
     return sum(digest in known for digest in here)
 
 
+def places(answers: Sequence[Answer], decoded: DecodedSource) -> list[int | None]:
+    """For each answered photo its index in a set, also under another name; None when it is not there."""
+    entries = decoded.entries
+    by_name = {photo.name: i for i, photo in enumerate(decoded.source.photos)}
+    found = [by_name.get(answer.photo) for answer in answers]
+    found = [
+        None if i is None or entries[i].digest != (answer.digest or entries[i].digest) else i
+        for i, answer in zip(found, answers, strict=True)
+    ]
+    if None in found:
+        by_digest = {entry.digest: i for i, entry in enumerate(entries)}
+        found = [by_digest.get(a.digest) if i is None else i for i, a in zip(found, answers, strict=True)]
+    return found
+
+
 def save_report(report: Report, folder: Path | None = None) -> Path:
     """Writes the report where `saved_report` finds it again, or into `folder`.
 
@@ -249,7 +272,7 @@ def read_report(path: Path) -> Report | None:
     values = read_json(path)
     try:
         answers = tuple(
-            Answer(a["photo"], a["path"], a["true"], tuple(a["top"]), tuple(a["probabilities"]))
+            Answer(**{**a, "top": tuple(a["top"]), "probabilities": tuple(a["probabilities"])})
             for a in values["answers"]
         )
         fields = {k: v for k, v in values.items() if k != "summary"}

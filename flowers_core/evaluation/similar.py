@@ -142,10 +142,9 @@ def shipped_path(checkpoint: Path) -> Path:
     return checkpoint.with_name(f"{checkpoint.stem}.album.safetensors")
 
 
-def own_path(checkpoint: Path, fingerprint: str) -> Path:
-    """Where an album is kept that was made here, for this very file and these very photos."""
-    key = file_key(checkpoint)
-    return _own_folder() / f"{key}-{fingerprint}.safetensors"
+def own_path(checkpoint: Path, decoded: "DecodedSource") -> Path:
+    """Where an album is kept that was made here, for this very file and these very photos under these names."""
+    return _own_folder() / f"{file_key(checkpoint)}-{decoded.order}.safetensors"
 
 
 def _own_folder() -> Path:

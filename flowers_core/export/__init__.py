@@ -52,15 +52,17 @@ def export(checkpoint_path: Path, format: str, out: Path, progress: Progress | N
         progress: told about steps that take long.
 
     Raises:
-        ConfigError: no such format.
+        ConfigError: no such format, or the name doesn't suit it.
         CheckpointError: the checkpoint can't be used.
         StorageError: the file is already there, its folder is not, or the disk refuses.
     """
     if format not in FORMATS:
         raise ConfigError("There is no such format", format, f"Choose one of {', '.join(FORMATS)}.")
-    files = (out, out.with_suffix(".py")) if format == "safetensors" and out.suffix.casefold() != ".zip" else (out,)
-    if len(set(files)) < len(files):
-        raise ConfigError("This name is taken by the example beside the model", out, "Let it end in .safetensors.")
+    files = (out,)
+    if format == "safetensors" and out.suffix.casefold() != ".zip":
+        if out.suffix != ".safetensors":  # the example beside it looks for that name
+            raise ConfigError("This is no name for weights", out, "Let it end in .safetensors, or in .zip.")
+        files = (out, out.with_suffix(".py"))
     for path in files:
         _require_free(path)
     say = progress or (lambda what, done, total: None)

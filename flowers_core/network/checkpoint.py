@@ -8,6 +8,7 @@ import errno
 import hashlib
 import json
 import math
+import os
 import platform
 import stat
 import struct
@@ -89,10 +90,31 @@ def made_with() -> dict[str, str]:
 
 
 def file_key(path: Path) -> str:
-    """Names this very file in the names of what is derived from it: another one in its place has another key."""
-    state = path.stat()
+    """Names this very file in the names of what is derived from it: another one in its place has another key.
+
+    Raises:
+        CheckpointError: it is gone.
+    """
+    state = _stat(path)
     text = f"{path.resolve()} {state.st_size} {state.st_mtime_ns}"
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def written_at(path: Path) -> int:
+    """When the file was written (nanoseconds since 1970): another one in its place was written at another time.
+
+    Raises:
+        CheckpointError: it is gone.
+    """
+    return _stat(path).st_mtime_ns
+
+
+def _stat(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError as error:
+        hint = "It was deleted or moved meanwhile: choose another model, or bring it back from the trash."
+        raise CheckpointError("The model is gone", path, hint) from error
 
 
 def shrink(network: "AlexNet") -> dict[str, "Tensor"]:

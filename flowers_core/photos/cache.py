@@ -21,7 +21,7 @@ from flowers_core.photos import likeness
 from flowers_core.sources import Photo, Source, edits, splits
 from flowers_core.sources.edits import Edit
 from flowers_core.sources.records import SPLITS, Problem, making_many
-from flowers_core.storage import data_dir, explain_disk_errors, read_json, write_json
+from flowers_core.storage import data_dir, explain_disk_errors, read_json, remove_tree, write_json
 
 SQUARE_BYTES = SIDE * SIDE * 3
 SAVE_EVERY_S = 5.0
@@ -240,17 +240,25 @@ class _Index:
     """What is in the files of pixels and records, as saved beside them."""
 
     def __init__(self, folder: Path):
-        self.path = folder / "index.json"
-        self.pixel_path, self.record_path = folder / "pixels.u8", folder / "looks.bin"
+        self.folder, self.path = folder, folder / "index.json"
         self.version = {"decoder": DECODER_VERSION, "side": SIDE, "looks": looks.LOOKS_VERSION}
-        self.rows, self.entries = 0, {}
+        self.beginning, self.rows, self.entries = "", 0, {}
         saved = read_json(self.path)
         with suppress(TypeError, LookupError, AttributeError):  # none, or damaged
+            self.beginning = str(saved["beginning"])
             rows, names, entries = saved["rows"], saved["entries"], [*map(Entry._make, saved["entries"].values())]
             if saved["version"] == self.version and self._holds(rows):
                 sound = _are_sound(entries, rows)
                 named = zip(names, entries, strict=True)
                 self.rows, self.entries = rows, dict(named if sound else (e for e in named if e[1].is_sound(rows)))
+
+    @property
+    def pixel_path(self) -> Path:
+        return self.folder / f"pixels-{self.beginning}.u8"
+
+    @property
+    def record_path(self) -> Path:
+        return self.folder / f"looks-{self.beginning}.bin"
 
     def _holds(self, rows: int) -> bool:
         sizes = (self.pixel_path, SQUARE_BYTES), (self.record_path, looks.LOOK.itemsize)
@@ -276,13 +284,16 @@ class _Index:
         return any(looks.checksum(pixels[row]) != records[row]["checksum"] for row in some)
 
     def start_anew(self) -> None:
-        self.rows, self.entries = 0, {}
+        """Begins other files: this one may be open elsewhere, so that it can't be cut short, nor removed on Windows."""
+        old = [*self.folder.glob("pixels*"), *self.folder.glob("looks*")]
+        self.beginning, self.rows, self.entries = f"{time.time_ns():x}", 0, {}
         self.save()  # first, so that after a kill no index speaks of the rows of another pixel file
-        for path in (self.pixel_path, self.record_path):
-            path.unlink(missing_ok=True)  # not cut short: another process may still look at it
+        for path in old:
+            remove_tree(path)
 
     def save(self) -> None:
-        write_json(self.path, {"version": self.version, "rows": self.rows, "entries": self.entries}, indent=None)
+        index = {"version": self.version, "beginning": self.beginning, "rows": self.rows, "entries": self.entries}
+        write_json(self.path, index, indent=None)
 
     def open_pixels(self) -> np.ndarray:
         if self.rows == 0:

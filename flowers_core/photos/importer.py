@@ -125,16 +125,16 @@ class Job:
 
     def is_locked(self) -> bool:
         """Does its process live?"""
-        return processes.is_held(self.folder / "lock")
+        return self.folder.exists() and processes.is_held(self.folder / "lock")
 
     def cancel(self) -> None:
         """Ends the import; nothing of it stays but this word of it."""
         with explain_disk_errors(self.folder):
             (self.folder / "cancel").touch()
         process = self.status().process
-        if process and self.is_locked():  # whoever holds the lock wrote that number
+        if os.name != "nt" and process and self.is_locked():  # whoever holds the lock wrote that number
             with suppress(ProcessLookupError):  # it has just ended
-                os.kill(process, signal.SIGTERM)
+                os.kill(process, signal.SIGTERM)  # Windows would end it before it could tidy up
 
     def is_cancelled(self) -> bool:
         return (self.folder / "cancel").exists()
@@ -222,8 +222,8 @@ def work(job: Job) -> KnownSet | None:
             known = bring(job.wish(), report, there)
             job.write(replace(last, phase="done", set_id=known.id))
         except Cancelled:
-            if job.wish().way == "flowers102" and last.what != imports.WAITING:  # while waiting they are another's
-                remove_tree(data_dir() / "downloads")
+            if job.wish().way == "flowers102":
+                _drop_half_download()
             job.write(Status(phase="cancelled"))
             return None
         except FlowersError as error:
@@ -237,6 +237,11 @@ def work(job: Job) -> KnownSet | None:
         finally:
             remove_tree(job.upload_path)
     return known
+
+
+def _drop_half_download() -> None:
+    with suppress(_Busy), sole_maker(library.sets_dir(), _give_up):  # else it is of the import that is at work
+        remove_tree(data_dir() / "downloads")
 
 
 def bring(wish: Wish, progress=None, there: Callable[[KnownSet], None] | None = None) -> KnownSet:
@@ -272,12 +277,20 @@ def sweep() -> None:
                 pass
     for folder in jobs_dir().glob("*"):
         job = Job(folder)
-        if time.time() - max(job.last_sign(), folder.stat().st_mtime) > FORGOTTEN_S and not job.is_locked():
+        if _age(folder) > FORGOTTEN_S and time.time() - job.last_sign() > FORGOTTEN_S and not job.is_locked():
             remove_tree(folder)
     for path in (data_dir() / "downloads").glob("*"):
-        if time.time() - path.stat().st_mtime > DOWNLOADS_KEPT_S:
+        if _age(path) > DOWNLOADS_KEPT_S:
             remove_tree(path)
     library.empty_trash(library.KEEP_DELETED_S)
+
+
+def _age(path: Path) -> float:
+    """Seconds since it was changed; 0 when it has just gone."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 class _Busy(Exception):

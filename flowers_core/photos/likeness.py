@@ -61,20 +61,26 @@ def near_copies(decoded: "DecodedSource") -> list[np.ndarray]:
 
 
 def near_pairs(records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of places (i, j) in (n,) looks.LOOK that are near copies. Of more than two alike ones not all pairs come,
-    but enough to connect them."""
+    """Pairs of places (i, j) in (n,) looks.LOOK that are near copies. Of many with one hash not all pairs come: each
+    comes with one that stands for it."""
     hashes = looks.hashes(records["grey"])
-    plain = records["contrast"] < LEAST_CONTRAST
-    left, right = (np.concatenate(side) for side in zip(*_proposed(hashes), strict=True))
-    miniatures = records["grey"].reshape(len(records), -1)
-    colours = records["colour"].astype(np.int16)
-    keep = np.zeros(len(left), bool)
-    for start in range(0, len(left), _AT_ONCE):
-        a, b = left[start : start + _AT_ONCE], right[start : start + _AT_ONCE]
-        alike = _correlation(miniatures[a], miniatures[b]) >= LEAST_ALIKE
-        alike &= np.abs(colours[a] - colours[b]).max(1) <= MOST_COLOUR
-        keep[start : start + _AT_ONCE] = alike & ~plain[a] & ~plain[b]
-    return left[keep], right[keep]
+    rest = np.flatnonzero(records["contrast"] >= LEAST_CONTRAST)
+    standing, left, right = [rest[:0]], [rest[:0]], [rest[:0]]
+    while len(rest):  # of one hash the first stands for those like it; of the others again the first
+        _, first, which = np.unique(hashes[rest], return_index=True, return_inverse=True)
+        standing.append(rest[first])
+        others = np.flatnonzero(first[which] != np.arange(len(rest)))
+        a, b = rest[first[which[others]]], rest[others]
+        alike = _are_alike(records, a, b)
+        left.append(a[alike])
+        right.append(b[alike])
+        rest = b[~alike]
+    places = np.sort(np.concatenate(standing))
+    for a, b in _proposed(hashes[places]):
+        alike = _are_alike(records, places[a], places[b])
+        left.append(places[a[alike]])
+        right.append(places[b[alike]])
+    return np.concatenate(left), np.concatenate(right)
 
 
 def equal(values: np.ndarray) -> list[np.ndarray]:
@@ -97,22 +103,31 @@ def _connected(records: np.ndarray) -> np.ndarray:
 
 
 def _proposed(hashes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of photos whose hashes differ in at most MOST_BITS bits, as two arrays of indices at a time.
+    """Pairs of hashes that differ in at most MOST_BITS bits, as two arrays of indices at a time; some come repeatedly.
 
-    Two hashes of 63 bits that differ in 8 agree in one of nine runs of seven bits: only photos that agree in a run
-    are compared, a ninth of 1/128 of all pairs each. Photos of one hash are chained to the first of them.
+    Two hashes of 63 bits that differ in 8 agree in one of nine runs of seven bits: only those that agree in a run
+    are compared, a ninth of 1/128 of all pairs each.
     """
-    distinct, first, which = np.unique(hashes, return_index=True, return_inverse=True)
-    same = np.flatnonzero(first[which] != np.arange(len(hashes)))
-    yield first[which[same]], same
     runs = MOST_BITS + 1
     bits = 63 // runs
     for run in range(runs):
-        value = (distinct >> np.uint64(run * bits)) & np.uint64(2**bits - 1)
-        for group in equal(value):
-            near = np.bitwise_count(distinct[group][:, None] ^ distinct[group][None]) <= MOST_BITS
-            a, b = np.nonzero(np.triu(near, 1))
-            yield first[group[a]], first[group[b]]
+        found = []
+        for group in equal((hashes >> np.uint64(run * bits)) & np.uint64(2**bits - 1)):
+            near = np.bitwise_count(hashes[group][:, None] ^ hashes[group][None]) <= MOST_BITS
+            found.append(group[np.argwhere(np.triu(near, 1))])
+        if found:
+            yield tuple(np.concatenate(found).T)
+
+
+def _are_alike(records: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """(n,) whether the records in these places are near copies by their miniatures and colours."""
+    alike = np.zeros(len(left), bool)
+    for start in range(0, len(left), _AT_ONCE):
+        a, b = records[left[start : start + _AT_ONCE]], records[right[start : start + _AT_ONCE]]
+        same_shapes = _correlation(a["grey"].reshape(len(a), -1), b["grey"].reshape(len(b), -1)) >= LEAST_ALIKE
+        apart = np.abs(a["colour"].astype(np.int16) - b["colour"].astype(np.int16)).max(1)
+        alike[start : start + _AT_ONCE] = same_shapes & (apart <= MOST_COLOUR)
+    return alike
 
 
 def _correlation(left: np.ndarray, right: np.ndarray) -> np.ndarray:

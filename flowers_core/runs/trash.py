@@ -75,6 +75,11 @@ def megabytes() -> int:
 def empty(older_than_days: float = 0.0) -> int:
     """Removes what was deleted longer ago than that for good; how many runs it was."""
     gone = [each for each in content() if time.time() - each.when >= older_than_days * 86_400]
+    remove_for_good(gone)
+    return len(gone)
+
+
+def remove_for_good(gone: list[Thrown]) -> None:
+    """Removes runs that lie in the trash; one that was brought back meanwhile stays."""
     for each in gone:
         shutil.rmtree(each.run.folder, ignore_errors=True)
-    return len(gone)

@@ -113,7 +113,7 @@ def unwrapped(root: Path) -> Path:
 
 
 def _folders(parent: Path) -> list[Path]:
-    inside = (Path(entry.path) for entry in os.scandir(parent) if _is_folder(entry) and not _is_litter(entry.name))
+    inside = (Path(entry.path) for entry in os.scandir(parent) if _is_folder(entry) and not is_litter(entry.name))
     return sorted(inside, key=lambda path: natural_order(path.name))
 
 
@@ -129,8 +129,8 @@ def _holds_photos(folder: Path) -> bool:
     """Is there a photo anywhere below, or a folder that can't be looked into?"""
     closed: list[OSError] = []
     for place, folders, files in os.walk(folder, onerror=closed.append):
-        folders[:] = [name for name in folders if not _is_litter(name)]
-        if any(Path(place, name).suffix.casefold() in SUFFIXES and not _is_litter(name) for name in files):
+        folders[:] = [name for name in folders if not is_litter(name)]
+        if any(Path(place, name).suffix.casefold() in SUFFIXES and not is_litter(name) for name in files):
             return True
     return bool(closed)
 
@@ -176,14 +176,14 @@ def _photos(kind: Path, root: Path, problems: list[Problem]) -> list[tuple[str, 
     for folder, subfolders, files in os.walk(
         kind, onerror=lambda e: note(e.filename, f"can't be opened ({e.strerror})")
     ):
-        subfolders[:] = sorted(name for name in subfolders if not _is_litter(name))
+        subfolders[:] = sorted(name for name in subfolders if not is_litter(name))
         for name in subfolders:
             if Path(folder, name).is_symlink():
                 note(Path(folder, name), "a link to a folder, so left out")
         place = Path(folder)
         below = place.relative_to(root).as_posix()
         for name in sorted(files):
-            if _is_litter(name):
+            if is_litter(name):
                 continue
             stem, dot, ending = name.rpartition(".")
             if stem and (dot + ending).casefold() in SUFFIXES:
@@ -198,11 +198,11 @@ def _loose(folder: Path, endings: Container[str]) -> list[Path]:
     """Files of these endings in the folder itself."""
     if not os.access(folder, os.R_OK | os.X_OK):
         return []
-    names = (path for path in folder.iterdir() if path.suffix.casefold() in endings and not _is_litter(path.name))
+    names = (path for path in folder.iterdir() if path.suffix.casefold() in endings and not is_litter(path.name))
     return sorted(path for path in names if not path.is_dir())
 
 
-def _is_litter(name: str) -> bool:
+def is_litter(name: str) -> bool:
     return name.startswith(".") or name.casefold() in _LITTER
 
 

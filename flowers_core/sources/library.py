@@ -175,11 +175,12 @@ def change(set_id: str, **values: str) -> KnownSet:
         DataError: no such added set, or the name can't be used.
         StorageError: the disk is full or read-only.
     """
-    _added(set_id)
     if "name" in values:
         values["name"] = checked_name(values["name"])
     path = sets_dir() / set_id / "card.json"
-    write_json(path, read_json(path) | {key: printable(value.strip()) for key, value in values.items()})
+    card = read_json(path)
+    _added(set_id)  # after reading, so that there was one to read
+    write_json(path, card | {key: printable(value.strip()) for key, value in values.items()})
     return _added(set_id)
 
 
@@ -238,16 +239,19 @@ def restore(deleted: DeletedSet) -> KnownSet:
 
 def discard(set_id: str) -> None:
     """Removes a set whose import failed, at once and for good."""
-    deleted = delete(set_id)
-    _remove_for_good([deleted])
+    remove_for_good([delete(set_id)])
 
 
 def empty_trash(older_than_s: float = 0.0) -> None:
-    """Removes deleted sets for good, with what was saved of them: copies of photos, decoded caches, splits, edits."""
-    _remove_for_good([deleted for deleted in deleted_sets() if time.time() - deleted.time >= older_than_s])
+    """Removes what was deleted so long ago for good."""
+    remove_for_good([deleted for deleted in deleted_sets() if time.time() - deleted.time >= older_than_s])
 
 
-def _remove_for_good(sets: list[DeletedSet]) -> None:
+def remove_for_good(sets: list[DeletedSet]) -> None:
+    """Removes deleted sets with what was saved of them: copies of photos, decoded caches, splits, edits. One that was
+    brought back meanwhile stays."""
+    there = deleted_sets()
+    sets = [deleted for deleted in sets if deleted in there]
     in_use = {_state_key(known.id, sets_dir() / known.id) for known in known_sets() if known.added}
     for deleted in sets:
         key = _state_key(deleted.set_id, _trash() / deleted.place)

@@ -2,14 +2,19 @@
 
 import hashlib
 import re
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from filelock import FileLock
 
 from flowers_core.errors import DataError
 from flowers_core.images import decode, to_jpeg
 from flowers_core.sources import library
-from flowers_core.sources.folder import SPLIT_NAMES
+from flowers_core.sources.folder import SPLIT_NAMES, is_litter
 from flowers_core.sources.library import KnownSet
 from flowers_core.sources.records import class_key, class_name, natural_order, printable
 from flowers_core.storage import append_jsonl, data_dir, explain_disk_errors, read_jsonl, write_bytes, write_json
@@ -59,15 +64,16 @@ def add(content: bytes, kind: str) -> Addition:
     image = decode(content, want=LONGEST)
     image.thumbnail((LONGEST, LONGEST))
     photo = hashlib.blake2b(content, digest_size=8).hexdigest()
-    folder = _folder_of(kind)
-    before = next((path.parent.name for path in _photos().glob(f"*/{photo}.jpg")), "")
-    addition = Addition(photo, class_name(folder), folder, before, time.time())
-    if before != folder:
-        _ensure_card()
-        write_bytes(_photos() / folder / f"{photo}.jpg", to_jpeg(image, quality=92))
-        if before:
-            _remove(before, photo)
-        append_jsonl(_journal(), asdict(addition))
+    with _changing():
+        folder = _folder_of(kind)
+        before = next((path.parent.name for path in _photos().glob(f"*/{photo}.jpg")), "")
+        addition = Addition(photo, class_name(folder), folder, before, time.time())
+        if before != folder:
+            _ensure_card()
+            write_bytes(_photos() / folder / f"{photo}.jpg", to_jpeg(image, quality=92))
+            if before:
+                _remove(before, photo)
+            append_jsonl(_journal(), asdict(addition))
     return addition
 
 
@@ -78,26 +84,28 @@ def undo(addition: Addition) -> None:
         DataError: it is not there any more, as after another undo.
         StorageError: the disk is full or read-only.
     """
-    path = _photos() / addition.folder / f"{addition.photo}.jpg"
-    if addition not in additions() or not path.exists():
-        raise DataError("This photo is not in the set any more", addition.kind, "It may have been taken back already.")
-    if addition.before:
-        write_bytes(_photos() / addition.before / path.name, path.read_bytes())
-    _remove(addition.folder, addition.photo)
-    append_jsonl(_journal(), {"undone": addition.photo, "time": addition.time})
+    path = photo_path(addition)
+    hint = "It may have been taken back already, or added again to another kind."
+    with _changing():
+        if addition not in additions():
+            raise DataError("This photo is not in the set any more", addition.kind, hint)
+        if addition.before:
+            write_bytes(_photos() / addition.before / path.name, path.read_bytes())
+        _remove(addition.folder, addition.photo)
+        append_jsonl(_journal(), {"undone": addition.photo, "time": addition.time})
 
 
 def additions(most: int | None = None) -> list[Addition]:
-    """What was added and not taken back, newest first."""
+    """What was added and not taken back, newest first; of each photo the last word on its kind."""
     records, _ = read_jsonl(_journal())
     undone = {(row.get("undone"), row.get("time")) for row in records}
-    found = []
+    found: dict[str, Addition] = {}
     for row in reversed(records):
         if row.keys() == Addition.__dataclass_fields__.keys() and (row["photo"], row["time"]) not in undone:
             addition = Addition(**row)
-            if (_photos() / addition.folder / f"{addition.photo}.jpg").exists():
-                found.append(addition)
-    return found[:most]
+            if photo_path(addition).exists():
+                found.setdefault(addition.photo, addition)
+    return list(found.values())[:most]
 
 
 def kinds() -> list[str]:
@@ -154,10 +162,21 @@ def _ensure_card() -> None:
 
 
 def _remove(folder: str, photo: str) -> None:
-    with explain_disk_errors(_photos() / folder):
-        (_photos() / folder / f"{photo}.jpg").unlink(missing_ok=True)
-        if not any((_photos() / folder).iterdir()):
-            (_photos() / folder).rmdir()
+    place = _photos() / folder
+    with explain_disk_errors(place):
+        (place / f"{photo}.jpg").unlink(missing_ok=True)
+        if all(is_litter(path.name) for path in place.iterdir()):  # an empty kind would keep the set from training
+            shutil.rmtree(place)
+
+
+@contextmanager
+def _changing() -> Iterator[None]:
+    """One writer at a time, or one photo could end up in two kinds."""
+    lock = data_dir() / "own.lock"
+    with explain_disk_errors(lock):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock):
+            yield
 
 
 def _journal() -> Path:

@@ -138,7 +138,19 @@ def advice(source: Source) -> str:
 
 def saved_path(key: str) -> Path:
     """The file with the split that the app made for the source of this key."""
-    return data_dir() / "splits" / f"{key}.json"
+    return _folder() / f"{key}.json"
+
+
+def saved_last() -> int:
+    """When any source's split was saved last (nanoseconds since 1970); 0 before the first."""
+    try:
+        return _folder().stat().st_mtime_ns  # a file that is replaced changes its folder, too
+    except OSError:
+        return 0
+
+
+def _folder() -> Path:
+    return data_dir() / "splits"
 
 
 class _Saved:

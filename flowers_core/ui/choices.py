@@ -17,7 +17,7 @@ from flowers_core.network import checkpoint
 from flowers_core.network.checkpoint import Card
 from flowers_core.photos.cache import DecodedSource, decode_original, edited
 from flowers_core.runs import ACTIVE, Run
-from flowers_core.sources import edits, library, open_source
+from flowers_core.sources import edits, library, open_source, splits
 from flowers_core.storage import studies_dir
 from flowers_core.ui import changes, frame, linked, words
 from flowers_core.ui.errors import show_error
@@ -130,11 +130,18 @@ def _kept(known: library.KnownSet, opened: Callable[[], DecodedSource]) -> "_Ope
     store, lock = _open_sets()
     with lock:
         kept = store.get(known.data)
-    return kept if kept and kept.stamp == stamp else _OpenSet(stamp, opened())
+    if kept is None or kept.stamp != stamp:
+        kept = _OpenSet(stamp, opened())
+    with lock:
+        store[known.data] = kept
+        store.move_to_end(known.data)
+        while len(store) > OPEN_SOURCES:
+            store.popitem(last=False)
+    return kept
 
 
 def _with_edits(known: library.KnownSet, kept: "_OpenSet") -> DecodedSource:
-    """The set with people's edits, which stays in memory.
+    """The set with people's edits, which stays in memory beside it.
 
     Raises:
         DataError: the edits leave nothing of it.
@@ -142,13 +149,12 @@ def _with_edits(known: library.KnownSet, kept: "_OpenSet") -> DecodedSource:
     version = edits.version(kept.original.source.key)
     if kept.decoded is None or kept.version != version:
         made = edits.load(kept.original.source.key)
-        kept = replace(kept, version=version, decoded=edited(kept.original, made))
-    store, lock = _open_sets()
-    with lock:
-        store[known.data] = kept
-        store.move_to_end(known.data)
-        while len(store) > OPEN_SOURCES:
-            store.popitem(last=False)
+        fresh = replace(kept, version=version, decoded=edited(kept.original, made))
+        store, lock = _open_sets()
+        with lock:
+            if store.get(known.data) is kept:  # else somebody else has had it forgotten, or opened it anew
+                store[known.data] = fresh
+        kept = fresh
     return kept.decoded
 
 
@@ -261,12 +267,13 @@ def _open_sets() -> tuple[OrderedDict, threading.Lock]:
 
 
 def _stamp(data: str) -> tuple:
-    """Changes when a file is added to or removed from a set's folders; cheap enough for every click.
+    """Changes when a file is added to or removed from a set's folders, or any set's split is saved; cheap enough for
+    every click.
 
     What folders a folder holds is looked at again only when its own time has changed: there may be many photos
     beside them.
     """
-    stamps, seen = [], _folders_seen()
+    stamps, seen = [splits.saved_last()], _folders_seen()
     level = [data]
     for _ in range(4):  # a wrapping folder, splits, kinds, and one more
         below = []

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from flowers_core.network import checkpoint
+
 if TYPE_CHECKING:
     from flowers_core.evaluation.predict import Classifier
 
@@ -15,7 +17,7 @@ def classifier(path: Path) -> "Classifier":
     Raises:
         CheckpointError: it can't be used.
     """
-    return _classifier(str(path), path.stat().st_mtime_ns)
+    return _classifier(str(path), checkpoint.written_at(path))
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)

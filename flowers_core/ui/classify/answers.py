@@ -14,7 +14,7 @@ from flowers_core import species
 from flowers_core.errors import ImageError
 from flowers_core.images import SIDE, SUFFIXES, decode, to_jpeg, to_square
 from flowers_core.machine.parallel import in_order
-from flowers_core.network import calibrate, sureness
+from flowers_core.network import calibrate, checkpoint, sureness
 from flowers_core.network.checkpoint import Card
 from flowers_core.sources.records import class_key
 from flowers_core.ui import words
@@ -82,7 +82,7 @@ def answer(model: Path, pictures: Sequence[Picture], progress: Callable[[int, in
     Raises:
         CheckpointError: the model can't be used.
     """
-    written = model.stat().st_mtime_ns
+    written = checkpoint.written_at(model)
     # Without the photos' bytes: a session that has seen many photos would hold them all.
     keys = [(str(model), written, picture.id) for picture in pictures]
     memory = st.session_state.setdefault("answers", OrderedDict())

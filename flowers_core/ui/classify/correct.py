@@ -16,11 +16,13 @@ def form(card: Card, answered: Answered) -> None:
     """Asks for the right name, and adds the photo."""
     photo = answered.picture.id
     added = st.session_state.setdefault("corrections", {})
+    if photo in added and own.known() is None:  # the set was deleted meanwhile
+        del added[photo]
     if photo in added:
         st.success(f"Added to My own set as {plain(added[photo].kind)}.", icon=":material/check_circle:")
         _what_next()
         if st.button("Take it back", icon=":material/undo:", key="take-back"):
-            _do(lambda: own.undo(added.pop(photo)))
+            _do(lambda: _take_back(added, photo))
         return
     st.caption("Name it, and the photo goes into My own set under that name, for the next training.")
     guesses = [name for name, _ in answered.prediction.top]
@@ -31,6 +33,11 @@ def form(card: Card, answered: Answered) -> None:
     )  # fmt: skip
     if st.button("Add it", icon=":material/add_photo_alternate:", type="primary", disabled=not kind, key="add-own"):
         _do(lambda: added.update({photo: own.add(answered.picture.content, kind)}))
+
+
+def _take_back(added: dict[str, own.Addition], photo: str) -> None:
+    own.undo(added[photo])
+    del added[photo]  # not before: a disk that is full can be given room, and then it is tried again
 
 
 def _what_next() -> None:

@@ -43,7 +43,8 @@ TILE = 68
 
 @dataclass(frozen=True)
 class _Held:
-    """Photos of a set that were kept apart: the set, which split they are of, and whether the model learned there."""
+    """Photos of a set that were kept apart: the set, which split they are of, and whether the model learned there (from
+    its photos as they are, or were)."""
 
     known: library.KnownSet
     split: str
@@ -81,8 +82,8 @@ def choose(card: Card) -> Picture | None:
         )
         drawn = [(kind, _drawn(kind, seed)) for kind, seed in DRAWN]
         return _clicked([_Sample(f"drawn-{kind}", file, lambda file=file: file, kind) for kind, file in drawn])
-    st.caption(_told(held))
     decoded = open_set(held.known)
+    st.caption(_told(held, held.home and decoded.fingerprint == card.data.get("fingerprint")))
     photos, classes = decoded.source.photos, decoded.source.classes
     return _clicked(
         [
@@ -116,9 +117,9 @@ def _held_back(card: Card) -> _Held | None:
     return next((held for held in found if held.home), found[0] if found else None)
 
 
-def _told(held: _Held) -> str:
+def _told(held: _Held, kept_apart: bool) -> str:
     name = plain(held.known.name)
-    if not held.home:
+    if not kept_apart:
         return f"Real photos of “{name}”. Whether the model learned from some of them is not known."
     if held.split == "test":
         return f"Real photos of “{name}”, kept apart while the model learned."

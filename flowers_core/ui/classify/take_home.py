@@ -7,6 +7,7 @@ import streamlit as st
 
 from flowers_core.errors import FlowersError
 from flowers_core.export import FORMATS, export
+from flowers_core.network import checkpoint
 from flowers_core.network.checkpoint import Card
 from flowers_core.ui.errors import show_error
 from flowers_core.ui.plain import plain
@@ -29,7 +30,7 @@ def offer(path: Path, card: Card) -> None:
             "As", list(FORMATS), default="html", required=True, key="take-home", format_func=lambda name: WAYS[name][0]
         )
         st.caption(FORMATS[format])
-        wanted = (str(path), path.stat().st_mtime_ns, format)
+        wanted = (str(path), checkpoint.written_at(path), format)
         kept = st.session_state.get("taken-home")
         if kept is None or kept["wanted"] != wanted:
             place = st.empty()

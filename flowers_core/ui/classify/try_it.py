@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from flowers_core.images import from_square, to_jpeg
-from flowers_core.network import sureness
+from flowers_core.network import checkpoint, sureness
 from flowers_core.sources.records import class_key
 from flowers_core.ui.classify.answers import Answered, kept, open_picture
 from flowers_core.ui.models import classifier
@@ -61,6 +61,8 @@ def panel(model: Path, answered: Answered) -> None:
 def _live(model: Path, answered: Answered) -> None:
     from flowers_core.images.disturb import Disturbance, disturb
 
+    if not model.exists():  # deleted since the page was drawn: the page can say so, and a fragment can't
+        st.rerun()
     left, right = st.columns(2)
     with right:  # the photo and then the sliders, without bars between them: both fit on a phone's screen
         with st.grid(2, min_column_width=150):
@@ -106,7 +108,7 @@ def _reset() -> None:
 def _along(model: Path, answered: Answered) -> None:
     name = name_in_question(answered)
     st.subheader("All along each slider", anchor=False)
-    key = (str(model), model.stat().st_mtime_ns, answered.picture.id, name)
+    key = (str(model), checkpoint.written_at(model), answered.picture.id, name)
     if key not in st.session_state.get("sweeps", {}):
         place = st.empty()
         with place.container():

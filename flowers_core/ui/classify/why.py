@@ -9,6 +9,7 @@ import numpy as np
 import streamlit as st
 
 from flowers_core.images import to_jpeg
+from flowers_core.network import checkpoint
 from flowers_core.network.checkpoint import Card
 from flowers_core.ui.choices import training_set
 from flowers_core.ui.classify.answers import Answered, kept, open_picture
@@ -27,7 +28,7 @@ def where_it_looked(model: Path, card: Card, answered: Answered) -> None:
     names = [name for name, _ in answered.prediction.top]
     name = st.selectbox("What speaks for", names, key=f"explain-{answered.picture.id}")
     label = card.classes.index(name)
-    key = (str(model), model.stat().st_mtime_ns, answered.picture.id, label)
+    key = (str(model), checkpoint.written_at(model), answered.picture.id, label)
     left, right = st.columns(2)
     heat, all_seen = kept("heat", key, MOST_KEPT, lambda: _heat_picture(model, answered, label))
     with left:
@@ -64,7 +65,7 @@ def similar_photos(model: Path, card: Card, answered: Answered) -> None:
 
     decoded = training_set(card)
     if decoded is not None:
-        path = similar.own_path(model, decoded.fingerprint)
+        path = similar.own_path(model, decoded)
         key = str(path)
         album = kept("albums", key, 1, lambda: similar.load(path) or _build_album(model, decoded, path))
     else:
@@ -79,9 +80,7 @@ def similar_photos(model: Path, card: Card, answered: Answered) -> None:
     st.caption("Of all the photos that it learned from, these excite the same units of the layer before the last.")
     if decoded is not None:
         index = {photo.name: i for i, photo in enumerate(decoded.source.photos)}
-        found = [n for n in found if n.name in index]
-    if found:
-        st.markdown(in_words([n.kind for n in found]))
+    st.markdown(in_words([n.kind for n in found]))
     if decoded is None:
         st.caption("The photos themselves don't come with this model.")
         with st.expander("Their file names"):

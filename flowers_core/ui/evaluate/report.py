@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from flowers_core.evaluation import metrics
-from flowers_core.evaluation.evaluate import Report
+from flowers_core.evaluation.evaluate import Report, places
 from flowers_core.network import sureness
 from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import SPLITS
@@ -130,18 +130,25 @@ def _choose_cell(report: Report) -> tuple[str, str]:
 
 
 def _photos(report: Report, decoded: DecodedSource, set_id: str, true: str, called: str) -> None:
-    index = {photo.name: i for i, photo in enumerate(decoded.source.photos)}
-    chosen = sorted(
+    answered = sorted(
         (
             answer
             for answer in report.answers
             if true in (ANY, report.classes[answer.true]) and called in (ANY, report.classes[answer.predicted])
-            if answer.photo in index
         ),
         key=lambda answer: (answer.true == answer.predicted, -answer.probabilities[0]),
     )
-    if not chosen:
+    if not answered:
         st.info("No photo was answered so.")
+        return
+    found = zip(answered, places(answered, decoded), strict=True)
+    chosen = [(answer, i) for answer, i in found if i is not None]
+    if not chosen:
+        st.info(
+            f"{words.count(len(answered), 'photo')} in this cell, not in the set that is chosen above: choose the one "
+            "that the model was asked about.",
+            icon=":material/hide_image:",
+        )
         return
     more = f", the first {SHOWN} shown" if len(chosen) > SHOWN else ""
     order = "; mistakes first, the surest before the others" if len(chosen) > 1 else ""
@@ -151,9 +158,9 @@ def _photos(report: Report, decoded: DecodedSource, set_id: str, true: str, call
         report.classes[a.true]
         + (f", called {report.classes[a.predicted]}" if a.true != a.predicted else "")
         + f" ({sureness.percent(a.probabilities[0])})".replace(" %", "\N{NO-BREAK SPACE}%")
-        for a in shown
+        for a, _ in shown
     ]
-    indices = [index[answer.photo] for answer in shown]
+    indices = [i for _, i in shown]
     asked = Path(report.checkpoint)  # of a cross-validation the run's folder
     model = checkpoint_id(asked / "best.safetensors" if asked.is_dir() else asked)
     grid = st.grid("auto", min_column_width=THUMBNAIL, vertical_alignment="bottom")

@@ -53,7 +53,8 @@ def trash() -> None:
         with st.popover("Remove them now", icon=":material/delete_forever:"):
             st.text("Then nobody can bring them back.")
             count = f"{len(deleted)} sets" if len(deleted) > 1 else deleted[0].name
-            st.button(f"Remove {plain(count)} for good", key="empty-trash", type="primary", on_click=_empty)
+            st.button(f"Remove {plain(count)} for good", key="empty-trash", type="primary", on_click=_empty,
+                      args=(deleted,))  # fmt: skip
 
 
 def _card(known: KnownSet, decoded: DecodedSource) -> None:
@@ -147,8 +148,8 @@ def _restore(deleted: DeletedSet) -> None:
         st.session_state["trash-error"] = error
 
 
-def _empty() -> None:
-    library.empty_trash()
+def _empty(deleted: list[DeletedSet]) -> None:
+    library.remove_for_good(deleted)  # these and no others: somebody may have deleted one since they were listed
     st.session_state.pop("just-deleted", None)
 
 

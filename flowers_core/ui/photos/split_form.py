@@ -11,7 +11,6 @@ from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import Source, SplitPlan, splits
 from flowers_core.sources.library import KnownSet
 from flowers_core.ui import dialogs, frame, words
-from flowers_core.ui.choices import look_again
 from flowers_core.ui.errors import show_error
 from flowers_core.ui.plain import plain
 from flowers_core.ui.text_table import text_table
@@ -61,7 +60,6 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
         except FlowersError as error:
             show_error(error)
             return
-        look_again(known)
         dialogs.close()
         st.rerun()
     st.caption("Models that were trained before keep their figures; they are of the split that they carry.")
@@ -77,8 +75,10 @@ def _chosen_plan(known: KnownSet, source: Source) -> SplitPlan:
     for column, part in zip(st.columns(len(parts)), parts, strict=True):
         label = f"{part.capitalize()}, photos per kind" if how == COUNTS else f"{part.capitalize()}, percent"
         before = getattr(plan, part)
-        shown = int(before) if how == COUNTS else round(100 * before)
-        amount = column.number_input(label, value=shown, key=f"{key}-{how}-{part}")  # no range: see architecture.md
-        amounts[part] = float(amount) if how == COUNTS else amount / 100
+        shown = float(before if how == COUNTS else round(100 * before, 2))
+        amount = column.number_input(  # no range: see architecture.md
+            label, value=shown, step=1.0, format="%g", key=f"{key}-{how}-{part}"
+        )
+        amounts[part] = amount if how == COUNTS else round(amount / 100, 6)
     seed = st.number_input("Seed", value=plan.seed, key=f"{key}-seed")
     return replace(plan, **amounts, seed=seed)

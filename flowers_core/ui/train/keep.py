@@ -72,7 +72,8 @@ def bin() -> None:
         with st.popover(f"Empty the trash ({trash.megabytes():,} MB)", icon=":material/delete_forever:"):
             st.text("Then nobody can restore them.")
             count = f"{len(thrown)} trainings" if len(thrown) > 1 else "this training"
-            st.button(f"Remove {count} for good", type="primary", key="empty-trash", on_click=trash.empty)
+            st.button(f"Remove {count} for good", type="primary", key="empty-trash", on_click=trash.remove_for_good,
+                      args=(thrown,))  # fmt: skip
 
 
 def _save(run: Run, name: str, note: str) -> None:

@@ -13,15 +13,17 @@ import numpy as np
 import pytest
 from conftest import draw_set
 from streamlit.testing.v1 import AppTest
-from test_pages import _nothing_kept, button, cross_validated, known, model, opened, rose_sayer, texts
+from test_pages import _nothing_kept, button, cross_validated, known, model, opened, rose_sayer, texts, unescaped
 
 from flowers_core import runs
+from flowers_core.errors import CheckpointError
 from flowers_core.evaluation import evaluate
 from flowers_core.network import checkpoint
 from flowers_core.photos.cache import decode_source
+from flowers_core.runs import trash
 from flowers_core.settings.config import TrainConfig, to_dict
 from flowers_core.sources import library, open_source
-from flowers_core.ui import charts
+from flowers_core.ui import charts, models
 
 
 def learned_from(patch: pytest.MonkeyPatch, known: library.KnownSet, path: Path) -> None:
@@ -109,6 +111,28 @@ def test_a_photo_in_a_cell_leads_to_its_own_page(known: library.KnownSet) -> Non
     page = opened("photos", **query)
     assert texts(page, "header") == [query["kind"]]
     assert "Valid/" in " ".join(texts(page, "text"))
+
+
+def test_a_model_that_is_deleted_while_one_looks_at_it_is_said_to_be_gone(known: library.KnownSet, model: str) -> None:
+    other = runs.Run(runs.runs_dir() / "20250601-140000-other-2014")
+    shutil.copytree(runs.runs_dir() / model, other.folder)
+    other.set_label("Monday's lesson", "")
+    runs.write_json(other.folder / "config.json", to_dict(TrainConfig(data=known.data)))
+    other.write_status(runs.Status(phase="finished"))
+    app = opened("evaluate", model=other.id)
+    assert app.selectbox(key="model").value == other.id
+    trash.delete(other)
+    app.run()
+    assert not app.exception
+    assert app.selectbox(key="model").value == model
+    (said,) = app.toast
+    assert "Monday's lesson" in unescaped(said.value)
+    assert not app.run().toast, "once"
+
+
+def test_a_classifier_whose_file_is_gone_is_an_error_that_pages_show(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="The model is gone"):
+        models.classifier(tmp_path / "best.safetensors")
 
 
 def test_long_names_leave_the_matrix_its_room() -> None:

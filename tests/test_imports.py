@@ -25,12 +25,13 @@ from import_stands import Stand, drive_folder, flowers102_files, redirect_drive,
 from source_trees import PAIR, kinds_of, tree, zipped
 from test_flowers102 import flowers102 as flowers102_folder
 
-from flowers_core import runs
+from flowers_core import garden, runs
 from flowers_core.__main__ import main
 from flowers_core.errors import DataError
+from flowers_core.images import to_jpeg
 from flowers_core.photos import importer
 from flowers_core.settings.config import TrainConfig
-from flowers_core.sources import Source, archive, drive, flowers102, imports, library, open_source
+from flowers_core.sources import Source, archive, drive, flowers102, imports, library, open_source, own
 from flowers_core.sources.flowers102_names import NAMES
 from flowers_core.sources.imports import Wish
 from flowers_core.species import SPECIES
@@ -760,6 +761,29 @@ def test_emptying_the_trash_takes_the_cache_of_a_set_that_lies_deeper_than_its_f
     library.delete(known.id)
     library.empty_trash()
     assert not any((home / "data/cache").iterdir())
+
+
+def test_an_own_set_comes_back_beside_the_new_one():
+    photo = to_jpeg(garden.draw("rose", 1, 48))
+    own.add(photo, "rose")
+    old = library.delete(library.OWN)
+    own.add(photo, "tulip")
+    back = library.restore(old)
+    assert back.id != library.OWN
+    assert back.name.startswith("My own set of ")
+    assert set(kinds_of(open_source(back.id, least_classes=1)).values()) == {"rose"}
+    assert set(kinds_of(open_source(library.OWN, least_classes=1)).values()) == {"tulip"}
+    assert not library.deleted_sets()
+
+
+@pytest.mark.parametrize("known", library.BUILT_IN, ids=lambda known: known.id)
+def test_nobodys_set_takes_the_name_of_one_that_is_built_in(known, tmp_path):
+    root = tree(tmp_path / "mine", *PAIR)
+    with pytest.raises(DataError, match="built in"):
+        library.remember(root, known.name.upper())
+    mine = library.remember(root, "mine")
+    with pytest.raises(DataError, match="built in"):
+        library.change(mine.id, name=f" {known.name}")
 
 
 def test_only_what_was_listed_is_removed_for_good(tmp_path):

@@ -40,7 +40,7 @@ def judged(loss_at, noise: float = 0.02, rates: list[float] = RATES, seed: int =
         losses.append(loss_at(rate) + chance.gauss(0, noise))
         if lr_finder.has_blown_up(losses, lr_finder.lag(rates)):
             break
-    return lr_finder.judge(rates[: len(losses)], losses)
+    return lr_finder.judge(rates[: len(losses)], losses, kinds=30)
 
 
 def falls_at_a_hundredth(rate: float) -> float:
@@ -79,9 +79,15 @@ def test_a_start_that_fits_already_gets_a_tenth_of_where_harm_begins() -> None:
     assert "fits already" in found.reason
 
 
+def test_a_start_that_guesses_and_learns_nothing_is_not_said_to_fit() -> None:
+    found = judged(lambda rate: 3.43 + (8 * (rate - 0.02) if rate > 0.02 else 0))
+    assert found.suggestion is None
+    assert "learned nothing" in found.reason
+
+
 def test_curves_that_say_nothing_get_no_suggestion() -> None:
     assert judged(lambda rate: 3.4).suggestion is None
-    at_once = lr_finder.judge(RATES[:3], [3.0, 9.0, None])
+    at_once = lr_finder.judge(RATES[:3], [3.0, 9.0, None], kinds=30)
     assert (at_once.suggestion, at_once.diverged) == (None, RATES[2])
 
 

@@ -1111,7 +1111,7 @@ def test_the_finder_draws_its_curve_and_one_click_takes_the_suggestion(known: li
     (test,) = [runs.Run(folder) for folder in lr_finder.folder().iterdir()]
     rates = lr_finder.rates(started[0], 10_000)
     losses = [3 - 2 / (1 + (0.01 / rate) ** 2) + 100 * max(0, rate - 0.3) for rate in rates]
-    found = lr_finder.judge(rates[:90], losses[:90])
+    found = lr_finder.judge(rates[:90], losses[:90], kinds=30)
     test.write_status(runs.Status(phase="finished"))
     runs.write_json(test.folder / "finding.json", asdict(found))
     app.run()

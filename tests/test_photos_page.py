@@ -19,7 +19,7 @@ from test_pages import _nothing_kept, button, counted, jpeg, known, opened, phot
 
 from flowers_core.photos import problems
 from flowers_core.photos.cache import decode_source
-from flowers_core.sources import Photo, edits, library, open_source
+from flowers_core.sources import Photo, edits, library, open_source, own
 from flowers_core.ui import pictures, words
 from flowers_core.ui.photos import data_charts, kinds, photo_page
 
@@ -279,6 +279,29 @@ def test_what_is_wrong_with_a_name_stands_in_the_dialog(known: library.KnownSet,
     button(app, "Save").click().run()
     assert button(app, "Delete the set"), "it is still open"
     assert len(app.error) == 1
+
+
+def test_an_own_set_that_is_empty_again_says_so_and_how_to_fill_it() -> None:
+    added = own.add(jpeg(), "rose")
+    own.undo(added)
+    app = opened("photos", data=library.OWN)
+    assert not app.exception
+    assert not app.error
+    assert any("is empty" in text for text in texts(app, "info"))
+    assert button(app, "Add photos")
+    assert any("is empty" in text for text in texts(opened("train", data=library.OWN), "info"))
+
+
+def test_an_own_set_is_called_by_its_name_and_shown_by_its_button(known: library.KnownSet) -> None:
+    own.add(jpeg(), "rose")
+    library.change(library.OWN, name="Class 4b")
+    app = opened("photos", data=known.id)
+    button(app, "Add photos").click().run()
+    next(choice for choice in app.get("pills") if choice.key == "way-in").set_value("own").run()
+    button(app, "Show Class 4b").click().run()
+    assert not app.exception
+    assert app.selectbox(key="data").value == library.OWN
+    assert "Show Class 4b" not in [each.label for each in app.button], "the dialog is closed"
 
 
 def test_refused_photos_stay_where_they_were_chosen(known: library.KnownSet) -> None:

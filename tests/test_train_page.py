@@ -12,7 +12,7 @@ from test_pages import _nothing_kept, button, ended, known, metrics, model, open
 from flowers_core import runs
 from flowers_core.errors import StorageError
 from flowers_core.network import checkpoint
-from flowers_core.settings import config
+from flowers_core.settings import config, presets
 from flowers_core.settings.config import TrainConfig, to_dict
 from flowers_core.sources import library
 from flowers_core.training import compare, lr_finder, worker
@@ -42,6 +42,75 @@ def test_its_mistakes_are_looked_for_on_the_set_that_it_learned_from(
     (link,) = [each for each in app.main.get("page_link") if each.value == "See its mistakes"]
     assert f"data={known.id}" in link.proto.query_string
     assert f"model={finished.id}" in link.proto.query_string
+
+
+def test_settings_of_a_run_bring_the_preset_that_is_nearest_and_say_what_differs(
+    finished: runs.Run, known: library.KnownSet
+) -> None:
+    of_the_run = config.preset("quick", have=(12, 3), data=known.data, lr=0.0123)
+    runs.write_json(finished.folder / "config.json", to_dict(of_the_run))
+    app = opened("train", run=finished.id)
+    button(app, "Use its settings").click().run()
+    assert not app.exception
+    preset = next(choice for choice in app.get("button_group") if choice.key == "set-preset")
+    assert preset.value == "quick"
+    assert app.number_input(key="set-lr").value == 0.0123
+    assert [text for text in texts(app, "caption") if text == "Other than the preset has it: learning rate."]
+
+
+def test_settings_are_kept_as_a_preset_and_trained_with(known: library.KnownSet) -> None:
+    app = opened("train", data=known.id, run="new")
+    app.number_input(key="set-epochs").set_value(3).run()
+    assert any("Other than the preset has it: epochs." in text for text in texts(app, "caption"))
+    button(app, "Keep these settings").click().run()
+    assert any("needs a name" in error.value for error in app.error)
+    app.text_input(key="preset-name").set_value("For the lesson").run()
+    button(app, "Keep these settings").click().run()
+    assert not app.exception
+    preset = next(choice for choice in app.get("button_group") if choice.key == "set-preset")
+    assert preset.value == "for-the-lesson"
+    assert "For the lesson" in [unescaped(option.content) for option in preset.proto.options]
+    assert not any("Other than the preset" in text for text in texts(app, "caption"))
+    assert presets.take("for-the-lesson").epochs == 3
+    again = opened("train", data=known.id, run="new")
+    next(choice for choice in again.get("button_group") if choice.key == "set-preset").set_value("for-the-lesson").run()
+    assert again.number_input(key="set-epochs").value == 3
+    button(again, "Remove “For the lesson”").click().run()
+    assert not again.exception
+    assert "for-the-lesson" not in presets.every()
+    preset = next(choice for choice in again.get("button_group") if choice.key == "set-preset")
+    assert preset.value == "standard"
+
+
+def test_what_it_learned_by_heart_is_no_progress_by_chance(finished: runs.Run) -> None:
+    """The epoch that is kept may be a late one that is as good as the best, give or take chance."""
+    said = {}
+    for name, late in (("equal", 0.6), ("better", 0.9)):
+        finished.metrics_path.unlink()
+        for epoch in range(1, 11):
+            early = epoch <= 3
+            finished.log(
+                {"kind": "epoch", "step": epoch, "epoch": epoch, "train_loss": 1 / epoch, "train_accuracy": 0.99,
+                 "valid_loss": 1.0 - 0.1 * epoch if early else 1.0 + 0.1 * epoch, "valid_rise": 0.0 if early else 1.0,
+                 "valid_rise_error": 0.1, "valid_accuracy": 0.7 if early else late}
+            )  # fmt: skip
+        finished.write_status(runs.Status(phase="training", epoch=10, epochs=20, step=10, steps=20, best_epoch=9))
+        with finished.locked():
+            (warning,) = opened("train", run=finished.id).warning
+        assert "Since epoch 3 it learns by heart" in warning.value
+        said[name] = warning.value
+    assert "You may stop it" in said["equal"]
+    assert "right more often all the same. So let it go on." in said["better"]
+
+
+def test_a_running_training_is_compared_by_the_same_speed_as_one_that_has_ended(finished: runs.Run) -> None:
+    finished.write_status(
+        runs.Status(phase="training", epoch=2, epochs=4, seconds=6, images_per_second=900, best_epoch=1)
+    )
+    with finished.locked():
+        assert compare.reached(finished).images_per_second == 2 * 12 / 6
+    finished.write_status(runs.Status(phase="finished", epoch=4, epochs=4, seconds=12, images_per_second=4.5))
+    assert compare.reached(finished).images_per_second == 4.5
 
 
 def test_its_figure_is_told_apart_from_the_curves(finished: runs.Run) -> None:
@@ -281,7 +350,7 @@ def test_how_long_it_takes_follows_from_the_last_training_alike() -> None:
     for features_lr, speed in ((0.0, 40.0), (1.0, 1.0)):
         run = runs.create(replace(wanted, features_lr=features_lr))
         run.write_status(runs.Status("finished", images_per_second=speed, setup_seconds=12.0))
-    assert "About 42 seconds, going by the last training here" in settings._expected_time(wanted, counts)
+    assert "About 42 seconds, going by the last such training here" in settings._expected_time(wanted, counts)
     assert "About 4 minutes" in settings._expected_time(replace(wanted, folds=5), counts)
     run = runs.list_runs()[1]
     run.record_facts({"counts": {"train": 60}})

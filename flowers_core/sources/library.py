@@ -221,7 +221,8 @@ def in_trash(set_id: str) -> bool:
 
 
 def restore(deleted: DeletedSet) -> KnownSet:
-    """Brings a set back from the trash.
+    """Brings a set back from the trash. Where there is a new set to add photos to one by one, the old one comes back as
+    a set beside it.
 
     Raises:
         DataError: it is gone for good, or there is such a set again.
@@ -231,9 +232,13 @@ def restore(deleted: DeletedSet) -> KnownSet:
     if deleted not in deleted_sets():
         raise DataError("This set is not in the trash any more", deleted.name, "Add its photos again.")
     if (sets_dir() / set_id).exists():
-        raise DataError("There is such a set again", deleted.name, "Delete that one first.")
+        if set_id != OWN:
+            raise DataError("There is such a set again", _added(set_id).name, "Delete that one first.")
+        set_id = secrets.token_hex(4)
     with explain_disk_errors(sets_dir() / set_id):
         source.rename(sets_dir() / set_id)
+    if set_id != deleted.set_id and deleted.name == _added(OWN).name:
+        return change(set_id, name=f"{deleted.name} of {time.strftime('%d %b', time.localtime(deleted.time))}")
     return _added(set_id)
 
 
@@ -286,6 +291,8 @@ def checked_name(name: str) -> str:
         hint = f"Give it a name of 1 to {NAME_LENGTH} characters."
         what = "The set's name is too long" if name else "The set's name is empty"
         raise DataError(what, name[:80] or None, hint)
+    if name.casefold() in (known.name.casefold() for known in BUILT_IN):
+        raise DataError("A set that is built in has this name", name, "Choose another one.")
     return name
 
 

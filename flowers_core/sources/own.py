@@ -132,7 +132,7 @@ def checked_kind(kind: str) -> str:
         DataError: it can't.
     """
     name = " ".join(kind.split())
-    hint = "Use letters, digits, spaces and hyphens, at most 60 characters."
+    hint = "It can't hold any of / \\ : * ? \" < > | nor begin or end with a dot."
     if not name or len(name.encode(errors="replace")) > 200 or len(name) > 60:
         raise DataError("A kind's name has 1 to 60 characters", printable(name[:80]) or "(empty)", hint)
     if re.search(r'[/\\:*?"<>|]', name) or name != printable(name) or name[0] == "." or name[-1] == ".":

@@ -194,7 +194,7 @@ def _check(plan: SplitPlan) -> None:
     if abs(plan.seed) > MOST_SEED:
         raise ConfigError(f"A seed must lie between -{MOST_SEED} and {MOST_SEED}", None, "Give a smaller number.")
     if not plan.per_kind and sum(parts) >= 1:
-        hint = "Together they must be less than all: below 1, or 100 %."
+        hint = "Leave some to learn from: together less than 100 % (1 on the command line)."
         raise ConfigError("Nothing would be left to train on", said, hint)
 
 

@@ -23,7 +23,7 @@ class Reached:
         kept_epoch, epochs: the epoch whose model is kept (0 before the first), and how many were completed.
         valid_loss: of the kept epoch; once the run has ended, of its model as it answers, as `accuracy` is.
         seconds: time spent training.
-        images_per_second: photos a second.
+        images_per_second: photos a second, validation included.
         parting: when training and validation parted, or None.
         folds: 0 for a run without cross-validation.
     """
@@ -48,14 +48,17 @@ def reached(run: Run) -> Reached:
     if state in FINAL and not status.folds:
         with suppress(CheckpointError):
             valid_loss = checkpoint.read_card(run.checkpoint_path).results.get("valid_loss", valid_loss)
+    speed = status.images_per_second
+    if state not in FINAL and status.seconds:  # what it says of itself meanwhile is that of its last steps alone
+        speed = status.epoch * counts.get("train", 0) / status.seconds
     if status.folds:
         answers = pooled(run, status.folds)
         accuracy = answers.report.top1 if answers else None
     elif status.best_accuracy is not None and counts.get("valid"):
         accuracy = metrics.proportion(round(status.best_accuracy * counts["valid"]), counts["valid"])
     return Reached(
-        state, accuracy, status.best_epoch, status.epoch, valid_loss, status.seconds_in_all,
-        status.images_per_second, parting(run, epochs), status.folds,
+        state, accuracy, status.best_epoch, status.epoch, valid_loss, status.seconds_in_all, speed,
+        parting(run, epochs), status.folds,
     )  # fmt: skip
 
 

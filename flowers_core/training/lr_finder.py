@@ -38,6 +38,10 @@ CLEAR = 4.0
 the lowest of a hundred values lies two below their mean by chance alone."""
 
 
+GUESSING = 0.9
+"""A loss above this share of the logarithm of the kinds, which is what guessing costs, is that of one who guesses."""
+
+
 @dataclass(frozen=True)
 class RangeTest:
     """What a range test says.
@@ -123,7 +127,7 @@ def measure(config: TrainConfig, decoded: "DecodedSource", run: Run, wish: Calla
             return None
     if not losses:  # stopped before the first step
         return None
-    found = judge(tried[: len(losses)], losses)
+    found = judge(tried[: len(losses)], losses, len(decoded.source.classes))
     write_json(run.folder / "finding.json", asdict(found))
     run.write_status(replace(status, phase="finished", steps=len(losses)))
     return found
@@ -160,12 +164,13 @@ def has_blown_up(losses: list[float | None], lag: int) -> bool:
     return len(losses) > lag and smoothed[-1] > BLOWN * min(smoothed[lag - 1 :])
 
 
-def judge(rates: list[float], losses: list[float | None]) -> RangeTest:
-    """The suggestion, by one of two rules.
+def judge(rates: list[float], losses: list[float | None], kinds: int) -> RangeTest:
+    """The suggestion for a network that tells so many kinds apart, by one of two rules.
 
     Where the loss falls: the rate at which the smoothed loss falls most steeply over the rate's logarithm, but never
     more than a tenth of the rate at which it leaves for good. Where the start already fits the photos (a least-squares
-    start, a trained model), it can only rise: a tenth of the rate at which it clearly begins to.
+    start, a trained model), it can only rise: a tenth of the rate at which it clearly begins to. A start that guesses,
+    and learned nothing in so few steps, says nothing.
     """
     finite, settled = [loss for loss in losses if loss is not None], lag(rates)
     smoothed = smooth(finite, settled)
@@ -190,6 +195,10 @@ def judge(rates: list[float], losses: list[float | None]) -> RangeTest:
     rising = next((i for i in range(settled, len(smoothed)) if all(s > first + noise for s in smoothed[i:])), None)
     if rising is None:
         return found(None, "The loss neither fell nor rose clearly, so any of these rates will do no harm.")
+    if first > GUESSING * math.log(kinds):
+        return found(
+            None, "In so few steps it learned nothing, at whatever rate. The preset's rate is the better guess."
+        )
     risen = rates[rising]
     return found(risen / 10, f"The start fits already: a tenth of {risen:.2g}, at which the loss begins to rise.")
 

@@ -119,6 +119,8 @@ def log(decoded: DecodedSource, expanded: bool = False) -> None:
 def _save(decoded: DecodedSource, new: list[edits.Edit]) -> None:
     try:
         st.session_state["last-change"] = (decoded.source.key, edits.add(decoded.source.key, new))
+        who = plain(new[0].name) if len(new) == 1 else words.count(len(new), "photo")
+        st.toast(f"{who}: {plain(new[0].in_words)}. Undo stands at the top of the page.", icon=":material/undo:")
     except FlowersError as error:
         st.session_state["change-error"] = error
 

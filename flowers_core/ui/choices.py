@@ -16,11 +16,12 @@ from flowers_core.machine import memory
 from flowers_core.network import checkpoint
 from flowers_core.network.checkpoint import Card
 from flowers_core.photos.cache import DecodedSource, decode_original, edited
-from flowers_core.runs import ACTIVE, Run
-from flowers_core.sources import edits, library, open_source, splits
+from flowers_core.runs import ACTIVE, Run, trash
+from flowers_core.sources import edits, library, open_source, own, splits
 from flowers_core.storage import studies_dir
 from flowers_core.ui import changes, frame, linked, words
 from flowers_core.ui.errors import show_error
+from flowers_core.ui.plain import plain
 
 OPEN_SOURCES = 4
 """Sets kept open in memory (their lists; pixels stay on disk)."""
@@ -99,6 +100,14 @@ def open_set(known: library.KnownSet, remedy: Callable[[library.KnownSet], None]
             remedy(known)
         else:
             frame.link("photos", "Download it on the page Photos", "download", data=known.id)
+        st.stop()
+    if known.id == library.OWN and not own.kinds():
+        st.info(f"{plain(known.name)} is empty: all its photos were taken back.", icon=":material/photo_library:")
+        if remedy:
+            st.caption("Add photos one by one, with the button “Add photos”; or delete the set.")
+            remedy(known)
+        else:
+            frame.link("photos", "Add photos on the page Photos", "add_photo_alternate", data=known.id)
         st.stop()
     kept = _kept(known, lambda: _opened(known, remedy))
     try:
@@ -212,8 +221,13 @@ def choose_checkpoint(
         return None
     names = {key: describe(path) for key, path in found.items()}
     first = _first_checkpoint(found, built_in)
-    path = found[linked.choose(label, names, "model", first=first, drops=drops)]
+    path = found[linked.choose(label, names, "model", first=first, drops=drops, called=_deleted_model)]
     return path, checkpoint.read_card(path)
+
+
+def _deleted_model(model_id: str) -> str:
+    """What a training was called whose model lies in the trash; else its id."""
+    return next((thrown.run.name for thrown in trash.content() if thrown.run.id == model_id), model_id)
 
 
 def usual_checkpoint(paths: Sequence[Path], built_in: bool) -> Path:

@@ -79,8 +79,9 @@ def choose(
         st.query_params.from_dict(kept | {key: [chosen]})
     elif not address:
         unnamed = chosen, by_hand  # what Back leads to, should another be chosen now
-    addresses = [st.query_params.get(key)]
-    if by_hand and not addresses[0]:  # it was chosen on another page
+    stands = st.query_params.get(key)
+    addresses = [stands]
+    if stands != chosen and (stands or by_hand):  # it names what is gone, or this was chosen on another page
         _put_into_address(key, chosen)
         addresses.append(chosen)
     state[f"{key}-choice"] = (visit, tuple(addresses), chosen, by_hand, unnamed, follow and not by_hand)

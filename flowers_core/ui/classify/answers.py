@@ -128,9 +128,8 @@ def about(card: Card) -> None:
     st.text(f"AlexNet {card.variant}, {learned}{card.data.get('data', 'unknown photos')}.{reached}")
     if not card.rejection:
         st.caption(
-            "It can't tell what is none of its kinds: that takes its answers to "
-            f"{calibrate.LEAST_PHOTOS} photos of them that it has not learned from, for validation or in a "
-            "cross-validation."
+            "It gives every photo one of its names, also one that shows none of its kinds. A model learns to tell from "
+            f"{calibrate.LEAST_PHOTOS} validation photos or more, or in a cross-validation."
         )
     with st.expander(f"The {words.count(len(card.classes), 'kind')} it knows"):
         st.text(", ".join(card.classes))

@@ -45,7 +45,7 @@ DIALS = (
     Dial("move_y", "Moved up or down", -50, 50, 1, 0, "%d %%", (-50, -25, 0, 25, 50), 100),
     Dial("turn", "Turned", -180, 180, 1, 0, "%d°", (-180, -90, 0, 90, 180)),
     Dial("scale", "Size", 30, 300, 5, 100, "%d %%", (50, 100, 200, 300), 100),
-    Dial("exposure", "Light", -5, 3, 0.5, 0, "%+.1f stops", (-4, -2, 0, 2)),
+    Dial("exposure", "Light", -5, 3, 0.5, 0, "%.1f stops", (-4, -2, 0, 2)),
     Dial("blur", "Blurred", 0, 10, 0.5, 0, "%.1f px", (0, 5, 10)),
 )
 
@@ -85,8 +85,7 @@ def _live(model: Path, answered: Answered) -> None:
             f"Still {plain(name)}" if holds else f"Now {plain(first)}",
             icon=":material/check_circle:" if holds else ":material/cancel:", color="green" if holds else "orange",
         )  # fmt: skip
-    with right:
-        for i in best:
+        for i in best:  # under the photo, so that they stay in sight while a slider is moved
             probability = float(probabilities[i])
             st.progress(probability, f"{plain(network.classes[i])}: {sureness.percent(probability)}")
 
@@ -112,7 +111,8 @@ def _along(model: Path, answered: Answered) -> None:
     if key not in st.session_state.get("sweeps", {}):
         place = st.empty()
         with place.container():
-            st.caption(f"Asks the network about {len(DIALS) * POINTS} changed copies of this photo; some seconds.")
+            copies = sum(len(values_along(dial)) for dial in DIALS)
+            st.caption(f"Asks the network about {copies} changed copies of this photo; some seconds.")
             if not st.button("Measure", icon=":material/monitoring:", key="sweep"):
                 return
         place.empty()

@@ -9,6 +9,7 @@ import streamlit as st
 
 from flowers_core.errors import FlowersError
 from flowers_core.evaluation import robustness
+from flowers_core.network import checkpoint
 from flowers_core.photos.cache import DecodedSource
 from flowers_core.ui import words
 from flowers_core.ui.classify.answers import kept
@@ -17,6 +18,9 @@ from flowers_core.ui.models import classifier
 
 FEW = 60
 """Photos asked about unless one wants all of them: a minute or so on a small machine."""
+
+PER_SECOND = 15
+"""Photos changed and asked about in a second on a small machine."""
 
 MOST_KEPT = 8
 
@@ -28,9 +32,13 @@ def section(model: Path, decoded: DecodedSource, split: str) -> None:
         count = decoded.source.counts()[split]
         everything = count <= FEW or st.toggle(f"All {count:,} photos instead of {FEW}", key="hold-all")
         limit = None if everything else FEW
-        key = (str(model), model.stat().st_mtime_ns, decoded.fingerprint, split, limit)
+        key = (str(model), checkpoint.written_at(model), decoded.fingerprint, split, limit)
         if key not in st.session_state.get("holding", {}):
-            st.caption(f"Asks about {len(robustness.CONDITIONS)} versions of {words.count(limit or count, 'photo')}.")
+            versions, asked = len(robustness.CONDITIONS), limit or count
+            st.caption(
+                f"Asks about {versions} versions of {words.count(asked, 'photo')}: up to "
+                f"{words.span(versions * asked / PER_SECOND)}."
+            )
             if not st.button("Change the photos and ask again", icon=":material/play_arrow:", key="hold"):
                 return
         try:

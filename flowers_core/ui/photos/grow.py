@@ -50,8 +50,14 @@ def _grow(known, wanted: dict[str, int]) -> None:
     """Draws with a bar. Stop, a click elsewhere or a closed browser end it; the next time it goes on from there."""
     bar = st.empty()
     st.button("Stop", icon=":material/stop:", key="stop-growing", help="What is drawn stays for the next time.")
+    new = plot.new_pictures(wanted)
+
+    def tell(done: int, total: int) -> None:
+        drawn = max(0, done - (total - new))  # what is there already is passed by first
+        bar.progress(min(1.0, drawn / max(1, new)), f"Growing: {drawn:,} of {new:,}")
+
     try:
-        plot.grow(wanted, lambda done, total: bar.progress(done / total, f"Growing: {done:,} of {total:,}"))
+        plot.grow(wanted, tell)
     except FlowersError as error:
         show_error(error)
         return

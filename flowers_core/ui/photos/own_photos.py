@@ -6,7 +6,7 @@ from flowers_core import species
 from flowers_core.errors import FlowersError
 from flowers_core.images import SUFFIXES, decode, to_jpeg
 from flowers_core.sources import own
-from flowers_core.ui import words
+from flowers_core.ui import dialogs, words
 from flowers_core.ui.errors import show_error
 from flowers_core.ui.plain import plain
 
@@ -36,7 +36,7 @@ def panel() -> None:
         photos = [taken] if taken else []
     if photos and not kind:
         st.caption("Which kind are they? Choose it above.")
-    if photos and st.button("Add to My own set", type="primary", icon=":material/add:", disabled=not kind):
+    if photos and st.button(f"Add to {plain(_name())}", type="primary", icon=":material/add:", disabled=not kind):
         _add(photos, kind)
     for name, error in st.session_state.get("own-refused", ()):
         st.text(name[:80])
@@ -45,7 +45,7 @@ def panel() -> None:
 
 
 def _add(photos: list, kind: str) -> None:
-    added, there, refused = 0, 0, []
+    added, there, moved, refused = 0, 0, 0, []
     try:
         own.checked_kind(kind)
     except FlowersError as error:
@@ -54,15 +54,17 @@ def _add(photos: list, kind: str) -> None:
     for photo in photos:
         try:
             addition = own.add(photo.getvalue(), kind)
-            is_new = addition.before != addition.folder
+            is_new, kind = addition.before != addition.folder, addition.kind  # as it is called there
             added, there = added + is_new, there + (not is_new)
+            moved += is_new and bool(addition.before)
         except FlowersError as error:
             refused.append((photo.name, error))
     if there:
         known = "1 photo was" if there == 1 else f"{there} photos were"
         st.toast(f"{known} in {plain(kind)} already.", icon=":material/info:")
     if added:
-        st.toast(f"{words.count(added, 'photo')} added to {plain(kind)}.", icon=":material/check:")
+        before = f" {moved} of them lay in another kind before." if moved else ""
+        st.toast(f"{words.count(added, 'photo')} added to {plain(kind)}.{before}", icon=":material/check:")
     st.session_state["own-refused"] = refused
     if added or there:
         st.session_state["own-turn"] += 1  # an empty uploader: what was wrong with others stands below it
@@ -85,9 +87,15 @@ def _last_additions() -> None:
             st.text(addition.kind)
             key = f"undo-{addition.photo}-{addition.time}"
             st.button("Take back", key=key, icon=":material/undo:", on_click=_undo, args=(addition,))
-    if st.button("Show My own set", icon=":material/photo_library:"):
+    if st.button(f"Show {plain(_name())}", icon=":material/photo_library:"):
         st.session_state["new-set"], st.session_state["photos-added"] = own.library.OWN, True
+        dialogs.close()
         st.rerun()
+
+
+def _name() -> str:
+    known = own.known()
+    return known.name if known else own.NAME
 
 
 def _undo(addition: own.Addition) -> None:

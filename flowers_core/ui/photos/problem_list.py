@@ -35,7 +35,7 @@ def show(decoded: DecodedSource) -> None:
     counts = {sort: sum(finding.sort == sort for finding in found) for sort in SORTS}
     counts[UNREADABLE] = len(decoded.source.problems)
     known = stored(decoded) is not None
-    names = {sort: title.title for sort, title in SORTS.items()} | {UNREADABLE: "Left out"}
+    names = {sort: title.title for sort, title in SORTS.items()} | {UNREADABLE: "Unreadable"}
     labels = {
         sort: f"{names[sort]} ({'?' if sort == 'label' and not known else f'{count:,}'})"
         for sort, count in counts.items()

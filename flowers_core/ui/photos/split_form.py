@@ -60,6 +60,7 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
         except FlowersError as error:
             show_error(error)
             return
+        st.toast("The photos are split anew.", icon=":material/call_split:")
         dialogs.close()
         st.rerun()
     st.caption("Models that were trained before keep their figures; they are of the split that they carry.")

@@ -110,7 +110,7 @@ def _panel(run: Run, was: str) -> None:
         _numbers(run, epochs, records, state)
     parting = compare.parting(run, epochs)
     if parting:
-        _warn_of_parting(parting, state, status)
+        _warn_of_parting(parting, state, status, epochs)
     if records and not status.fold:
         total = max(1, status.epochs // (status.folds + 1))
         parted = parting.since if parting else None
@@ -235,7 +235,7 @@ def _offer_to_make_way(first: Run) -> None:
         st.button("Stop that one", icon=":material/stop:", on_click=shown(worker.stop), args=(first,), key="way-stop")
 
 
-def _warn_of_parting(parting: Parting, state: str, status: Status) -> None:
+def _warn_of_parting(parting: Parting, state: str, status: Status, epochs: list[dict]) -> None:
     train, valid = parting.train, parting.valid
     if parting.kind == "worse":
         what = (
@@ -251,8 +251,13 @@ def _warn_of_parting(parting: Parting, state: str, status: Status) -> None:
     kept = f" The model that is kept is the one after epoch {status.best_epoch}." if status.best_epoch else ""
     now = ""
     if state in ("training", "paused"):
-        still_better = status.best_epoch > parting.since  # by accuracy: losses tell first that it grows too sure
-        now = " It got better since, so let it go on." if still_better else " You may stop it; going on rarely helps."
+        # By accuracy: losses tell first that it grows too sure. The epoch that is kept may be as good by chance only.
+        before, since = (
+            max((e.get("valid_accuracy", 0.0) for e in epochs if (e["epoch"] > parting.since) == later), default=0.0)
+            for later in (False, True)
+        )
+        now = " Since then it was right more often all the same." if since > before else ""
+        now += " You may stop it; going on rarely helps." if not now else " So let it go on."
     st.warning(
         f"**Since epoch {parting.since} it learns by heart:** {what}. More photos help most, then varying them more "
         f"strongly, fewer epochs, or early stopping.{kept}{now}",

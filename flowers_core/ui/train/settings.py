@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import fields, replace
+from datetime import date
 
 import streamlit as st
 
@@ -16,7 +17,7 @@ from flowers_core.sources.library import KnownSet
 from flowers_core.training import worker
 from flowers_core.ui import words
 from flowers_core.ui.choices import describe
-from flowers_core.ui.errors import show_error
+from flowers_core.ui.errors import show_error, shown
 from flowers_core.ui.plain import plain
 from flowers_core.ui.train import finder
 
@@ -67,8 +68,10 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
             on_change=_change_start, help="Where the weights begin. From scratch needs many more photos.",
         )  # fmt: skip
     every = presets.every()
+    if st.session_state.get("set-preset") not in every:  # nobody has chosen; or a person's own was removed meanwhile
+        st.session_state["set-preset"] = memory.usual_preset()
     preset = st.segmented_control(
-        "Preset", list(every), default=memory.usual_preset(), required=True, key="set-preset",
+        "Preset", list(every), required=True, key="set-preset",
         format_func=lambda name: plain(every[name].title), persist_state="session", on_change=_choose_preset,
     )  # fmt: skip
     if memory.advice():
@@ -98,9 +101,36 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
         problems.append("Training needs at least two kinds of flowers.")
     if without:
         problems.append(f"These kinds have no training photos: {', '.join(without)}.")
+    _keep_as_preset(wanted, preset, bool(problems))
     finder.panel(wanted, bool(problems), functools.partial(set_by_hand, "lr"))
     with start:
+        _say_what_differs(wanted, presets.take(preset, init, have))
         _offer_to_start(wanted, problems, counts)
+
+
+def _say_what_differs(wanted: TrainConfig, usual: TrainConfig) -> None:
+    names = [name for name in FIELDS if name not in HIDDEN and getattr(wanted, name) != getattr(usual, name)]
+    if names:
+        st.caption(f"Other than the preset has it: {', '.join(words.name_of(name) for name in names).lower()}.")
+
+
+def _keep_as_preset(wanted: TrainConfig, preset: str, is_wrong: bool) -> None:
+    """A name, and the settings stand among the presets; one that a person made can be removed."""
+    with st.popover("Keep as a preset", icon=":material/bookmark_add:"):
+        st.text_input("Name of the preset", key="preset-name", max_chars=40)
+        st.button(
+            "Keep these settings", type="primary", key="keep-preset", on_click=shown(_keep), args=(wanted,),
+            disabled=is_wrong,
+        )  # fmt: skip
+        if preset not in PRESETS:
+            title = plain(presets.every()[preset].title)
+            st.button(f"Remove “{title}”", key="remove-preset", on_click=shown(presets.remove), args=(preset,))
+
+
+def _keep(wanted: TrainConfig) -> None:
+    title = st.session_state["preset-name"]
+    st.session_state["set-preset"] = presets.save(title, f"Your own settings, kept on {date.today():%d %b %Y}.", wanted)
+    st.session_state["preset-name"] = ""
 
 
 def _offer_to_start(wanted: TrainConfig, problems: list[str], counts: dict[str, int]) -> None:
@@ -125,12 +155,22 @@ def _offer_to_start(wanted: TrainConfig, problems: list[str], counts: dict[str, 
 def take(settings: TrainConfig) -> None:
     """Fills the form with the settings of a run, all but its photos; for a callback."""
     state = st.session_state
-    _take_preset()
     state["set-variant"], state["set-init"] = settings.variant, settings.init
+    state["set-preset"] = _nearest_preset(settings)
     for name in FIELDS:
         if name not in HIDDEN:
             state[f"set-{name}"] = getattr(settings, name)
             _touched().add(name)
+
+
+def _nearest_preset(settings: TrainConfig) -> str:
+    """The preset that has the most of these settings; among equals the first."""
+
+    def others(name: str) -> int:
+        usual = presets.take(name, settings.init, st.session_state.get("set-have"))
+        return sum(getattr(settings, field) != getattr(usual, field) for field in FIELDS if field not in HIDDEN)
+
+    return min(presets.every(), key=others)
 
 
 def set_by_hand(name: str, value: object) -> None:
@@ -222,19 +262,22 @@ def starts(variant: str) -> dict[str, str]:
 def _expected_time(wanted: TrainConfig, counts: dict[str, int]) -> str:
     measured = runs.measured_speed(wanted, counts["train"])
     if not measured and wanted.variant != "2014":
-        return "How long it takes shows after the first training of this network here."
+        return "How long it takes shows after the first training of this network with such a start here."
     photos = counts["train"]  # validation is part of the measured speed
     if wanted.folds:
         photos = (counts["train"] + counts["valid"]) * wanted.folds  # k times all but one part, and once all
     if measured:
         speed, setup = measured
         seconds = wanted.epochs * photos / speed + setup * (wanted.folds + 1)
-        return f"About {_span(seconds)}, going by the last training here ({speed:.0f} photos a second)."
+        return (
+            f"About {_span(seconds)}, going by the last such training here ({speed:.0f} photos a second, validation "
+            "included)."
+        )
     speed, start, looks = REFERENCE["trained" if wanted.features_lr else "frozen"]
     seconds = wanted.epochs * photos / speed + start * (wanted.folds + 1) + looks * photos
     return (
-        f"About {_span(seconds)} on two fast cores, up to {_span(SLOWER * seconds)} on slow ones; the first training "
-        "here will tell."
+        f"About {_span(seconds)} on two fast cores, up to {_span(SLOWER * seconds)} on slow ones; the first such "
+        "training here will tell."
     )
 
 

@@ -360,7 +360,7 @@ def _luck(accuracy: float, n: int, named: str, finished: list[studies.Trial] | N
 def _expected_time(plan: Plan, counts: dict[str, int]) -> str:
     measured = runs.measured_speed(plan.config, counts["train"])
     if measured is None:
-        return "How long it takes shows after the first training of this network here."
+        return "How long it takes shows after the first training of this network with such a start here."
     speed, setup = measured
     share = 1.0 if plan.pruner == "none" else SHARE_OF_EPOCHS
     minutes = plan.trials * (share * plan.config.epochs * counts["train"] / speed + setup) / 60

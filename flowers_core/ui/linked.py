@@ -82,17 +82,17 @@ def choose(
     stands = st.query_params.get(key)
     addresses = [stands]
     if stands != chosen and (stands or by_hand):  # it names what is gone, or this was chosen on another page
-        _put_into_address(key, chosen)
+        _put_into_address(key, chosen, stands or "")
         addresses.append(chosen)
     state[f"{key}-choice"] = (visit, tuple(addresses), chosen, by_hand, unnamed, follow and not by_hand)
     return chosen
 
 
-def _put_into_address(key: str, value: str) -> None:
-    """So that a reload leads to it; the script learns of it at its next run."""
+def _put_into_address(key: str, value: str, stands: str) -> None:
+    """In place of what stands there, so that a reload leads to it; the script learns of it at its next run."""
     with st.sidebar:  # where nothing of the page makes room for what is not seen
         put = st.components.v2.component("address", js=ADDRESS.read_text())
-        put(key=f"address-{key}", data={"key": key, "value": value})
+        put(key=f"address-{key}", data={"key": key, "value": value, "stands": stands})
 
 
 def check(label: str, names: Iterable[str], key: str) -> None:

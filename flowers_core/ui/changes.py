@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from flowers_core.errors import FlowersError
 from flowers_core.photos import problems
 from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import SPLITS, edits
 from flowers_core.ui import dialogs, words
-from flowers_core.ui.errors import show_error
+from flowers_core.ui.errors import guarded, succeeds
 from flowers_core.ui.pictures import thumbnails
 from flowers_core.ui.plain import plain
 
@@ -40,12 +39,12 @@ def remedies(decoded: DecodedSource, index: int, key: str, suggestion: int | Non
     if suggestion is not None:
         st.button(
             f"It is {plain(classes[suggestion])}", key=f"{key}-suggested", icon=":material/label:", width="stretch",
-            on_click=make, args=(decoded, [index], edits.RELABEL, classes[suggestion]),
+            on_click=guarded(make), args=(decoded, [index], edits.RELABEL, classes[suggestion]),
         )  # fmt: skip
     st.button(
         "Exclude", key=f"{key}-exclude", icon=":material/block:", width="stretch",
         help="Left out of training and evaluation. The file stays where it is.",
-        on_click=make, args=(decoded, [index], edits.EXCLUDE),
+        on_click=guarded(make), args=(decoded, [index], edits.EXCLUDE),
     )  # fmt: skip
     dialogs.button("Change", ":material/edit:", f"{key}-more-{photo}", _more, decoded, index, key, width="stretch")
 
@@ -64,15 +63,13 @@ def _more(decoded: DecodedSource, index: int, key: str) -> None:
         if st.button("Relabel", key=f"{key}-relabel", disabled=other == classes[photo.label]):
             changed = edits.RELABEL, other
     st.caption("The file itself stays as it is, and every change can be undone.")
-    if changed:
-        make(decoded, [index], *changed)
+    if changed and succeeds(make, decoded, [index], *changed):
         dialogs.close()
         st.rerun()
 
 
 def last(decoded: DecodedSource) -> None:
-    """What the last click changed, with Undo; and what went wrong with it."""
-    say_what_failed()
+    """What the last click changed, with Undo."""
     key, ids = st.session_state.get("last-change", ("", ()))
     mine = [edit for edit in decoded.edits if edit.id in ids] if key == decoded.source.key else []
     if not mine:
@@ -80,13 +77,7 @@ def last(decoded: DecodedSource) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         who = mine[0].name if len(mine) == 1 else words.count(len(mine), "photo")
         st.text(f"{who}: {mine[0].in_words}. The files themselves stay as they are.", width="stretch")
-        st.button("Undo", key="undo-last", icon=":material/undo:", on_click=_undo, args=(key, ids))
-
-
-def say_what_failed() -> None:
-    """The error of the last click, where there was one."""
-    if error := st.session_state.pop("change-error", None):
-        show_error(error)
+        st.button("Undo", key="undo-last", icon=":material/undo:", on_click=guarded(edits.undo), args=(key, ids))
 
 
 def log(decoded: DecodedSource, expanded: bool = False) -> None:
@@ -100,7 +91,7 @@ def log(decoded: DecodedSource, expanded: bool = False) -> None:
             with st.popover("Undo all", icon=":material/undo:"):
                 st.text("This can't be taken back.")
                 ids = [edit.id for edit in changes]  # these and no others: somebody else may make one meanwhile
-                st.button(f"Undo {len(ids):,} changes", type="primary", on_click=_undo, args=(key, ids))
+                st.button(f"Undo {len(ids):,} changes", type="primary", on_click=guarded(edits.undo), args=(key, ids))
         pages = -(-len(changes) // LISTED)
         place = st.container()
         page = st.pagination(pages, key="changes-page") if pages > 1 else 1
@@ -113,20 +104,16 @@ def log(decoded: DecodedSource, expanded: bool = False) -> None:
                     st.image(thumbnails(original, [index])[0], width=56, alt="The photo")
                 gone = "" if index is not None else " (the file is gone or has changed)"
                 st.text(f"{edit.name}: {edit.in_words}{gone}", width="stretch")
-                st.button("Undo", key=f"undo-{edit.id}", icon=":material/undo:", on_click=_undo, args=(key, (edit.id,)))
+                st.button(
+                    "Undo",
+                    key=f"undo-{edit.id}",
+                    icon=":material/undo:",
+                    on_click=guarded(edits.undo),
+                    args=(key, (edit.id,)),
+                )
 
 
 def _save(decoded: DecodedSource, new: list[edits.Edit]) -> None:
-    try:
-        st.session_state["last-change"] = (decoded.source.key, edits.add(decoded.source.key, new))
-        who = plain(new[0].name) if len(new) == 1 else words.count(len(new), "photo")
-        st.toast(f"{who}: {plain(new[0].in_words)}. Undo stands at the top of the page.", icon=":material/undo:")
-    except FlowersError as error:
-        st.session_state["change-error"] = error
-
-
-def _undo(key: str, ids: Sequence[str]) -> None:
-    try:
-        edits.undo(key, ids)
-    except FlowersError as error:
-        st.session_state["change-error"] = error
+    st.session_state["last-change"] = (decoded.source.key, edits.add(decoded.source.key, new))
+    who = plain(new[0].name) if len(new) == 1 else words.count(len(new), "photo")
+    st.toast(f"{who}: {plain(new[0].in_words)}. Undo stands at the top of the page.", icon=":material/undo:")

@@ -113,7 +113,6 @@ def open_set(known: library.KnownSet, remedy: Callable[[library.KnownSet], None]
     try:
         return _with_edits(known, kept)
     except FlowersError as error:
-        changes.say_what_failed()
         show_error(error)
         changes.log(replace(kept.original, edits=edits.load(kept.original.source.key)), expanded=True)
         st.stop()

@@ -24,7 +24,7 @@ def show_error(error: FlowersError, border: bool = True) -> None:
             st.text(error.hint)
 
 
-def shown(action: Callable[..., object]) -> Callable[..., None]:
+def guarded(action: Callable[..., object]) -> Callable[..., None]:
     """A button's callback after which the page begins with what went wrong in it, where something did."""
 
     @wraps(action)
@@ -37,8 +37,18 @@ def shown(action: Callable[..., object]) -> Callable[..., None]:
     return act
 
 
+def succeeds(action: Callable[..., object], *args: object, **options: object) -> bool:
+    """Does it at once, and shows right there what goes wrong, where something does: for forms and dialogs."""
+    try:
+        action(*args, **options)
+    except FlowersError as error:
+        show_error(error)
+        return False
+    return True
+
+
 def of_the_last_click() -> None:
-    """Shows what went wrong in a `shown` button, once; at the beginning of a page."""
+    """Shows what went wrong in a `guarded` button, once; at the beginning of a page."""
     if error := st.session_state.pop(CLICK, None):
         show_error(error)
 

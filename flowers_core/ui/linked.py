@@ -6,8 +6,9 @@ with its results, and takes two entries of one text for the same.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import streamlit as st
 
@@ -47,45 +48,100 @@ def choose(
         widget: `st.selectbox` or `st.segmented_control`.
         look: further arguments of the widget.
     """
-    state, visit = st.session_state, st.session_state.get("visit")
-    address = st.query_params.get(key)
-    nothing = None, (None,), None, False, (None, False), False
-    last_visit, addresses_before, chosen, by_hand, unnamed, followed = state.get(f"{key}-choice", nothing)
-    picked = False
-    goes_on = first is None and not followed  # what another page began with
-    is_new = visit != last_visit or address not in addresses_before
-    if take in names:
-        chosen, picked = take, True
-    elif visit != last_visit:
-        chosen = address if address in names else chosen if remember and (by_hand or goes_on) else None
-    elif address not in addresses_before:  # a link, or Back and Forward
-        chosen, by_hand = (address, by_hand) if address else unnamed
-    elif state.get(key) in names:
-        picked = state[key] != chosen
-        chosen = state[key]
-        if follow and not (picked or by_hand):
-            chosen = None
-    gone = address if is_new else chosen if called else None
-    if gone and gone not in names and not picked:
-        say_gone(f"“{called(gone) if called else gone}” ({label})")
-    by_hand = chosen in names and (picked or by_hand or chosen == address)
-    if chosen not in names:
-        chosen = first if first in names else next(iter(names))
-    state[key] = chosen  # by id, because the text that the browser knows may be another by now
+    state, address = st.session_state, st.query_params.get(key)
+    last = state.get(f"{key}-choice", _Choice())
+    now = _decide(last, names, state.get("visit"), address, state.get(key), first, follow, take, remember)
+    if now.gone and (now.is_led or called):
+        say_gone(f"“{called(now.gone) if called else now.gone}” ({label})")
+    state[key] = now.chosen  # by id, because the text that the browser knows may be another by now
     shown = _distinct(names)
     widget(label, list(names), format_func=shown.__getitem__, key=key, **look)
-    if picked:  # at once: every change of the address is a step for the Back button
+    unnamed = last.unnamed
+    if now.is_picked:  # at once: every change of the address is a step for the Back button
         kept = {name: st.query_params.get_all(name) for name in st.query_params if name not in drops}
-        st.query_params.from_dict(kept | {key: [chosen]})
+        st.query_params.from_dict(kept | {key: [now.chosen]})
     elif not address:
-        unnamed = chosen, by_hand  # what Back leads to, should another be chosen now
+        unnamed = now.chosen, now.by_hand  # what Back leads to, should another be chosen now
     stands = st.query_params.get(key)
-    addresses = [stands]
-    if stands != chosen and (stands or by_hand):  # it names what is gone, or this was chosen on another page
-        _put_into_address(key, chosen, stands or "")
-        addresses.append(chosen)
-    state[f"{key}-choice"] = (visit, tuple(addresses), chosen, by_hand, unnamed, follow and not by_hand)
-    return chosen
+    addresses = (stands,)
+    if stands != now.chosen and (stands or now.by_hand):  # it names what is gone, or this was chosen on another page
+        _put_into_address(key, now.chosen, stands or "")
+        addresses = stands, now.chosen
+    follows = follow and not now.by_hand
+    state[f"{key}-choice"] = _Choice(state.get("visit"), addresses, now.chosen, now.by_hand, unnamed, follows)
+    return now.chosen
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What one run of a page leaves for the next.
+
+    Args:
+        visit: of which page that was.
+        addresses: what the address said then, and what it has been made to say.
+        chosen: the id.
+        by_hand: a person chose it, by a click or by a link.
+        unnamed: `chosen` and `by_hand` that an address without a choice leads back to.
+        follows: it was the page's own `first`, which counts on no other page.
+    """
+
+    visit: int | None = None
+    addresses: tuple[str | None, ...] = (None,)
+    chosen: str | None = None
+    by_hand: bool = False
+    unnamed: tuple[str | None, bool] = (None, False)
+    follows: bool = False
+
+
+class _Decision(NamedTuple):
+    """What is chosen now; whether a person ever chose it, whether it was just now; what was meant and is gone, and
+    whether a link or the Back button had led there."""
+
+    chosen: str
+    by_hand: bool
+    is_picked: bool
+    gone: str | None
+    is_led: bool
+
+
+def _decide(
+    last: _Choice,
+    names: dict[str, str],
+    visit: int | None,
+    address: str | None,
+    selected: str | None,
+    first: str | None,
+    follow: bool,
+    take: str | None,
+    remember: bool,
+) -> _Decision:
+    """Which of the address, the widget, an earlier run and the usual choice counts. Arguments as for `choose`.
+
+    Args:
+        last: what the run before left.
+        visit: of which page this is.
+        address: what the address says.
+        selected: what the widget says.
+    """
+    meant, by_hand, is_picked = last.chosen, last.by_hand, False
+    is_led = visit != last.visit or address not in last.addresses
+    if take in names:
+        meant, is_picked = take, True
+    elif visit != last.visit:
+        goes_on = first is None and not last.follows  # what another page began with
+        meant = address if address in names else meant if remember and (by_hand or goes_on) else None
+    elif is_led:  # a link, or Back and Forward
+        meant, by_hand = (address, by_hand) if address else last.unnamed
+    elif selected in names:
+        is_picked = selected != meant
+        meant = selected if is_picked or by_hand or not follow else None
+    gone = address if is_led else meant
+    by_hand = meant in names and (is_picked or by_hand or meant == address)
+    usual = first if first in names else next(iter(names))
+    return _Decision(
+        meant if meant in names else usual, by_hand, is_picked,
+        None if is_picked or not gone or gone in names else gone, is_led,
+    )  # fmt: skip
 
 
 def _put_into_address(key: str, value: str, stands: str) -> None:
@@ -119,8 +175,8 @@ def forget(key: str) -> None:
 
 def by_hand(key: str) -> str | None:
     """The id that was chosen in this session, by a click or by a link; None while nobody has chosen."""
-    _, _, chosen, by_hand, *_ = st.session_state.get(f"{key}-choice", (None, None, None, False))
-    return chosen if by_hand else None
+    last = st.session_state.get(f"{key}-choice", _Choice())
+    return last.chosen if last.by_hand else None
 
 
 def _distinct(names: dict[str, str]) -> dict[str, str]:

@@ -2,13 +2,12 @@
 
 import streamlit as st
 
-from flowers_core.errors import FlowersError
 from flowers_core.network.checkpoint import Card
 from flowers_core.sources import library, own
 from flowers_core.ui import frame, words
 from flowers_core.ui.choices import kinds_by_split
 from flowers_core.ui.classify.answers import Answered
-from flowers_core.ui.errors import show_error
+from flowers_core.ui.errors import succeeds
 from flowers_core.ui.plain import plain
 
 
@@ -21,8 +20,9 @@ def form(card: Card, answered: Answered) -> None:
     if photo in added:
         st.success(f"Added to My own set as {plain(added[photo].kind)}.", icon=":material/check_circle:")
         _what_next()
-        if st.button("Take it back", icon=":material/undo:", key="take-back"):
-            _do(lambda: _take_back(added, photo))
+        pressed = st.button("Take it back", icon=":material/undo:", key="take-back")
+        if pressed and succeeds(_take_back, added, photo):
+            st.rerun()
         return
     st.caption("Name it, and the photo goes into My own set under that name, for the next training.")
     guesses = [name for name, _ in answered.prediction.top]
@@ -31,8 +31,15 @@ def form(card: Card, answered: Answered) -> None:
         "It really is", names, key=f"right-{photo}", index=None, accept_new_options=True,
         placeholder="Choose a kind, or type another one's name",
     )  # fmt: skip
-    if st.button("Add it", icon=":material/add_photo_alternate:", type="primary", disabled=not kind, key="add-own"):
-        _do(lambda: added.update({photo: own.add(answered.picture.content, kind)}))
+    pressed = st.button(
+        "Add it", icon=":material/add_photo_alternate:", type="primary", disabled=not kind, key="add-own"
+    )
+    if pressed and succeeds(_add, added, answered, kind):
+        st.rerun()
+
+
+def _add(added: dict[str, own.Addition], answered: Answered, kind: str) -> None:
+    added[answered.picture.id] = own.add(answered.picture.content, kind)
 
 
 def _take_back(added: dict[str, own.Addition], photo: str) -> None:
@@ -52,12 +59,3 @@ def _what_next() -> None:
             f"{words.count(len(set().union(*kinds.values())), 'kind')}."
         )
         frame.link("photos", "Look at My own set", "photo_library", data=library.OWN)
-
-
-def _do(action) -> None:
-    try:
-        action()
-    except FlowersError as error:
-        show_error(error)
-    else:
-        st.rerun()

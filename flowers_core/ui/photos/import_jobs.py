@@ -8,7 +8,7 @@ from flowers_core.errors import FlowersError
 from flowers_core.photos import importer
 from flowers_core.photos.importer import Job
 from flowers_core.sources import imports
-from flowers_core.ui.errors import is_local, leave_to_the_page, show_error, shown
+from flowers_core.ui.errors import guarded, is_local, leave_to_the_page, show_error
 from flowers_core.ui.plain import plain
 
 EVERY_S = 0.5
@@ -61,8 +61,8 @@ def _show(job: Job) -> None:
                 job.dismiss()
                 st.rerun()
             if state in ("failed", "interrupted") and _can_begin_again(job):
-                st.button("Try again", key=f"again-{job.id}", icon=":material/refresh:", on_click=shown(job.start))
-            st.button("Dismiss", key=f"dismiss-{job.id}", icon=":material/close:", on_click=shown(job.dismiss))
+                st.button("Try again", key=f"again-{job.id}", icon=":material/refresh:", on_click=guarded(job.start))
+            st.button("Dismiss", key=f"dismiss-{job.id}", icon=":material/close:", on_click=guarded(job.dismiss))
         if state == "failed":
             show_error(FlowersError(status.error or "It failed", status.where or None, status.hint), border=False)
         elif state == "interrupted":
@@ -80,7 +80,7 @@ def _progress(job: Job, status: importer.Status) -> None:
         if job.is_cancelled():
             st.button("Cancelling…", key=f"cancel-{job.id}", disabled=True)
         else:
-            st.button("Cancel", key=f"cancel-{job.id}", icon=":material/cancel:", on_click=shown(job.cancel))
+            st.button("Cancel", key=f"cancel-{job.id}", icon=":material/cancel:", on_click=guarded(job.cancel))
 
 
 def _called(job: Job) -> str:

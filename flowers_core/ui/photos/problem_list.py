@@ -10,6 +10,7 @@ from flowers_core.photos.features import Features
 from flowers_core.photos.problems import SORTS, Finding
 from flowers_core.sources import edits
 from flowers_core.ui import changes
+from flowers_core.ui.errors import guarded
 from flowers_core.ui.photos import opened
 from flowers_core.ui.photos.seen import features_of, stored
 from flowers_core.ui.pictures import thumbnails
@@ -88,7 +89,7 @@ def _about_copies(decoded: DecodedSource, chosen: list[Finding]) -> None:
     if clear:
         others = sum(len(photos) - 1 for photos in clear)
         st.button(
-            f"Keep one of each, exclude {others:,}", icon=":material/filter_1:", on_click=changes.keep_one,
+            f"Keep one of each, exclude {others:,}", icon=":material/filter_1:", on_click=guarded(changes.keep_one),
             args=(decoded, clear),
             help="Kept is what lies in train before valid before test, and of those the largest.",
         )  # fmt: skip
@@ -110,11 +111,11 @@ def _finding(decoded: DecodedSource, finding: Finding, key: str) -> None:
                 several = len(kinds) > 1
                 st.button(
                     f"Keep it as {plain(classes[label])}" if several else "Keep one", key=f"{key}-keep-{label}",
-                    icon=":material/filter_1:", on_click=changes.keep_one,
+                    icon=":material/filter_1:", on_click=guarded(changes.keep_one),
                     args=(decoded, [finding.photos], label if several else None),
                 )  # fmt: skip
             st.button(
-                "It is fine", key=f"{key}-fine", icon=":material/check:", on_click=changes.make,
+                "It is fine", key=f"{key}-fine", icon=":material/check:", on_click=guarded(changes.make),
                 args=(decoded, finding.photos, edits.ACCEPT, finding.sort), help="Don't show this again.",
             )  # fmt: skip
         grid = st.grid("auto", min_column_width=150)  # two on a phone

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import streamlit as st
 
-from flowers_core.errors import FlowersError
 from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import SPLITS, flowers102, library
 from flowers_core.sources.library import DeletedSet, KnownSet
 from flowers_core.ui import dialogs, linked, words
 from flowers_core.ui.choices import look_again
-from flowers_core.ui.errors import is_local, show_error
+from flowers_core.ui.errors import guarded, is_local, succeeds
 from flowers_core.ui.photos import split_form
 from flowers_core.ui.photos.add_photos import offer_flowers102
 from flowers_core.ui.plain import plain
@@ -43,12 +42,16 @@ def trash() -> None:
         return
     just_now = st.session_state.get("just-deleted")
     with st.expander(f"Deleted sets ({len(deleted)})", icon=":material/delete:", expanded=just_now is not None):
-        if error := st.session_state.pop("trash-error", None):
-            show_error(error)
         for row in deleted:
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.text(f"{row.name}, deleted {datetime.fromtimestamp(row.time):%d %b %H:%M}")
-                st.button("Bring back", key=f"back-{row.place}", icon=":material/undo:", on_click=_restore, args=(row,))
+                st.button(
+                    "Bring back",
+                    key=f"back-{row.place}",
+                    icon=":material/undo:",
+                    on_click=guarded(_restore),
+                    args=(row,),
+                )
         st.caption("They are removed for good after seven days.")
         with st.popover("Remove them now", icon=":material/delete_forever:"):
             st.text("Then nobody can bring them back.")
@@ -58,7 +61,6 @@ def trash() -> None:
 
 
 def _card(known: KnownSet, decoded: DecodedSource) -> None:
-    say_what_failed()
     counts = decoded.source.counts()
     rows = {
         "From": _origin(known) or "built in",
@@ -82,20 +84,16 @@ def _card(known: KnownSet, decoded: DecodedSource) -> None:
             index=list(flowers102.KINDS).index(known.kinds if known.kinds in flowers102.KINDS else ""),
             key=f"kinds-{known.id}",
         )  # fmt: skip
-        if kinds != known.kinds:
-            _change(known, kinds=kinds)
-            if "set-error" not in st.session_state:
-                look_again(known)
-                st.rerun()
-            say_what_failed()
+        if kinds != known.kinds and succeeds(library.change, known.id, kinds=kinds):
+            look_again(known)
+            st.rerun()
     with st.form(f"rename-{known.id}", border=False):
         name = st.text_input("Name", known.name, max_chars=library.NAME_LENGTH)
         licence = st.text_input("Licence, as its maker states it", known.licence, max_chars=120)
-        if st.form_submit_button("Save", icon=":material/save:"):
-            _change(known, name=name, licence=licence)
+        save = st.form_submit_button("Save", icon=":material/save:")
+        if save and succeeds(library.change, known.id, name=name, licence=licence):
             look_again(known)
-            if "set-error" not in st.session_state:
-                dialogs.close()
+            dialogs.close()
             st.rerun()
     _delete_form(known)
 
@@ -105,7 +103,6 @@ def remedy(known: KnownSet) -> None:
     if known.data == library.FLOWERS102 and not known.added:
         offer_flowers102()
     elif known.added:
-        say_what_failed()
         _delete_form(known)
 
 
@@ -113,8 +110,8 @@ def _delete_form(known: KnownSet) -> None:
     """A checkbox and a button that move an added set to the trash."""
     stays = "" if known.is_copy else " The folder itself stays as it is."
     sure = st.checkbox(f"Delete this set. It can be brought back for seven days.{stays}", key=f"sure-{known.id}")
-    if st.button("Delete the set", key="delete-set", icon=":material/delete:", disabled=not sure):
-        _delete(known)
+    pressed = st.button("Delete the set", key="delete-set", icon=":material/delete:", disabled=not sure)
+    if pressed and succeeds(_delete, known):
         st.rerun()
 
 
@@ -123,38 +120,18 @@ def _origin(known: KnownSet) -> str:
     return known.origin if known.is_copy or is_local() else Path(known.origin).name
 
 
-def _change(known: KnownSet, **values: str) -> None:
-    try:
-        library.change(known.id, **values)
-    except FlowersError as error:
-        st.session_state["set-error"] = error
-
-
 def _delete(known: KnownSet) -> None:
-    try:
-        st.session_state["just-deleted"] = library.delete(known.id)
-        linked.forget("data")  # who deletes it needs no word of its being gone
-        st.query_params.pop("data", None)
-        dialogs.close()
-    except FlowersError as error:
-        st.session_state["set-error"] = error
+    st.session_state["just-deleted"] = library.delete(known.id)
+    linked.forget("data")  # who deletes it needs no word of its being gone
+    st.query_params.pop("data", None)
+    dialogs.close()
 
 
 def _restore(deleted: DeletedSet) -> None:
-    try:
-        st.session_state["new-set"] = library.restore(deleted).id
-        st.session_state.pop("just-deleted", None)
-    except FlowersError as error:
-        st.session_state["trash-error"] = error
+    st.session_state["new-set"] = library.restore(deleted).id
+    st.session_state.pop("just-deleted", None)
 
 
 def _empty(deleted: list[DeletedSet]) -> None:
     library.remove_for_good(deleted)  # these and no others: somebody may have deleted one since they were listed
     st.session_state.pop("just-deleted", None)
-
-
-def say_what_failed() -> None:
-    """The error of the last click, where there was one."""
-    error = st.session_state.pop("set-error", None)
-    if error is not None:
-        show_error(error)

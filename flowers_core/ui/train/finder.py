@@ -12,7 +12,7 @@ from flowers_core.settings.config import TrainConfig
 from flowers_core.training import lr_finder, worker
 from flowers_core.training.lr_finder import RangeTest
 from flowers_core.ui import charts, words
-from flowers_core.ui.errors import leave_to_the_page, show_error, shown
+from flowers_core.ui.errors import guarded, leave_to_the_page, show_error
 from flowers_core.ui.plain import plain
 
 EVERY_S = 1.0
@@ -38,7 +38,7 @@ def panel(wanted: TrainConfig, is_wrong: bool, take: Callable[[float], None]) ->
         )
         if test is None or not alive:
             again = "Measure again" if test else "Measure"
-            st.button(again, icon=":material/speed:", disabled=is_wrong, on_click=shown(_start), args=(wanted,))
+            st.button(again, icon=":material/speed:", disabled=is_wrong, on_click=guarded(_start), args=(wanted,))
         if test is not None:
             st.fragment(_progress, run_every=EVERY_S if alive else None)(test, alive, wanted, take)
 
@@ -67,7 +67,7 @@ def _progress(test: Run, was_alive: bool, wanted: TrainConfig, take: Callable[[f
         if status.seconds_left is not None:
             said += f" · {words.span(status.seconds_left)} left"
         left.progress(status.step / max(1, status.steps), plain(said))
-        right.button("Cancel", icon=":material/close:", on_click=shown(_cancel), args=(test,), width="stretch")
+        right.button("Cancel", icon=":material/close:", on_click=guarded(_cancel), args=(test,), width="stretch")
     elif state != "finished":
         _say_why_not(state, status)
     found = lr_finder.saved(test)

@@ -5,7 +5,7 @@ import streamlit as st
 from flowers_core import runs
 from flowers_core.errors import FlowersError
 from flowers_core.runs import MOST_NAME, MOST_NOTE, Run, trash
-from flowers_core.ui.errors import show_error
+from flowers_core.ui.errors import guarded, show_error
 from flowers_core.ui.plain import plain
 
 
@@ -29,7 +29,7 @@ def popover(run: Run) -> None:
                 _save(run, new_name, new_note)
         alive = run.state() in runs.ACTIVE
         st.button(
-            "Delete this training", icon=":material/delete:", on_click=_delete, args=(run,), disabled=alive,
+            "Delete this training", icon=":material/delete:", on_click=guarded(_delete), args=(run,), disabled=alive,
             key=f"delete-{run.id}", help="Stop it first." if alive else "Its model goes with it. It can be undone.",
         )  # fmt: skip
 
@@ -44,16 +44,13 @@ def note(run: Run) -> None:
 
 def undo() -> None:
     """What was just deleted, and the way to take it back; stays until it is done or sent away."""
-    error = st.session_state.pop("keep-error", None)
-    if error:
-        show_error(error)
     run_id = st.session_state.get("deleted-run")
     thrown = next((each.run for each in trash.content() if each.run.id == run_id), None)
     if thrown is None:
         return
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(f":material/delete: {plain(thrown.name)} is in the trash.")
-        st.button("Undo", icon=":material/undo:", on_click=_restore, args=(run_id,), key="undo")
+        st.button("Undo", icon=":material/undo:", on_click=guarded(_restore), args=(run_id,), key="undo")
         st.button("Fine", type="tertiary", on_click=lambda: st.session_state.pop("deleted-run", None), key="undo-no")
 
 
@@ -66,7 +63,7 @@ def bin() -> None:
         st.caption(f"Deleted trainings stay here for {trash.KEPT_DAYS} days.")
         for each in thrown:
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.button("Restore", icon=":material/undo:", on_click=_restore, args=(each.run.id,),
+                st.button("Restore", icon=":material/undo:", on_click=guarded(_restore), args=(each.run.id,),
                           key=f"restore-{each.run.id}")  # fmt: skip
                 st.text(each.run.name)
         with st.popover(f"Empty the trash ({trash.megabytes():,} MB)", icon=":material/delete_forever:"):
@@ -87,11 +84,7 @@ def _save(run: Run, name: str, note: str) -> None:
 
 
 def _delete(run: Run) -> None:
-    try:
-        trash.delete(run)
-    except FlowersError as error:
-        st.session_state["keep-error"] = error
-        return
+    trash.delete(run)
     st.session_state["deleted-run"] = run.id
     st.session_state["deleted-from"] = st.session_state.get("compared", ())
     st.session_state.pop("run", None)
@@ -99,11 +92,7 @@ def _delete(run: Run) -> None:
 
 
 def _restore(run_id: str) -> None:
-    try:
-        run = trash.restore(run_id)
-    except FlowersError as error:
-        st.session_state["keep-error"] = error
-        return
+    run = trash.restore(run_id)
     st.session_state.pop("deleted-run", None)
     if run.id in st.session_state.pop("deleted-from", ()):
         st.session_state["compared"] = [*st.session_state.get("compared", ()), run.id]

@@ -16,7 +16,7 @@ from flowers_core.storage import free_megabytes, home
 from flowers_core.training import compare, worker
 from flowers_core.ui import charts, frame, news, words
 from flowers_core.ui.choices import checkpoint_id
-from flowers_core.ui.errors import is_local, leave_to_the_page, show_error, shown
+from flowers_core.ui.errors import guarded, is_local, leave_to_the_page, show_error
 from flowers_core.ui.plain import plain
 from flowers_core.ui.text_table import text_table
 from flowers_core.ui.train import folds, keep, settings
@@ -140,28 +140,28 @@ def _buttons(run: Run, state: str) -> None:
     wish, look = run.wish(), {"key": f"go-{run.id}", "width": 120}
     if run.status().cause == "diverged" and state == "failed":
         st.button(
-            "Try again more gently", icon=":material/replay:", type="primary", on_click=shown(_gentler), args=(run,),
+            "Try again more gently", icon=":material/replay:", type="primary", on_click=guarded(_gentler), args=(run,),
             key=f"gently-{run.id}", help="Fills the form with these settings and a third of the learning rate.",
         )  # fmt: skip
     elif state in ("paused", "stopped", "failed", "interrupted") or (state == "training" and wish == "pause"):
         st.button(
-            "Resume", icon=":material/play_arrow:", type="primary", on_click=shown(worker.resume), args=(run,), **look
+            "Resume", icon=":material/play_arrow:", type="primary", on_click=guarded(worker.resume), args=(run,), **look
         )
     elif state in ("starting", "queued", "preparing", "training"):
         ready = state == "training" and not wish
         st.button(
-            "Pause", icon=":material/pause:", on_click=shown(worker.pause), args=(run,), disabled=not ready, **look
+            "Pause", icon=":material/pause:", on_click=guarded(worker.pause), args=(run,), disabled=not ready, **look
         )
     if state in ("training", "paused", "queued", "preparing", "starting"):
         st.button(
-            "Stop training", icon=":material/stop:", on_click=shown(worker.stop), args=(run,), disabled=wish == "stop",
-            key=f"stop-{run.id}", width=160, help="Ends it; the best model so far is kept, and it can go on later.",
+            "Stop training", icon=":material/stop:", on_click=guarded(worker.stop), args=(run,), key=f"stop-{run.id}",
+            disabled=wish == "stop", width=160, help="Ends it; the best model so far is kept, and it can go on later.",
         )  # fmt: skip
     if state == "stalled":
-        st.button("End it", icon=":material/dangerous:", on_click=shown(worker.kill), args=(run,))
+        st.button("End it", icon=":material/dangerous:", on_click=guarded(worker.kill), args=(run,))
     if state in runs.FINAL and run.status().cause != "diverged":
         st.button(
-            "Use its settings", icon=":material/tune:", on_click=shown(_again), args=(run,), key=f"again-{run.id}",
+            "Use its settings", icon=":material/tune:", on_click=guarded(_again), args=(run,), key=f"again-{run.id}",
             help="Fills the form for a new training with the settings of this one.",
         )  # fmt: skip
 
@@ -228,11 +228,11 @@ def _offer_to_make_way(first: Run) -> None:
         st.button(
             "Resume that one",
             icon=":material/play_arrow:",
-            on_click=shown(worker.resume),
+            on_click=guarded(worker.resume),
             args=(first,),
             key="way-resume",
         )
-        st.button("Stop that one", icon=":material/stop:", on_click=shown(worker.stop), args=(first,), key="way-stop")
+        st.button("Stop that one", icon=":material/stop:", on_click=guarded(worker.stop), args=(first,), key="way-stop")
 
 
 def _warn_of_parting(parting: Parting, state: str, status: Status, epochs: list[dict]) -> None:

@@ -17,7 +17,7 @@ from flowers_core.sources.library import KnownSet
 from flowers_core.training import worker
 from flowers_core.ui import words
 from flowers_core.ui.choices import describe
-from flowers_core.ui.errors import show_error, shown
+from flowers_core.ui.errors import guarded, show_error
 from flowers_core.ui.plain import plain
 from flowers_core.ui.train import finder
 
@@ -119,12 +119,12 @@ def _keep_as_preset(wanted: TrainConfig, preset: str, is_wrong: bool) -> None:
     with st.popover("Keep as a preset", icon=":material/bookmark_add:"):
         st.text_input("Name of the preset", key="preset-name", max_chars=40)
         st.button(
-            "Keep these settings", type="primary", key="keep-preset", on_click=shown(_keep), args=(wanted,),
+            "Keep these settings", type="primary", key="keep-preset", on_click=guarded(_keep), args=(wanted,),
             disabled=is_wrong,
         )  # fmt: skip
         if preset not in PRESETS:
             title = plain(presets.every()[preset].title)
-            st.button(f"Remove “{title}”", key="remove-preset", on_click=shown(presets.remove), args=(preset,))
+            st.button(f"Remove “{title}”", key="remove-preset", on_click=guarded(presets.remove), args=(preset,))
 
 
 def _keep(wanted: TrainConfig) -> None:

@@ -16,7 +16,7 @@ from flowers_core.storage import tail
 from flowers_core.tuning import studies, tune
 from flowers_core.tuning.studies import Plan, Study, Summary
 from flowers_core.ui import frame, news, words
-from flowers_core.ui.errors import leave_to_the_page, show_error, shown
+from flowers_core.ui.errors import guarded, leave_to_the_page, show_error
 from flowers_core.ui.plain import plain
 from flowers_core.ui.text_table import text_table
 from flowers_core.ui.train import live
@@ -167,14 +167,14 @@ def _panel(study: Study, was_alive: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if state in studies.ALIVE:
             st.button(
-                "Stop", icon=":material/stop:", on_click=shown(study.ask_to_stop), width=120,
+                "Stop", icon=":material/stop:", on_click=guarded(study.ask_to_stop), width=120,
                 disabled=state == "stopping",
                 key=f"stop-{study.id}", help="What was found so far is kept, and the search can go on later.",
             )  # fmt: skip
         elif state != "finished":
             st.button(
                 "Go on", icon=":material/play_arrow:", type="primary", width=120, key=f"go-{study.id}",
-                on_click=shown(tune.resume), args=(study,),
+                on_click=guarded(tune.resume), args=(study,),
             )  # fmt: skip
         st.badge(word, color=color)
     _say_how_it_goes(study, state, plan, summary)
@@ -316,7 +316,7 @@ def _own_presets(every: dict[str, config.Preset]) -> None:
                     "Remove",
                     key=f"remove-{name}",
                     icon=":material/delete:",
-                    on_click=shown(presets.remove),
+                    on_click=guarded(presets.remove),
                     args=(name,),
                 )
 

@@ -24,7 +24,7 @@ from flowers_core.evaluation.robustness import CONDITIONS
 from flowers_core.images.augment import STRENGTHS, eval_views, input_transform
 from flowers_core.images.disturb import disturb
 from flowers_core.machine import precision
-from flowers_core.network import calibrate, checkpoint, kind_space, reader
+from flowers_core.network import calibrate, checkpoint, mahalanobis, reader
 from flowers_core.network.alexnet import AlexNet
 from flowers_core.network.compress import compress
 from flowers_core.photos.cache import DecodedSource, decode_source
@@ -87,9 +87,9 @@ class Judged:
         """The same before the network was made small."""
         return self.full + weigh * self.second
 
-    def kind_scores(self, weigh: float, logit_weight: float) -> np.ndarray:
+    def mahalanobis_scores(self, weigh: float, logit_weight: float) -> np.ndarray:
         """(n,) of the kind space."""
-        return self.network.kind_space.scores(self.columns, self.logits(weigh).mean(1), logit_weight)
+        return self.network.mahalanobis.scores(self.columns, self.logits(weigh).mean(1), logit_weight)
 
 
 def all_to_learn(folder: Path) -> DecodedSource:
@@ -101,7 +101,7 @@ def all_to_learn(folder: Path) -> DecodedSource:
 
 def trained(decoded: DecodedSource, fold_of: list[int], number: int) -> tuple[AlexNet, checkpoint.Card, DecodedSource]:
     """The full network of fold 1, 2, ..., or, as number 0, of all photos: trained, or gone on with, where needed."""
-    part = cross_validate.part(decoded, fold_of, number - 1 if number else None)
+    part = cross_validate.subset_for_fold(decoded, fold_of, number - 1 if number else None)
     run = Run(runs_dir() / (f"flowers30-{number}" if number else "flowers30"))
     run.folder.mkdir(parents=True, exist_ok=True)
     config = replace(CONFIG, seed=number or CONFIG.seed)
@@ -129,8 +129,8 @@ def made_small(full: AlexNet, learned: Split) -> AlexNet:
     small = compress(full, features(full, learned), RANK)
     views = Views(small, learned, TRANSFORM, STRENGTHS[CONFIG.augmentation], 0, CPU, precision.choose("auto", CPU))
     seen, labels, plain, photos = summarise(views, SUMMARIES)
-    columns = kind_space.columns(seen[plain].numpy(), small.summary_filters)
-    small.kind_space = kind_space.fit(columns, labels[plain].numpy(), small.classes)
+    columns = mahalanobis.columns(seen[plain].numpy(), small.summary_filters)
+    small.mahalanobis = mahalanobis.fit(columns, labels[plain].numpy(), small.classes)
     small.add_reader(*reader.fit(seen, labels, small.classes, photos))
     return small
 
@@ -141,7 +141,7 @@ def judged(full: AlexNet, part: DecodedSource) -> Judged:
     looks = functools.partial(view_looks, split=held, transform=TRANSFORM, device=CPU, number_format="float32")
     before, _, _ = looks(full)
     alone, second, summary = looks(small)
-    columns = kind_space.columns(summary.numpy(), small.summary_filters)
+    columns = mahalanobis.columns(summary.numpy(), small.summary_filters)
     return Judged(small.eval(), held, before.numpy(), alone.numpy(), second.numpy(), columns)
 
 
@@ -211,7 +211,7 @@ def figures(logits: np.ndarray, labels: np.ndarray, temperature: float) -> dict:
     }
 
 
-def held_out(logits: np.ndarray, labels: np.ndarray, kind_scores: np.ndarray) -> dict:
+def held_out(logits: np.ndarray, labels: np.ndarray, mahalanobis_scores: np.ndarray) -> dict:
     """Calibration error and accepted share on halves of the photos that the other half calibrated (20 splits)."""
     errors, passed = [], []
     for seed in range(20):
@@ -220,15 +220,15 @@ def held_out(logits: np.ndarray, labels: np.ndarray, kind_scores: np.ndarray) ->
             found = calibrate.fit(logits[fitted], labels[fitted])
             answers = calibrate.probabilities(logits[asked], found.temperature)
             errors.append(metrics.expected_calibration_error(answers, labels[asked]))
-            threshold = np.quantile(kind_scores[fitted], 1 - calibrate.ACCEPTED)
-            passed.append((kind_scores[asked] >= threshold).mean())
+            threshold = np.quantile(mahalanobis_scores[fitted], 1 - calibrate.ACCEPTED)
+            passed.append((mahalanobis_scores[asked] >= threshold).mean())
     return {"ece": float(np.mean(errors)), "accepted": float(np.mean(passed))}
 
 
 def build(folder: Path, others: list[Path]) -> None:
     """All of it."""
     decoded = all_to_learn(folder)
-    fold_of = cross_validate.deal(decoded, FOLDS, CONFIG.seed)
+    fold_of = cross_validate.assign_folds(decoded, FOLDS, CONFIG.seed)
     members = []
     for number in range(1, FOLDS + 1):
         full, _, part = trained(decoded, fold_of, number)
@@ -241,10 +241,10 @@ def build(folder: Path, others: list[Path]) -> None:
     logits = np.concatenate([member.logits(weigh) for member in members])
     before = np.concatenate([member.uncompressed_logits(weigh) for member in members])
 
-    def kind_scores(logit_weight: float) -> np.ndarray:
-        return np.concatenate([member.kind_scores(weigh, logit_weight) for member in members])
+    def mahalanobis_scores(logit_weight: float) -> np.ndarray:
+        return np.concatenate([member.mahalanobis_scores(weigh, logit_weight) for member in members])
 
-    calibration = calibrate.fit(logits, labels, kind_scores)
+    calibration = calibrate.fit(logits, labels, mahalanobis_scores)
     result, uncompressed = (figures(each, labels, calibrate.fit(each, labels).temperature) for each in (logits, before))
     for name, found in (("small", result), ("full", uncompressed)):
         print(name, {k: str(v) for k, v in found.items() if k != "confusion"}, flush=True)
@@ -259,14 +259,14 @@ def build(folder: Path, others: list[Path]) -> None:
         rejection=calibration.rejection, results=results,
     )  # fmt: skip
     path = shipped_dir() / "flowers30.safetensors"
-    checkpoint.save(path, checkpoint.with_kinds(checkpoint.shrink(small), small.kind_space), shipped)
+    checkpoint.save(path, checkpoint.with_kinds(checkpoint.shrink(small), small.mahalanobis), shipped)
 
     classifier = Classifier(path)
     similar.save(similar.build(classifier, whole), similar.shipped_path(path))
     for member in members:
         weighed(member.network, weigh)
     text = describe(
-        shipped, path, result, uncompressed, held_out(logits, labels, kind_scores(calibration.logit_weight)),
+        shipped, path, result, uncompressed, held_out(logits, labels, mahalanobis_scores(calibration.logit_weight)),
         accepted_others(classifier, others), drawings(classifier), disturbed(members), len(labels),
     )  # fmt: skip
     write_bytes(path.with_suffix(".md"), text.encode())

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from flowers_core.errors import FlowersError
+from flowers_core.images import ENDINGS
 from flowers_core.ui import frame
 from flowers_core.ui.choices import choose_checkpoint
 from flowers_core.ui.classify import answers, correct, many, samples, take_home, try_it, why
@@ -29,7 +30,7 @@ with way_in:
     pictures = []
     if way == "A photo":
         uploads = st.file_uploader(
-            "Photos of flowers: one, or many at once", type=list(answers.ENDINGS), accept_multiple_files=True,
+            "Photos of flowers: one, or many at once", type=list(ENDINGS), accept_multiple_files=True,
             key="uploads", max_upload_size=50,
         )  # fmt: skip
         pictures = [answers.Picture(upload.file_id, upload.getvalue(), upload.name) for upload in uploads]

@@ -16,4 +16,4 @@ if every_run:
 else:
     st.info("There is no training yet. With two of them there is something to compare.", icon=":material/info:")
     frame.link("train", "Train a model", "model_training")
-keep.bin()
+keep.trash_panel()

@@ -28,7 +28,7 @@ from flowers_core.images.augment import EvalTransform
 from flowers_core.network import alexnet, checkpoint
 from flowers_core.runs import Run
 from flowers_core.settings import config
-from flowers_core.training import keeping, telling, train, worker
+from flowers_core.training import keeping, status_reporter, train, worker
 
 NEVER = 10**9
 STORAGE_REFUSED = 3
@@ -41,7 +41,7 @@ def prepare(photos: str) -> config.TrainConfig:
     table = alexnet.VARIANTS["2014"]
     thin = tuple(replace(row, filters=8) for row in table.convolutions)
     alexnet.VARIANTS["2014"] = replace(table, convolutions=thin)
-    keeping.SAVE_EVERY_S, keeping.SAVE_SHARE, telling.EVERY_S = 0.0, 1e9, 0.0
+    keeping.SAVE_EVERY_S, keeping.SAVE_SHARE, status_reporter.EVERY_S = 0.0, 1e9, 0.0
     train._Fit._tell_of_end = lambda *_: None  # touches the disk as every step's status does, and often
     train.input_transform = lambda settings: EvalTransform(size=64, views="centre")
     quick = config.preset("quick", "scratch", data=photos, epochs=4, batch_size=5, views="centre", threads=1)

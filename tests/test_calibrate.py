@@ -56,7 +56,9 @@ def test_however_few_photos_set_the_threshold_it_turns_away_one_in_twenty_of_oth
     logits, labels = chance.gumbel(size=(400, n, 1, 5)), np.zeros(n, int)
     others = calibrate.scores(chance.gumbel(size=(20_000, 1, 5)))
     passed = [
-        (others >= calibrate.fit(each, labels, lambda _, each=each: calibrate.scores(each)).kinds_threshold).mean()
+        (
+            others >= calibrate.fit(each, labels, lambda _, each=each: calibrate.scores(each)).mahalanobis_threshold
+        ).mean()
         for each in logits
     ]
     error = np.std(passed) / len(passed) ** 0.5

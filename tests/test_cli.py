@@ -193,8 +193,8 @@ def no_download(monkeypatch: pytest.MonkeyPatch) -> list:
     """Nothing is downloaded: a list of what would have been, and of which kinds."""
     wishes = []
 
-    def bring(wish, progress=None):
-        wishes.append((wish.way, wish.kinds))
+    def bring(request, progress=None):
+        wishes.append((request.way, request.kinds))
         raise DataError("The site can't be reached")
 
     monkeypatch.setattr(imports, "bring", bring)

@@ -15,15 +15,15 @@ from safetensors.numpy import load_file, save_file
 from flowers_core import runs
 from flowers_core.errors import DataError, RunError
 from flowers_core.evaluation.predict import Classifier
-from flowers_core.network import alexnet, calibrate, checkpoint, kind_space, reader
+from flowers_core.network import alexnet, calibrate, checkpoint, mahalanobis, reader
 from flowers_core.photos import likeness
 from flowers_core.photos.cache import DecodedSource, decode_source
 from flowers_core.runs import Run, Status
 from flowers_core.settings import config
 from flowers_core.settings.config import TrainConfig
 from flowers_core.sources import open_source
-from flowers_core.training import cross_validate, telling
-from flowers_core.training.cross_validate import deal, fold_run, part, pooled
+from flowers_core.training import cross_validate, status_reporter
+from flowers_core.training.cross_validate import assign_folds, fold_run, pooled, subset_for_fold
 
 FOLDS = 2
 SETTINGS = replace(
@@ -39,7 +39,7 @@ def decoded(three_kinds: Path) -> DecodedSource:
 def test_every_kind_is_dealt_evenly_and_test_photos_take_no_part(decoded) -> None:
     photos = decoded.source.photos
     for folds in (2, 3, 5):
-        fold_of = deal(decoded, folds, seed=1)
+        fold_of = assign_folds(decoded, folds, seed=1)
         assert [fold == -1 for fold in fold_of] == [photo.split == "test" for photo in photos]
         sizes = Counter(fold for fold in fold_of if fold >= 0)
         assert sorted(sizes) == list(range(folds))
@@ -51,24 +51,24 @@ def test_every_kind_is_dealt_evenly_and_test_photos_take_no_part(decoded) -> Non
 
 
 def test_the_deal_follows_the_seed(decoded) -> None:
-    assert deal(decoded, 3, seed=1) == deal(decoded, 3, seed=1)
-    assert deal(decoded, 3, seed=1) != deal(decoded, 3, seed=2)
+    assert assign_folds(decoded, 3, seed=1) == assign_folds(decoded, 3, seed=1)
+    assert assign_folds(decoded, 3, seed=1) != assign_folds(decoded, 3, seed=2)
 
 
 def test_copies_of_a_photo_stay_in_one_fold(tmp_path: Path) -> None:
     twins = with_copies(tmp_path)
     for seed in range(5):
-        fold_of = dict(zip((photo.name for photo in twins.source.photos), deal(twins, 3, seed), strict=True))
+        fold_of = dict(zip((photo.name for photo in twins.source.photos), assign_folds(twins, 3, seed), strict=True))
         assert fold_of["Train/rose/1.jpg"] == fold_of["Valid/rose/copy.jpg"]
         assert fold_of["Train/rose/2.jpg"] == fold_of["Valid/rose/near.jpg"]
 
 
 def test_the_deal_does_not_depend_on_how_the_cache_numbers_copies(tmp_path: Path, monkeypatch) -> None:
     twins = with_copies(tmp_path)
-    dealt, numbers = deal(twins, 3, seed=1), likeness.groups(twins)
+    dealt, numbers = assign_folds(twins, 3, seed=1), likeness.groups(twins)
     assert len(set(numbers.values())) == 2
     monkeypatch.setattr(likeness, "groups", lambda decoded: {name: 7 - number for name, number in numbers.items()})
-    assert deal(twins, 3, seed=1) == dealt
+    assert assign_folds(twins, 3, seed=1) == dealt
 
 
 def with_copies(folder: Path) -> DecodedSource:
@@ -83,14 +83,14 @@ def test_too_few_photos_are_refused_by_name(tmp_path: Path, decoded) -> None:
     folder = draw_set(tmp_path / "set", {"Train": 2}, size=24)
     (folder / "Train" / "rose" / "2.jpg").unlink()
     with pytest.raises(DataError, match="two different photos of each kind; there are fewer of: rose"):
-        deal(decode_source(open_source(folder)), 2, seed=1)
+        assign_folds(decode_source(open_source(folder)), 2, seed=1)
     with pytest.raises(DataError, match="only 18 different photos for 20 folds"):
-        deal(decoded, 20, seed=1)
+        assign_folds(decoded, 20, seed=1)
 
 
 def test_a_fold_learns_from_the_others_only(decoded) -> None:
-    fold_of = deal(decoded, 3, seed=1)
-    view = part(decoded, fold_of, 1)
+    fold_of = assign_folds(decoded, 3, seed=1)
+    view = subset_for_fold(decoded, fold_of, 1)
     assert view.source.counts() == {"train": 12, "valid": 0, "test": 6}
     names = {photo.name: photo.split for photo in view.source.photos}
     for photo, fold in zip(decoded.source.photos, fold_of, strict=True):
@@ -98,7 +98,7 @@ def test_a_fold_learns_from_the_others_only(decoded) -> None:
     for photo, entry in zip(view.source.photos, view.entries, strict=True):
         index = [each.name for each in decoded.source.photos].index(photo.name)
         assert entry == decoded.entries[index], "pixels stay with their photo"
-    assert part(decoded, fold_of, None).source.counts() == {"train": 18, "valid": 0, "test": 0}
+    assert subset_for_fold(decoded, fold_of, None).source.counts() == {"train": 18, "valid": 0, "test": 0}
 
 
 def test_settings_that_need_validation_photos_are_refused() -> None:
@@ -120,7 +120,7 @@ def test_a_stopped_and_resumed_cross_validation_ends_like_a_whole_one(
     monkeypatch.setattr(alexnet, "HIDDEN", 64)
     said: list[Status] = []
     write = Run.write_status
-    monkeypatch.setattr(telling, "EVERY_S", 0.0)
+    monkeypatch.setattr(status_reporter, "EVERY_S", 0.0)
 
     whole = runs.create(SETTINGS, tmp_path / "whole")
     monkeypatch.setattr(
@@ -148,8 +148,8 @@ def test_a_stopped_and_resumed_cross_validation_ends_like_a_whole_one(
     assert [status.phase for status in said].index("finished") == len(said) - 1, "a fold's end is not the run's"
 
     parts = runs.create(SETTINGS, tmp_path / "parts")
-    wish = wishes(3)  # in the middle of the second fold
-    stopped = cross_validate.cross_validate(SETTINGS, decoded, parts, lambda: next(wish))
+    request = wishes(3)  # in the middle of the second fold
+    stopped = cross_validate.cross_validate(SETTINGS, decoded, parts, lambda: next(request))
     assert (stopped.phase, parts.state(), parts.status().fold) == ("stopped", "stopped", 2)
     again = cross_validate.cross_validate(SETTINGS, decoded, parts, lambda: "")
     assert again.phase == "finished"
@@ -192,7 +192,7 @@ def test_the_model_of_all_photos_is_as_sure_as_the_folds_were_right(
     ], "the looks are those that were judged"
     found = calibrate.fit(asked["logits"], asked["labels"])
     assert card.temperature == pytest.approx(found.temperature) != reader.TEMPERATURE
-    scores = kind_space.joined(asked["nearness"], asked["logits"].mean(1), card.rejection["logit_weight"])
+    scores = mahalanobis.joined(asked["nearness"], asked["logits"].mean(1), card.rejection["logit_weight"])
     assert (scores >= card.rejection["threshold"]).sum() == 18, "the lowest of so few scores is the threshold"
     noise = Image.effect_noise((96, 96), 120).convert("RGB")
     assert not Classifier(run.checkpoint_path).classify(noise).known
@@ -206,8 +206,8 @@ def test_folds_of_an_earlier_version_leave_the_usual_temperature(
     monkeypatch.setattr(alexnet, "HIDDEN", 64)
     monkeypatch.setattr(calibrate, "LEAST_PHOTOS", 18)
     run = runs.create(SETTINGS, tmp_path / "run")
-    wish = wishes(6)  # in the last training
-    assert cross_validate.cross_validate(SETTINGS, decoded, run, lambda: next(wish)).phase == "stopped"
+    request = wishes(6)  # in the last training
+    assert cross_validate.cross_validate(SETTINGS, decoded, run, lambda: next(request)).phase == "stopped"
     assert "valid_accuracy" not in checkpoint.read_card(run.checkpoint_path).results
     looks = fold_run(run, 2).folder / cross_validate.LOOKS
     kept = {name: each for name, each in load_file(looks).items() if name in left}

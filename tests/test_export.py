@@ -26,7 +26,7 @@ from flowers_core.export import about, check, html_file, layers, shrink
 from flowers_core.images import to_square
 from flowers_core.images.augment import EvalTransform
 from flowers_core.machine import precision
-from flowers_core.network import alexnet, checkpoint, int8, kind_space, sureness
+from flowers_core.network import alexnet, checkpoint, int8, mahalanobis, sureness
 
 HOSTILE = "</script><img src=x onerror=\"document.title='taken'\">'&amp;`${1}"
 CLASSES = ("sunflower", "rose", HOSTILE, "glockenblume ✿", "/*weights*/", "lotus", "daffodil")
@@ -41,7 +41,7 @@ SHRUNK = 0.02
 def _small_and_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks with few hidden units; answers of the app in full precision; few pictures to compare on."""
     monkeypatch.setattr(alexnet, "HIDDEN", 64)
-    monkeypatch.setattr(precision, "choose", lambda wish, device: "float32")
+    monkeypatch.setattr(precision, "choose", lambda request, device: "float32")
     monkeypatch.setattr(int8, "is_faster", lambda number_format: False)
     monkeypatch.setattr(check, "MOST_PICTURES", 6)
 
@@ -68,8 +68,8 @@ def save(path: Path, variant: str = "2014", rejection: dict | None = None, **tra
         network.reader.weight.normal_()
         network.reader.weight *= 2 / network.reader(summary).std()
         network.reader.bias.zero_()
-        space = kind_space.fit(
-            kind_space.columns(summary.repeat(7, 1).numpy() * np.random.default_rng(0).uniform(0.8, 1.2, (28, 1)),
+        space = mahalanobis.fit(
+            mahalanobis.columns(summary.repeat(7, 1).numpy() * np.random.default_rng(0).uniform(0.8, 1.2, (28, 1)),
                                network.summary_filters), np.arange(28) % len(CLASSES), len(CLASSES),
         )  # fmt: skip
     card = checkpoint.Card(
@@ -85,7 +85,7 @@ def save(path: Path, variant: str = "2014", rejection: dict | None = None, **tra
             np.stack([to_square(image) for image in images]),
             np.array([i.width / i.height for i in images]),
         )
-        silent, spoken = (kind_scores(classifier, squares, aspects, weight) for weight in (0.0, LOGIT_WEIGHT))
+        silent, spoken = (mahalanobis_scores(classifier, squares, aspects, weight) for weight in (0.0, LOGIT_WEIGHT))
         threshold = float(np.sort(spoken)[:2].mean())  # all but one picture show a kind, if the logits are asked
         assert silent[0] < threshold < spoken[0]
         limit = card.rejection | {"threshold": threshold}
@@ -99,10 +99,12 @@ def pictures() -> list[Image.Image]:
     return [garden.draw("rose", seed, 256).resize(shape) for seed, shape in enumerate(shapes)]
 
 
-def kind_scores(classifier: Classifier, squares: np.ndarray, aspects: np.ndarray, logit_weight: float) -> np.ndarray:
+def mahalanobis_scores(
+    classifier: Classifier, squares: np.ndarray, aspects: np.ndarray, logit_weight: float
+) -> np.ndarray:
     logits, summaries = classifier.see(squares, aspects)
-    columns = kind_space.columns(summaries, classifier.network.summary_filters)
-    return classifier.network.kind_space.scores(columns, logits.mean(1), logit_weight)
+    columns = mahalanobis.columns(summaries, classifier.network.summary_filters)
+    return classifier.network.mahalanobis.scores(columns, logits.mean(1), logit_weight)
 
 
 def app_knows(path: Path, images: list[Image.Image]) -> list[bool]:

@@ -11,7 +11,7 @@ from flowers_core.network import alexnet, checkpoint, starts
 from flowers_core.photos.cache import DecodedSource, decode_source
 from flowers_core.settings import config
 from flowers_core.sources import open_source
-from flowers_core.training import telling, train, views
+from flowers_core.training import status_reporter, train, views
 
 FROZEN = replace(
     config.preset("quick"), features_lr=0.0, epochs=5, batch_size=5, precision="float32", threads=1, mixup=0.2
@@ -103,13 +103,13 @@ def test_epochs_of_more_photos_show_variations_of_their_own(decoded, tmp_path: P
 
 
 def test_long_looks_at_photos_are_told_and_can_be_paused_and_stopped(decoded, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(telling, "EVERY_S", 0.0)
+    monkeypatch.setattr(status_reporter, "EVERY_S", 0.0)
     said, write = [], runs.Run.write_status
     monkeypatch.setattr(runs.Run, "write_status", lambda run, status: (said.append(status.message), write(run, status)))
     settings = replace(FROZEN, head="least-squares", epochs=1)
     run, wishes = runs.create(settings, tmp_path / "run"), iter(["", "pause", "pause", "", "stop"])
     assert train.fit(settings, decoded, run, lambda: next(wishes)).phase == "stopped"
-    paused, stopped = "Paused before the first step; resume when you like.", "Stopped before the first step."
+    paused, stopped = "Paused before the first step.", "Stopped before the first step."
     looks = [f"first looks at the photos: {n} of 168" for n in (12, 24)]
     assert said == [looks[0], paused, paused, looks[1], stopped]
     assert not run.checkpoint_path.exists()

@@ -33,7 +33,7 @@ from flowers_core.photos import importer
 from flowers_core.settings.config import TrainConfig
 from flowers_core.sources import Source, archive, drive, flowers102, imports, library, open_source, own
 from flowers_core.sources.flowers102_names import NAMES
-from flowers_core.sources.imports import Wish
+from flowers_core.sources.imports import ImportRequest
 from flowers_core.species import SPECIES
 from flowers_core.storage import REPOSITORY, sole_maker
 
@@ -56,7 +56,7 @@ def added() -> list[library.KnownSet]:
 
 def test_a_folder_is_added_where_it_lies(tmp_path):
     root = tree(tmp_path / "Meadow in May", *PAIR)
-    known = imports.bring(Wish("folder", str(root)))
+    known = imports.bring(ImportRequest("folder", str(root)))
     assert (known.name, known.data, known.is_copy) == ("Meadow in May", str(root), False)
     assert open_source(known.id) == open_source(root)
     assert open_source("Meadow in May").root == root
@@ -65,7 +65,7 @@ def test_a_folder_is_added_where_it_lies(tmp_path):
 @pytest.mark.parametrize("place", [Path(Path.cwd().anchor), Path.home(), Path.home().parent])
 def test_a_whole_disk_is_not_taken_for_a_set(place: Path) -> None:
     with pytest.raises(DataError, match="more than flowers"):
-        imports.bring(imports.wish_for(str(place)))
+        imports.bring(imports.request_for(str(place)))
     assert all(known.added == 0 for known in library.known_sets())
 
 
@@ -82,7 +82,7 @@ def test_a_folder_that_is_closed_to_us_is_named_with_what_to_do(name, tmp_path, 
     monkeypatch.setattr(os, "scandir", guarded)
     says = rf"can't be read \(Permission denied\): {re.escape(closed)}\. Check its permissions"
     with pytest.raises(DataError, match=says):
-        imports.bring(Wish("folder", str(root)))
+        imports.bring(ImportRequest("folder", str(root)))
     assert main(["import", str(root)]) == 2
     assert re.search(says, capsys.readouterr().err)
     monkeypatch.setattr(Path, "exists", lambda path: guarded(closed))
@@ -121,7 +121,7 @@ def test_a_zip_becomes_a_set_with_a_card_and_needs_its_zip_no_more(tmp_path, hom
     path = zipped(
         tmp_path / "Spring 2024.zip", *(f"w/{name}" for name in PAIR), content={"w/LICENSE.txt": b"\nCC0 1.0\n"}
     )
-    known = imports.bring(Wish("zip", str(path)))
+    known = imports.bring(ImportRequest("zip", str(path)))
     path.unlink()
     assert (known.name, known.origin, known.licence, known.is_copy) == (
         "Spring 2024",
@@ -137,7 +137,7 @@ def test_a_zip_becomes_a_set_with_a_card_and_needs_its_zip_no_more(tmp_path, hom
 
 @pytest.mark.parametrize("name", ["../../out", "a/b\\c", "  x  ", "🌹 & <b>", "."])
 def test_a_hostile_name_stays_a_name(name, tmp_path, home):
-    known = imports.bring(Wish("zip", str(zipped(tmp_path / "x.zip", *PAIR)), name=name))
+    known = imports.bring(ImportRequest("zip", str(zipped(tmp_path / "x.zip", *PAIR)), name=name))
     assert known.name == " ".join(name.split())
     assert Path(known.data).parent.parent == home / "data" / "sets"
     assert {path.name for path in tmp_path.iterdir()} == {"home", "x.zip"}
@@ -147,7 +147,7 @@ def test_a_hostile_name_stays_a_name(name, tmp_path, home):
 def test_a_name_that_is_none_is_refused_before_anything_is_fetched(name, tmp_path):
     if name.strip():
         with pytest.raises(DataError, match="name is too long"):
-            imports.bring(Wish("zip", str(tmp_path / "nowhere.zip"), name=name))
+            imports.bring(ImportRequest("zip", str(tmp_path / "nowhere.zip"), name=name))
     with pytest.raises(DataError, match="name is"):
         library.checked_name(name)
 
@@ -155,7 +155,7 @@ def test_a_name_that_is_none_is_refused_before_anything_is_fetched(name, tmp_pat
 def test_a_refused_zip_leaves_no_set_and_is_called_by_the_name_it_came_with(tmp_path, home):
     path = zipped(tmp_path / "upload.zip", "1.jpg")
     with pytest.raises(DataError, match="No photos found") as caught:
-        imports.bring(Wish("zip", str(path), shown="roses.zip"))
+        imports.bring(ImportRequest("zip", str(path), shown="roses.zip"))
     assert "roses.zip" in str(caught.value)
     assert str(home) not in str(caught.value)
     assert not added()
@@ -234,7 +234,7 @@ def test_a_drive_folder_becomes_a_set(google):
         )
     folder(ID, "Meadow", [], {f"{ID}T": "Train", f"{ID}V": "Valid"})
     told = []
-    known = imports.bring(imports.wish_for(f"{FOLDER}?usp=sharing", "Our meadow"), lambda *row: told.append(row))
+    known = imports.bring(imports.request_for(f"{FOLDER}?usp=sharing", "Our meadow"), lambda *row: told.append(row))
     source = open_source(known.id)
     assert (known.origin, source.name) == (FOLDER, "Our meadow")
     assert source.classes == ("rose", "tulip")
@@ -285,7 +285,7 @@ def test_what_drive_refuses_is_said_clearly(name, google, home):
     if content is not None:
         google.files[path] = content
     with pytest.raises(DataError, match=message) as caught:
-        imports.bring(imports.wish_for(link))
+        imports.bring(imports.request_for(link))
     assert ID in str(caught.value)
     assert caught.value.hint
     assert not added()
@@ -310,7 +310,7 @@ def test_an_answer_that_nobody_expected_is_no_crash(link, error, home, monkeypat
     monkeypatch.setattr(gdown, "download", trip)
     monkeypatch.setattr(gdown, "download_folder", trip)
     with pytest.raises(DataError, match=rf"Google's answer can't be read: .*{ID}.*as a zip, and add that"):
-        imports.bring(imports.wish_for(link))
+        imports.bring(imports.request_for(link))
     assert not half_made(home)
 
 
@@ -322,7 +322,7 @@ def test_a_server_of_google_that_is_out_of_order_is_not_a_private_link(monkeypat
 
     monkeypatch.setattr(gdown, "download", trip)
     with pytest.raises(DataError, match=r"out of order \(503\): .*Try again in some minutes"):
-        imports.bring(imports.wish_for(FILE))
+        imports.bring(imports.request_for(FILE))
 
 
 def test_names_in_drive_that_are_too_long_for_a_disk_are_cut_and_stay_apart(google, tmp_path):
@@ -355,7 +355,7 @@ def test_without_a_network_drive_says_so(monkeypatch):
     monkeypatch.setattr(time, "sleep", lambda s: None)
     for link in (FILE, FOLDER):
         with pytest.raises(DataError, match=r"can't be reached.*internet connection"):
-            imports.bring(imports.wish_for(link))
+            imports.bring(imports.request_for(link))
 
 
 # Oxford Flowers-102
@@ -373,7 +373,7 @@ def oxford(tmp_path, monkeypatch):
 
 def downloaded(progress=None) -> Source:
     """Flowers-102, as it is after somebody agreed to its terms."""
-    imports.bring(imports.wish_for("flowers102"), progress)
+    imports.bring(imports.request_for("flowers102"), progress)
     return open_source("flowers102")
 
 
@@ -472,9 +472,9 @@ def test_a_network_that_breaks_in_the_middle_is_no_matter_of_the_disk(oxford, mo
 
 def test_an_existing_flowers_102_folder_is_added_with_30_or_all_kinds(tmp_path):
     root = flowers102_folder(tmp_path / "flowers-102")
-    known = imports.bring(Wish("folder", str(root), "Oxford", "all"))
+    known = imports.bring(ImportRequest("folder", str(root), "Oxford", "all"))
     assert len(open_source(known.data).classes) == 102
-    imports.bring(Wish("folder", str(root), "Oxford"))
+    imports.bring(ImportRequest("folder", str(root), "Oxford"))
     assert len(open_source(known.data).classes) == 30
     assert len(added()) == 1
 
@@ -505,15 +505,15 @@ CHILD = """
                 time.sleep(60)
         library.write_json = slow
     flowers102.URL, flowers102.FILES = {url!r}, {files!r}
-    imports.bring({wish!r}, progress)
+    imports.bring({request!r}, progress)
     print("done", flush=True)
 """
 
 
-def child(wish: Wish, stop: int, url: str = "", files: object = None) -> subprocess.Popen:
+def child(request: ImportRequest, stop: int, url: str = "", files: object = None) -> subprocess.Popen:
     """An import in a process that holds still at its progress's `stop`th word, or with -1 just before its end."""
-    code = "from flowers_core.sources.imports import Wish\n" + textwrap.dedent(CHILD).format(
-        wish=wish, stop=stop, url=url, files=files
+    code = "from flowers_core.sources.imports import ImportRequest\n" + textwrap.dedent(CHILD).format(
+        request=request, stop=stop, url=url, files=files
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(Path(__file__).parent)])}
     process = subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY, env=env, stdout=subprocess.PIPE, text=True)
@@ -524,7 +524,7 @@ def child(wish: Wish, stop: int, url: str = "", files: object = None) -> subproc
 @pytest.mark.parametrize("stop", [1, 3, 5, -1])
 def test_a_killed_zip_import_is_not_there_at_all_and_swept_at_the_next(stop, tmp_path, home):
     path = zipped(tmp_path / "a.zip", *(f"{kind}/{i}.jpg" for kind in ("rose", "lily") for i in range(60)))
-    process = child(Wish("zip", str(path)), stop)
+    process = child(ImportRequest("zip", str(path)), stop)
     assert process.first == "here"
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -532,14 +532,14 @@ def test_a_killed_zip_import_is_not_there_at_all_and_swept_at_the_next(stop, tmp
     assert half_made(home), "there is something to sweep"
     importer.sweep()
     assert not half_made(home)
-    known = imports.bring(Wish("zip", str(path)))
+    known = imports.bring(ImportRequest("zip", str(path)))
     assert len(open_source(known.id).photos) == 120
     assert not half_made(home)
 
 
 @pytest.mark.parametrize("stop", [3, 5, -1])
 def test_a_killed_download_of_flowers_102_goes_on_at_the_next(stop, oxford, home):
-    process = child(Wish("flowers102", ""), stop, flowers102.URL, flowers102.FILES)
+    process = child(ImportRequest("flowers102", ""), stop, flowers102.URL, flowers102.FILES)
     assert process.first == "here"
     process.kill()
     process.wait()
@@ -553,7 +553,7 @@ def test_a_killed_download_of_flowers_102_goes_on_at_the_next(stop, oxford, home
 
 def test_a_sweep_leaves_an_import_that_is_at_work_alone(tmp_path, home):
     path = zipped(tmp_path / "a.zip", *(f"{kind}/{i}.jpg" for kind in ("rose", "lily") for i in range(60)))
-    process = child(Wish("zip", str(path)), 3)
+    process = child(ImportRequest("zip", str(path)), 3)
     try:
         assert process.first == "here"
         before = half_made(home)
@@ -567,7 +567,7 @@ def test_a_sweep_leaves_an_import_that_is_at_work_alone(tmp_path, home):
                 raise importer.Cancelled
 
         with pytest.raises(importer.Cancelled):
-            imports.bring(Wish("zip", str(path)), waits)
+            imports.bring(ImportRequest("zip", str(path)), waits)
         assert told.is_set()
     finally:
         process.kill()
@@ -580,7 +580,7 @@ def test_a_job_brings_a_set_and_tells_of_it(tmp_path, home):
         tmp_path / "m.zip", content={str(p.relative_to(tmp_path)): p.read_bytes() for p in root.rglob("*.jpg")}
     )
     with open(path, "rb") as upload:
-        job = importer.start(Wish("zip", "", "Meadow", shown="m.zip"), upload)
+        job = importer.start(ImportRequest("zip", "", "Meadow", shown="m.zip"), upload)
     assert job.state() in ("starting", "running")
     until(lambda: job.state() in importer.ENDED, "the import to end")
     assert job.state() == "done", job.status()
@@ -600,7 +600,7 @@ def test_cancel_ends_a_job_at_once_even_in_a_download_that_hangs(home):
             importer.work(importer.jobs()[0])
         """
         job = importer.Job(importer.jobs_dir() / "1")
-        importer.write_json(job.folder / "wish.json", dataclasses.asdict(Wish("flowers102", "")))
+        importer.write_json(job.folder / "request.json", dataclasses.asdict(ImportRequest("flowers102", "")))
         process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], cwd=REPOSITORY)
         until(lambda: job.is_locked() and list((home / "data").rglob("*.part")), "the download to begin")
         began = time.monotonic()
@@ -619,7 +619,7 @@ def test_cancelling_an_import_that_waits_leaves_anothers_download_alone(home):
     arrived.write_bytes(b"half of it")
     for way, place in (("flowers102", ""), ("zip", str(zipped(home / "x.zip", *PAIR)))):
         job = importer.Job(importer.jobs_dir() / way)
-        importer.write_json(job.folder / "wish.json", dataclasses.asdict(Wish(way, place)))
+        importer.write_json(job.folder / "request.json", dataclasses.asdict(ImportRequest(way, place)))
         with sole_maker(library.sets_dir()):
             process = subprocess.Popen(
                 [sys.executable, "-m", "flowers_core", "import", "--job", str(job.folder)], cwd=REPOSITORY
@@ -637,7 +637,7 @@ def test_cancelling_an_import_at_its_very_start_leaves_anothers_download_alone(a
     arrived.parent.mkdir(parents=True)
     arrived.write_bytes(b"half of it")
     job = importer.Job(importer.jobs_dir() / "job")
-    importer.write_json(job.folder / "wish.json", dataclasses.asdict(Wish("flowers102", "")))
+    importer.write_json(job.folder / "request.json", dataclasses.asdict(ImportRequest("flowers102", "")))
     job.cancel()
     before = signal.getsignal(signal.SIGTERM)
     try:
@@ -657,7 +657,7 @@ def test_an_import_that_was_dismissed_does_not_come_back_by_being_asked(home):
 
 def test_the_garden_needs_no_import():
     with pytest.raises(DataError, match="built in"):
-        imports.wish_for("garden")
+        imports.request_for("garden")
 
 
 def test_a_zip_that_may_not_be_read_is_no_trouble_with_the_disk(tmp_path, monkeypatch):
@@ -668,11 +668,11 @@ def test_a_zip_that_may_not_be_read_is_no_trouble_with_the_disk(tmp_path, monkey
 
     monkeypatch.setattr(archive, "open", closed, raising=False)
     with pytest.raises(DataError, match=r"zip can't be read \(Permission denied\)"):
-        imports.bring(Wish("zip", str(path)))
+        imports.bring(ImportRequest("zip", str(path)))
 
 
 def test_a_failed_job_says_why_and_a_killed_one_that_it_was_killed(tmp_path):
-    job = importer.start(Wish("zip", str(zipped(tmp_path / "x.zip", "1.jpg"))))
+    job = importer.start(ImportRequest("zip", str(zipped(tmp_path / "x.zip", "1.jpg"))))
     until(lambda: job.state() in importer.ENDED, "the import to end")
     assert (job.state(), job.status().error.split(" (")[0]) == ("failed", "No photos found")
     job.write(importer.Status(phase="running"))
@@ -683,9 +683,9 @@ def test_a_failed_job_says_why_and_a_killed_one_that_it_was_killed(tmp_path):
 
 def test_a_job_that_saw_its_cancelling_first_minds_no_signal_while_it_tidies_up(home, monkeypatch):
     job = importer.Job(importer.jobs_dir() / "1")
-    importer.write_json(job.folder / "wish.json", dataclasses.asdict(Wish("zip", "x.zip")))
+    importer.write_json(job.folder / "request.json", dataclasses.asdict(ImportRequest("zip", "x.zip")))
 
-    def bring(wish, progress=None, there=None):
+    def bring(request, progress=None, there=None):
         (job.folder / "cancel").touch()
         progress("Reading", 1, 2)
 
@@ -707,7 +707,7 @@ def test_a_job_that_saw_its_cancelling_first_minds_no_signal_while_it_tidies_up(
 def test_a_zip_whose_photos_cannot_be_read_leaves_no_set(tmp_path, home):
     path = zipped(tmp_path / "x.zip", *PAIR)
     with pytest.raises(DataError, match="None of 4 photos could be read"):
-        importer.bring(Wish("zip", str(path)))
+        importer.bring(ImportRequest("zip", str(path)))
     assert not added()
     assert not library.deleted_sets()
 
@@ -716,7 +716,7 @@ def test_a_zip_whose_photos_cannot_be_read_leaves_no_set(tmp_path, home):
 
 
 def test_a_set_is_renamed_deleted_and_brought_back(tmp_path, home):
-    known = imports.bring(Wish("zip", str(zipped(tmp_path / "x.zip", *PAIR))))
+    known = imports.bring(ImportRequest("zip", str(zipped(tmp_path / "x.zip", *PAIR))))
     renamed = library.change(known.id, name=" Late  summer ", licence="CC BY 4.0\n")
     assert (renamed.name, renamed.licence, renamed.data) == ("Late summer", "CC BY 4.0", known.data)
     photos = open_source(known.id).photos
@@ -754,7 +754,7 @@ def test_emptying_the_trash_takes_the_cache_of_a_set_that_lies_deeper_than_its_f
     with zipfile.ZipFile(path, "w") as archive:
         for file in (folder := flowers102_folder(tmp_path / "set")).rglob("*"):
             archive.write(file, Path("wrapped") / file.relative_to(folder))
-    known = imports.bring(Wish("zip", str(path)))
+    known = imports.bring(ImportRequest("zip", str(path)))
     source = open_source(known.id)
     assert source.root != Path(known.data)
     (home / "data/cache" / source.key).mkdir(parents=True)

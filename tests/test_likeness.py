@@ -78,7 +78,7 @@ def test_what_the_app_calls_a_near_copy_it_never_puts_into_two_splits(tmp_path):
     for number in range(1, 11):
         with Image.open(root / f"rose/{number}.jpg") as image:
             image.crop((3, 3, 158, 157)).save(root / f"rose/cropped {number}.jpg")
-    found = [finding for finding in problems.find(decoded(root)) if "copies" in finding.sort]
+    found = [finding for finding in problems.find(decoded(root)) if "copies" in finding.problem]
     assert found
     assert not any(finding.crosses for finding in found)
 

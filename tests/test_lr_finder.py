@@ -15,7 +15,7 @@ from flowers_core.photos.cache import decode_source
 from flowers_core.settings import config
 from flowers_core.settings.config import TrainConfig
 from flowers_core.sources import open_source
-from flowers_core.training import lr_finder, telling, train
+from flowers_core.training import lr_finder, status_reporter, train
 
 RATES = lr_finder.rates(TrainConfig(), photos=10_000)
 FEW = lr_finder.rates(TrainConfig(), photos=120)
@@ -134,7 +134,7 @@ def test_a_test_can_be_cancelled_before_its_first_step(
     three_kinds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alexnet, "HIDDEN", 16)
-    monkeypatch.setattr(telling, "EVERY_S", 0.0)
+    monkeypatch.setattr(status_reporter, "EVERY_S", 0.0)
     settings = replace(config.preset("quick"), data=str(three_kinds), head="least-squares", features_lr=0.0)
     test = runs.create(settings, tmp_path / "test")
     assert lr_finder.measure(settings, decode_source(open_source(three_kinds)), test, lambda: "stop") is None

@@ -53,9 +53,9 @@ def test_a_step_without_gradients_is_the_step_of_plain_sgd(
     stepped(ours, optimizer, longest)
     assert sum(len(layer.step_sizes) for layer in optimizer.layers) == {0: 0, 8: 21, 512: 54}[rows]
     before = [layer.weight.clone() for layer in optimizer.layers]
-    copies = [layer.settled().float() for layer in optimizer.layers]
+    copies = [layer.with_pending().float() for layer in optimizer.layers]
     assert all(torch.equal(layer.weight, old) for layer, old in zip(optimizer.layers, before, strict=True))
-    optimizer.settle()
+    optimizer.apply_pending()
     for layer, copy in zip(optimizer.layers, copies, strict=True):
         torch.testing.assert_close(copy, layer.weight, rtol=2e-3, atol=1e-5)
     stepped(plain, make_optimizer(replace(settings, optimizer="sgd-2012"), plain), longest)
@@ -100,7 +100,7 @@ def test_what_a_gpu_does_instead_takes_the_same_steps(monkeypatch, momentum: flo
     ours, theirs = small_network(), small_network()
     optimizer = make_optimizer(settings, ours)
     stepped(ours, optimizer, 0.05)
-    optimizer.settle()
+    optimizer.apply_pending()
     groups = [{"params": list(theirs.classifier.parameters()), "share": 1.0},
               {"params": list(theirs.features.parameters()), "share": 0.5}]  # fmt: skip
     stepped(theirs, schedule.like_outer_sgd(settings, groups, theirs), 0.05)
@@ -115,7 +115,7 @@ def test_bfloat16_rounds_the_arithmetic_and_keeps_the_weights(monkeypatch) -> No
     optimizers = make_optimizer(settings, exact), make_optimizer(settings, rounded, "bfloat16")
     for network, optimizer in zip((exact, rounded), optimizers, strict=True):
         stepped(network, optimizer, 0.0)
-        optimizer.settle()
+        optimizer.apply_pending()
     start, ends = small_network().classifier[1].weight, [n.classifier[1].weight for n in (exact, rounded)]
     assert ends[1].dtype == torch.float32
     assert (ends[0] - ends[1]).norm() < 0.02 * (ends[0] - start).norm(), "steps below bfloat16's grain are kept"

@@ -1035,7 +1035,7 @@ def test_a_queued_run_says_by_name_what_it_waits_for_and_offers_to_make_way(know
         app = opened("train", run=second.id)
         assert "“Lunch break” is paused" in unescaped(app.warning[0].value)
         button(app, "Stop that one").click().run()
-        assert first.wish() == "stop"
+        assert first.request() == "stop"
         assert not app.exception
 
 
@@ -1128,9 +1128,9 @@ def test_the_finder_draws_its_curve_and_one_click_takes_the_suggestion(known: li
 def cross_validated(known: library.KnownSet, run: runs.Run, folds: int, done: int) -> None:
     """Answers of the first `done` folds: all roses right, the others taken for roses."""
     decoded = decode_source(open_source(known.data))
-    fold_of = cross_validate.deal(decoded, folds, seed=1)
+    fold_of = cross_validate.assign_folds(decoded, folds, seed=1)
     for number in range(1, done + 1):
-        view = cross_validate.part(decoded, fold_of, number - 1)
+        view = cross_validate.subset_for_fold(decoded, fold_of, number - 1)
         answers = tuple(
             evaluate.Answer(photo.name, str(photo.path), photo.label, (1, 0, 2), (0.6, 0.3, 0.1), entry.digest)
             for photo, entry in zip(view.source.photos, view.entries, strict=True) if photo.split == "test"

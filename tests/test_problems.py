@@ -38,7 +38,7 @@ def found(root: Path) -> dict[str, list[set[str]]]:
     decoded = decode_folder(root)
     by_sort: dict[str, list[set[str]]] = {}
     for finding in problems.find(decoded):
-        by_sort.setdefault(finding.sort, []).append({decoded.source.photos[i].name for i in finding.photos})
+        by_sort.setdefault(finding.problem, []).append({decoded.source.photos[i].name for i in finding.photos})
     return by_sort
 
 
@@ -55,7 +55,7 @@ def test_each_problem_is_found_once_and_nothing_else(troubled):
 
 def test_copies_across_splits_are_said_to_be_and_the_training_photo_is_kept(troubled):
     decoded = decode_folder(troubled)
-    (copies,) = [finding for finding in problems.find(decoded) if finding.sort == "copies"]
+    (copies,) = [finding for finding in problems.find(decoded) if finding.problem == "copies"]
     assert copies.crosses
     assert copies.note == "in train and valid"
     assert decoded.source.photos[problems.to_keep(decoded, copies.photos)].name == "Train/rose/shot.jpg"
@@ -80,7 +80,7 @@ def test_the_drawn_garden_has_no_problems(tmp_path):
 def test_the_command_line_lists_problems(troubled):
     told = answer("data", troubled, "--problems")
     assert [problem["path"] for problem in told["problems"]] == ["Train/rose/broken.jpg"]
-    (copies,) = [each for each in told["findings"] if each["sort"] == "copies"]
+    (copies,) = [each for each in told["findings"] if each["problem"] == "copies"]
     assert copies["across_splits"]
     assert sorted(copies["photos"]) == ["Train/rose/shot.jpg", "Valid/rose/copy.jpg"]
 
@@ -92,7 +92,7 @@ def test_thousands_of_copies_with_contents_of_their_own_are_one_finding(tmp_path
     (tmp_path / "one.jpg").unlink()
     for n in range(400):
         (tmp_path / "Train/rose" / f"{n}.jpg").write_bytes(content + n.to_bytes(2))
-    (finding,) = [each for each in problems.find(decode_folder(tmp_path)) if each.sort == "near-copies"]
+    (finding,) = [each for each in problems.find(decode_folder(tmp_path)) if each.problem == "near-copies"]
     assert len(finding.photos) == 400
 
 
@@ -181,7 +181,7 @@ def test_few_photos_have_a_map_too(photos):
 
 def test_a_large_set_gives_a_sample_of_every_kind():
     labels = np.repeat(np.arange(5), [10, 2000, 3000, 50, 4940])
-    sample = features._sampled(labels, 1000)
+    sample = features.sampled_evenly(labels, 1000)
     assert len(sample) == 1000
     assert np.abs(np.bincount(labels[sample]) / 1000 - np.bincount(labels) / 10000).max() < 0.01
 
@@ -214,7 +214,7 @@ class Labelled:
 def test_flowers102s_real_duplicates_are_found(real_photos):
     decoded = decode_folder(real_photos / "flowers30")
     groups = [
-        (each.sort, {decoded.source.photos[i].name[-8:-4] for i in each.photos}) for each in problems.find(decoded)
+        (each.problem, {decoded.source.photos[i].name[-8:-4] for i in each.photos}) for each in problems.find(decoded)
     ]
     assert ("copies", {"8067", "8077"}) in groups
     assert ("near-copies", {"1862", "1887"}) in groups

@@ -71,7 +71,7 @@ def test_it_learns_three_kinds_and_says_so(decoded, tmp_path: Path) -> None:
 
 
 def stopping_after(steps: int) -> Iterator[str]:
-    """A wish to stop before step number `steps`; the last wishes repeat."""
+    """A request to stop before step number `steps`; the last wishes repeat."""
     for _ in range(steps):
         yield ""
     while True:
@@ -109,7 +109,7 @@ def test_the_head_start_leaves_every_layer_to_be_trained(decoded, tmp_path: Path
     before = {name: weight.clone() for name, weight in loop.state.network.state_dict().items()}
     for _ in range(2):
         loop._train_step()
-    loop.state.settle()
+    loop.state.apply_pending()
     assert all(not torch.equal(weight, before[name]) for name, weight in loop.state.network.state_dict().items())
 
 
@@ -184,8 +184,8 @@ def test_a_pause_saves_and_waits(decoded, tmp_path: Path) -> None:
         while True:
             yield ""
 
-    wish = wishes()
-    assert fit(run.config(), decoded, run, lambda: next(wish)).phase == "finished"
+    request = wishes()
+    assert fit(run.config(), decoded, run, lambda: next(request)).phase == "finished"
     assert seen == [("paused", True, True)]
 
 

@@ -334,7 +334,7 @@ def test_a_range_test_tells_the_time_left_and_cancel_puts_it_away(known: library
         assert app.main.progress[0].text == "Step 20 of 50 · 30 s left"
         button(app, "Cancel").click().run()
         assert not app.exception
-        assert test.wish() == "stop"
+        assert test.request() == "stop"
         assert not app.main.progress
         assert "lr-test" not in app.query_params
         assert button(app, "Measure")

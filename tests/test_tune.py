@@ -45,11 +45,11 @@ def pretend(monkeypatch: pytest.MonkeyPatch, accuracy_at: Callable[[config.Train
     """Puts a training in `fit`'s place that reaches `accuracy_at(settings, epoch)` at once; the rates that it met."""
     met: list[float] = []
 
-    def fit(settings, decoded, run, wish, resumable, remembered):
+    def fit(settings, decoded, run, request, resumable, remembered):
         assert not resumable, "a trial saves no 700 MB to go on from"
         met.append(settings.lr)
         for epoch in range(1, settings.epochs + 1):
-            wish()
+            request()
             reached = accuracy_at(settings, epoch)
             run.log({"kind": "epoch", "epoch": epoch, "valid_accuracy": reached, "valid_loss": 1 - reached})
         network = alexnet.build("2014", 3)

@@ -69,7 +69,7 @@ def fetch(data: str, options: argparse.Namespace, lost: str = "", kinds: str = "
     if not _is_wanting(data):
         return
     ask_consent(data, options, lost)
-    imports.bring(imports.wish_for(data, kinds=kinds), progress)
+    imports.bring(imports.request_for(data, kinds=kinds), progress)
     end_progress()
 
 

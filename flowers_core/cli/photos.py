@@ -85,8 +85,8 @@ def _change(options: argparse.Namespace, decoded: "DecodedSource") -> list[Edit]
         if named is None:
             raise DataError("The set has no such kind", printable(value), f"Choose one of {first_few(classes, 40)}.")
         value = named
-    if options.action == edits.ACCEPT and value not in problems.SORTS:
-        raise DataError("There is no such problem", printable(value), f"Choose one of {', '.join(problems.SORTS)}.")
+    if options.action == edits.ACCEPT and value not in problems.PROBLEMS:
+        raise DataError("There is no such problem", printable(value), f"Choose one of {', '.join(problems.PROBLEMS)}.")
     new = problems.edits_for(decoded, _places(decoded, options.photos), options.action, value)
     ids = edits.add(decoded.source.key, new)
     return [replace(edit, id=id) for edit, id in zip(new, ids, strict=True)]

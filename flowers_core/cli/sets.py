@@ -107,8 +107,8 @@ def _findings(decoded: "DecodedSource") -> list[dict]:
     photos, classes = decoded.source.photos, decoded.source.classes
     return [
         {
-            "sort": finding.sort,
-            "title": problems.SORTS[finding.sort].title,
+            "problem": finding.problem,
+            "title": problems.PROBLEMS[finding.problem].title,
             "photos": [photos[i].name for i in finding.photos],
             "note": finding.note,
             "across_splits": finding.crosses,
@@ -130,8 +130,8 @@ def _import(options: argparse.Namespace) -> dict:
     else:
         ask_consent(options.data, options)
         importer.sweep()
-        wish = imports.wish_for(options.data, options.name, "all" if options.kinds == "all" else "")
-        known = importer.bring(wish, progress)
+        request = imports.request_for(options.data, options.name, "all" if options.kinds == "all" else "")
+        known = importer.bring(request, progress)
         end_progress()
     if known is None:
         return {}

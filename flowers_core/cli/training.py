@@ -95,13 +95,13 @@ def _train(options: argparse.Namespace) -> dict | None:
         distributed.agree((run.config(), run.folder))
         result = worker.train_here(run, say)
     folds = _folds(run) if result else None
-    parting = compare.parting(run, compare.epochs_of(run))
+    onset = compare.onset(run, compare.epochs_of(run))
     if not options.json:
         print(f"Best checkpoint: {run.checkpoint_path}" if result else "Stopped before it began.")
         if folds:
             print(f"Cross-validation: {folds['accuracy']:.1%} of {folds['n']} photos right; this judges the recipe.")
-        if parting:
-            print(f"Since epoch {parting.since} it learns its training photos by heart, and validation gains nothing.")
+        if onset:
+            print(f"Since epoch {onset.since} it learns its training photos by heart, and validation gains nothing.")
     return {
         "run_dir": str(run.folder),
         "checkpoint": str(run.checkpoint_path) if run.checkpoint_path.exists() else None,
@@ -111,7 +111,7 @@ def _train(options: argparse.Namespace) -> dict | None:
         "best_epoch": result.best_epoch if result else 0,
         "seconds": round(result.seconds, 2) if result else 0.0,
         "images_per_second": round(result.images_per_second, 1) if result else 0.0,
-        "overfitting_since": parting.since if parting else None,
+        "overfitting_since": onset.since if onset else None,
         "cross_validation": folds,
     }
 
@@ -212,8 +212,8 @@ def _resumed_run(options: argparse.Namespace) -> runs.Run:
     if not os.environ.get("FLOWERS_WORKER"):  # nobody sits at a process that a page started
         kinds = "all" if len(run.facts().get("classes", ())) > len(SPECIES) else ""
         fetch(run.config().data, options, "this run", kinds)
-        for wish in ("stop", "pause"):  # and a click on Stop while it starts must not be lost
-            run.take_back(wish)
+        for request in ("stop", "pause"):  # and a click on Stop while it starts must not be lost
+            run.take_back(request)
     return run
 
 

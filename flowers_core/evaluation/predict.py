@@ -14,7 +14,7 @@ from flowers_core.images import SIDE, decode, to_square
 from flowers_core.images.augment import eval_views, view_windows
 from flowers_core.machine import precision
 from flowers_core.machine.parallel import in_order
-from flowers_core.network import calibrate, checkpoint, int8, kind_space
+from flowers_core.network import calibrate, checkpoint, int8, mahalanobis
 
 VIEWS_AT_ONCE = 32
 """That go through the network together: a photo's six views then read its weights once, not six times."""
@@ -134,10 +134,10 @@ class Classifier:
     def knows(self, logits: np.ndarray, summaries: np.ndarray) -> np.ndarray:
         """(n,) whether each photo, as `see` saw it, shows one of the kinds; always so when the card holds no
         threshold."""
-        space, filters = self.network.kind_space, self.network.summary_filters
+        space, filters = self.network.mahalanobis, self.network.summary_filters
         if space:
             weight = self.card.rejection.get("logit_weight", 0.0)  # older models have distances alone
-            found = space.scores(kind_space.columns(summaries, filters), logits.mean(1), weight)
+            found = space.scores(mahalanobis.columns(summaries, filters), logits.mean(1), weight)
         else:
             found = calibrate.scores(logits, self.card.temperature)
         return found >= self.card.rejection.get("threshold", -np.inf)

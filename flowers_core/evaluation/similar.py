@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flowers_core.network.checkpoint import file_key
+from flowers_core.photos.features import sampled_evenly
+from flowers_core.sources import SPLITS
 from flowers_core.storage import data_dir, explain_disk_errors, keep_newest, replacing
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 DIMENSIONS = 64
 MOST_PHOTOS = 3000
-"""Photos in an album at most, of every kind the same share."""
+"""Photos in an album at most, evenly from all kinds."""
 
 BATCH = 32
 KEPT = 50
@@ -85,7 +87,8 @@ def build(
 ) -> Album:
     """An album of a source's training photos, which must hold at least one."""
     photos = decoded.source.photos
-    chosen = _fair([i for i, photo in enumerate(photos) if photo.split == "train"], decoded)
+    train = np.flatnonzero(decoded.splits == SPLITS.index("train"))
+    chosen = train[sampled_evenly(decoded.labels[train], MOST_PHOTOS)].tolist()
     rows = []
     for start in range(0, len(chosen), BATCH):
         if progress:
@@ -156,10 +159,3 @@ _ARRAYS = ("features", "mean", "directions")
 
 def _unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
-
-
-def _fair(indices: list[int], decoded: "DecodedSource") -> list[int]:
-    """All of them, or of each kind the same share when they are too many."""
-    step = -(-len(indices) // MOST_PHOTOS)
-    by_kind = sorted(indices, key=lambda i: (decoded.source.photos[i].label, i))
-    return sorted(by_kind[::step])

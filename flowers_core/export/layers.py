@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from flowers_core.errors import CheckpointError
-from flowers_core.network import kind_space
+from flowers_core.network import mahalanobis
 from flowers_core.network.alexnet import SUMMARISED, AlexNet, Reader, summarised
-from flowers_core.network.kind_space import KindSpace
+from flowers_core.network.mahalanobis import RelativeMahalanobis
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Layer:
             the standard deviation (all means of a convolution, then all deviations), the square roots of which are
             its inputs; its outputs are added to those of the layer before. kinds: how many convolutions it looks at;
             of each map it takes the mean only, over all views of a photo, and it takes the logits: see
-            `KindSpace.scores`.
+            `RelativeMahalanobis.scores`.
         weight: conv: (filters, channels per group, height, width); linear and read: (outputs, inputs); float32.
         bias: (outputs,) float32.
-        more: other float32 arrays, by name: those of a `KindSpace`.
+        more: other float32 arrays, by name: those of a `RelativeMahalanobis`.
     """
 
     op: str
@@ -55,7 +55,7 @@ def read(network: AlexNet) -> list[Layer]:
     """
     leaves = [(name, module) for name, module in network.named_modules() if not any(module.children())]
     layers = [layer for name, module in leaves if (layer := _layer(name, module)) is not None]
-    space = getattr(network, "kind_space", None)
+    space = getattr(network, "mahalanobis", None)
     return [*layers, _kinds(space)] if space else layers
 
 
@@ -108,8 +108,8 @@ def _layer(name: str, module: nn.Module) -> Layer | None:
     raise CheckpointError(f"A layer of the kind {kind} can't be exported", name, "Export another checkpoint.")
 
 
-def _kinds(space: KindSpace) -> Layer:
-    return Layer("kinds", "kinds", {"convolutions": kind_space.LAYERS}, more=space.to_dict())
+def _kinds(space: RelativeMahalanobis) -> Layer:
+    return Layer("kinds", "kinds", {"convolutions": mahalanobis.LAYERS}, more=space.to_dict())
 
 
 def _one(value: int | tuple[int, int]) -> int:

@@ -15,7 +15,7 @@ from flowers_core.export.layers import Layer
 from flowers_core.storage import write_bytes
 
 OPSET = 17
-"""The first with everything that the graph needs but GridSample's three-dimensional form."""
+"""Has every operator of the graph, as 16 has; a newer one would shut out older runtimes."""
 
 LARGE = 100_000
 """Weights with more values than this are stored as float16, as in a checkpoint, and widened when the file is loaded."""
@@ -208,7 +208,7 @@ def _read(graph: _Graph, layer: Layer, logits: str, maps: list[str]) -> str:
 
 
 def _kind_score(graph: _Graph, layer: Layer, maps: list[str], logits: str, about: dict) -> str:
-    """(n,): `KindSpace.scores`, from logits (n, views, classes)."""
+    """(n,): `RelativeMahalanobis.scores`, from logits (n, views, classes)."""
     name, directions, means = layer.name, layer.more["directions"], layer.more["means"]
     seen = maps[-layer.settings["convolutions"] :]
     each = [

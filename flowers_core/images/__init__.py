@@ -28,6 +28,9 @@ SUFFIXES = (
 )  # fmt: skip
 """Endings of file names that are taken for photos."""
 
+ENDINGS = tuple(suffix.removeprefix(".") for suffix in SUFFIXES)
+"""The same without the dot, as browsers are asked for them."""
+
 LUMA = (0.299, 0.587, 0.114)
 """What red, green and blue give to brightness (ITU-R BT.601)."""
 

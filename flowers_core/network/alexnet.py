@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from flowers_core.errors import ConfigError
-from flowers_core.network.kind_space import KindSpace
+from flowers_core.network.mahalanobis import RelativeMahalanobis
 
 HIDDEN = 4096
 
@@ -170,7 +170,7 @@ class AlexNet(nn.Module):
         self.variant, self.classes, self.ranks = variant, classes, dict(ranks or {})
         self.reader: Reader | None = None
         """Adds its logits to those of the fully connected layers, where training has ended with one."""
-        self.kind_space: KindSpace | None = None
+        self.mahalanobis: RelativeMahalanobis | None = None
         """Where the kinds lie, where the checkpoint tells."""
         self.features = _feature_layers(VARIANTS[variant])
         self.avgpool = nn.AdaptiveAvgPool2d(6)  # nothing to do at 224 pixels; lets other sizes through

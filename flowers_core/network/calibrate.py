@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import logsumexp, softmax
 
-from flowers_core.network import kind_space
+from flowers_core.network import mahalanobis
 
 LEAST_PHOTOS = 20
 """Below so many validation photos a temperature is a guess, and no threshold can be had: logits stay as they are."""
@@ -24,28 +24,28 @@ class Calibration:
 
     temperature: float = 1.0
     threshold: float | None = None
-    kinds_threshold: float | None = None
+    mahalanobis_threshold: float | None = None
 
     @property
     def logit_weight(self) -> float:
         """What a unit of a logit counts for a kind space."""
-        return kind_space.LOGIT_WEIGHT / self.temperature
+        return mahalanobis.LOGIT_WEIGHT / self.temperature
 
     @property
     def rejection(self) -> dict:
         """As a checkpoint's card holds it."""
         if self.threshold is None:
             return {}
-        if self.kinds_threshold is None:
+        if self.mahalanobis_threshold is None:
             return {"score": "energy", "threshold": self.threshold, "accepted": ACCEPTED}
         return {
-            "score": "kinds", "threshold": self.kinds_threshold, "logit_weight": self.logit_weight,
+            "score": "kinds", "threshold": self.mahalanobis_threshold, "logit_weight": self.logit_weight,
             "accepted": ACCEPTED, "energy": self.threshold,
         }  # fmt: skip
 
 
 @dataclass(frozen=True)
-class CrossValidation:
+class FoldSummary:
     """What the folds tell of the model that learns from all photos afterwards, and has none left to be asked about.
 
     Args:
@@ -84,14 +84,14 @@ def loss(logits: np.ndarray, labels: np.ndarray, temperature: float) -> float:
 
 
 def fit(
-    logits: np.ndarray, labels: np.ndarray, kind_scores: Callable[[float], np.ndarray] | None = None
+    logits: np.ndarray, labels: np.ndarray, mahalanobis_scores: Callable[[float], np.ndarray] | None = None
 ) -> Calibration:
     """From photos that the network was not trained on.
 
     Args:
         logits: (n, views, classes).
         labels: (n,) true classes.
-        kind_scores: (n,) of a kind space for a weight of the logits; None where there is none.
+        mahalanobis_scores: (n,) of a kind space for a weight of the logits; None where there is none.
 
     Returns:
         The temperature of the least cross-entropy (Guo et al. 2017, "On calibration of modern neural networks"),
@@ -110,9 +110,9 @@ def fit(
     found = minimize_scalar(pulled_loss, bounds=(np.log(0.1), np.log(10.0)), method="bounded")
     temperature = float(np.exp(found.x))
     fitted = Calibration(temperature, _threshold(scores(logits, temperature)))
-    if kind_scores is None:
+    if mahalanobis_scores is None:
         return fitted
-    return replace(fitted, kinds_threshold=_threshold(kind_scores(fitted.logit_weight)))
+    return replace(fitted, mahalanobis_threshold=_threshold(mahalanobis_scores(fitted.logit_weight)))
 
 
 def _threshold(found: np.ndarray) -> float:

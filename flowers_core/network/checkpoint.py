@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 from flowers_core import __version__
 from flowers_core.errors import CheckpointError
-from flowers_core.network import kind_space
-from flowers_core.network.kind_space import KindSpace
+from flowers_core.network import mahalanobis
+from flowers_core.network.mahalanobis import RelativeMahalanobis
 from flowers_core.settings.config import VARIANTS, TrainConfig
 from flowers_core.storage import explain_disk_errors, replacing, runs_dir, shipped_dir, studies_dir
 
@@ -60,7 +60,7 @@ class Card:
         made_with: versions of this program and its libraries, and the machine.
         temperature: divides the logits, so that a probability of 0.8 is right in 8 of 10 cases.
         rejection: {"score": "kinds", "threshold": t, "logit_weight": w, "accepted": share, "energy": e}: a photo that
-            the model's `kind_space` scores below t, with logits of weight w (0 where missing), is none of the classes,
+            the model's `mahalanobis` scores below t, with logits of weight w (0 where missing), is none of the classes,
             as the given share of known ones is not; so, less reliably, is one whose `calibrate.scores` is below e.
             {"score": "energy", "threshold": e, ...} where there is no kind space; empty when nothing is known of that.
     """
@@ -128,7 +128,7 @@ def fits_float16(network: "AlexNet") -> bool:
     return all(bool(low >= -65504 and high <= 65504) for low, high in extremes)
 
 
-def with_kinds(weights: Mapping[str, "Tensor"], space: KindSpace | None) -> dict[str, "Tensor"]:
+def with_kinds(weights: Mapping[str, "Tensor"], space: RelativeMahalanobis | None) -> dict[str, "Tensor"]:
     """The tensors of a checkpoint that also knows where its kinds lie."""
     import torch
 
@@ -203,18 +203,18 @@ def load(path: Path, number_format: str = "float32") -> tuple["AlexNet", Card]:
     wanted = getattr(torch, number_format)  # one after another: both formats at once would not fit into small hosts
     formats = {name: torch.float32 if name.startswith(READER) else wanted for name in weights}
     network.load_state_dict({name: weights.pop(name).to(formats[name]) for name in list(weights)}, assign=True)
-    network.kind_space = _kind_space(space, network, path) if space else None
+    network.mahalanobis = _kind_space(space, network, path) if space else None
     return network.eval().to(memory_format=torch.channels_last), card
 
 
-def _kind_space(arrays: Mapping[str, "Tensor"], network: "AlexNet", path: Path) -> KindSpace:
-    columns = kind_space.width(network.summary_filters)
+def _kind_space(arrays: Mapping[str, "Tensor"], network: "AlexNet", path: Path) -> RelativeMahalanobis:
+    columns = mahalanobis.width(network.summary_filters)
     wanted = {"middle": (columns,), "directions": (columns, columns), "means": (network.classes, columns),
               "spread": (columns,)}  # fmt: skip
     if {name: tuple(array.shape) for name, array in arrays.items()} != wanted:
         raise CheckpointError("What it knows of its kinds doesn't fit the network", path, "Use another checkpoint.")
     require_finite(arrays, path)
-    return KindSpace(**{name: array.float().numpy() for name, array in arrays.items()})
+    return RelativeMahalanobis(**{name: array.float().numpy() for name, array in arrays.items()})
 
 
 def ranks(weights: Mapping[str, "Tensor"]) -> dict[int, int]:

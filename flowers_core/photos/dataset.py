@@ -48,7 +48,7 @@ class Split:
         return len(self.photos)
 
     def thinned(self, most: int) -> "Split":
-        """At most so many of the photos of each kind's share, evenly spaced; every kind keeps at least one."""
+        """A part of about `most` photos: the same share of each kind, evenly spaced, and at least one."""
         labels, share = self.labels.numpy(), min(1.0, most / max(1, len(self)))
         kept = []
         for label in np.unique(labels):

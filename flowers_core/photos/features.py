@@ -26,7 +26,7 @@ DIGEST_BYTES = 32
 MAP_PHOTOS = 2000
 """Photos on the map at most: more would hide each other, and t-SNE's time grows with them."""
 
-MAP_FREQUENCIES = 50
+PCA_COMPONENTS = 50
 """Principal components that t-SNE starts from."""
 
 
@@ -147,7 +147,7 @@ def mapped(
     Returns:
         (k,) indices of the photos on the map and (k, 2) their places.
     """
-    chosen = _sampled(decoded.labels, MAP_PHOTOS)
+    chosen = sampled_evenly(decoded.labels, MAP_PHOTOS)
     names = "".join(sorted(decoded.entries[i].digest for i in chosen))
     path = _folder(decoded) / f"map-{VERSION}-{hashlib.blake2b(names.encode(), digest_size=8).hexdigest()}.json"
     saved = read_json(path)
@@ -170,14 +170,14 @@ def _flattened(vectors: np.ndarray) -> np.ndarray:
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
-    components = PCA(min(MAP_FREQUENCIES, n - 1, vectors.shape[1]), random_state=0).fit_transform(vectors)
+    components = PCA(min(PCA_COMPONENTS, n - 1, vectors.shape[1]), random_state=0).fit_transform(vectors)
     if n < 10:  # too few neighbours for t-SNE
         return components[:, :2] * 10
     neighbours = min(30, (n - 1) / 3)
     return TSNE(2, perplexity=neighbours, init="pca", random_state=0, max_iter=500).fit_transform(components)
 
 
-def _sampled(labels: np.ndarray, most: int) -> np.ndarray:
+def sampled_evenly(labels: np.ndarray, most: int) -> np.ndarray:
     """Indices of at most `most` photos, evenly from all kinds; all of them when there are fewer."""
     if len(labels) <= most:
         return np.arange(len(labels))

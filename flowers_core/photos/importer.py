@@ -17,7 +17,7 @@ from flowers_core.errors import FlowersError
 from flowers_core.machine import processes
 from flowers_core.photos.cache import decode_source
 from flowers_core.sources import imports, library, open_source
-from flowers_core.sources.imports import Wish
+from flowers_core.sources.imports import ImportRequest
 from flowers_core.sources.library import KnownSet
 from flowers_core.storage import (
     data_dir,
@@ -88,13 +88,13 @@ class Job:
         """A zip that was uploaded for this import; it goes when the import ends."""
         return self.folder / "upload.zip"
 
-    def wish(self) -> Wish:
+    def request(self) -> ImportRequest:
         """What is to be imported.
 
         Raises:
             TypeError: the file is damaged.
         """
-        return Wish(**(read_json(self.folder / "wish.json") or {}))
+        return ImportRequest(**(read_json(self.folder / "request.json") or {}))
 
     def status(self) -> Status:
         """What the process said last."""
@@ -128,7 +128,7 @@ class Job:
         return self.folder.exists() and processes.is_held(self.folder / "lock")
 
     def cancel(self) -> None:
-        """Ends the import; nothing of it stays but this word of it."""
+        """Ends the import as soon as it has tidied up: nothing of it stays but this word of it."""
         with explain_disk_errors(self.folder):
             (self.folder / "cancel").touch()
         process = self.status().process
@@ -152,11 +152,11 @@ class Job:
             remove_tree(self.folder)
 
 
-def start(wish: Wish, upload: BinaryIO | None = None) -> Job:
+def start(request: ImportRequest, upload: BinaryIO | None = None) -> Job:
     """Begins an import in a process of its own.
 
     Args:
-        wish: what to import; its place is not looked at when there is an upload.
+        request: what to import; its place is not looked at when there is an upload.
         upload: a zip's bytes, copied before this returns.
 
     Raises:
@@ -170,8 +170,8 @@ def start(wish: Wish, upload: BinaryIO | None = None) -> Job:
             if upload is not None:
                 with open(job.upload_path, "wb") as file:
                     shutil.copyfileobj(upload, file, 2**20)
-                wish = replace(wish, place=str(job.upload_path.resolve()), shown=wish.shown or "the zip")
-        write_json(job.folder / "wish.json", asdict(wish))
+                request = replace(request, place=str(job.upload_path.resolve()), shown=request.shown or "the zip")
+        write_json(job.folder / "request.json", asdict(request))
         job.start()
     except FlowersError:
         remove_tree(job.folder)
@@ -181,7 +181,7 @@ def start(wish: Wish, upload: BinaryIO | None = None) -> Job:
 
 def jobs() -> list[Job]:
     """All imports that were not dismissed yet, oldest first."""
-    return [Job(path.parent) for path in sorted(jobs_dir().glob("*/wish.json"))]
+    return [Job(path.parent) for path in sorted(jobs_dir().glob("*/request.json"))]
 
 
 def find(job_id: str) -> Job | None:
@@ -219,10 +219,10 @@ def work(job: Job) -> KnownSet | None:
     with FileLock(job.folder / "lock", timeout=5):
         try:
             report("Starting", 0, 1)
-            known = bring(job.wish(), report, there)
+            known = bring(job.request(), report, there)
             job.write(replace(last, phase="done", set_id=known.id))
         except Cancelled:
-            if job.wish().way == "flowers102":
+            if job.request().way == "flowers102":
                 _drop_half_download()
             job.write(Status(phase="cancelled"))
             return None
@@ -244,11 +244,11 @@ def _drop_half_download() -> None:
         remove_tree(data_dir() / "downloads")
 
 
-def bring(wish: Wish, progress=None, there: Callable[[KnownSet], None] | None = None) -> KnownSet:
+def bring(request: ImportRequest, progress=None, there: Callable[[KnownSet], None] | None = None) -> KnownSet:
     """Imports a set and decodes its photos, so that it opens at once.
 
     Args:
-        wish: what to import.
+        request: what to import.
         progress: told about each step; may raise to cancel.
         there: told when the set is there, before its photos are decoded.
 
@@ -256,7 +256,7 @@ def bring(wish: Wish, progress=None, there: Callable[[KnownSet], None] | None = 
         FlowersError: as `imports.bring`; or not one photo could be read, and the set is gone again.
     """
     before = {known.id for known in library.known_sets() if known.added}
-    known = imports.bring(wish, progress)
+    known = imports.bring(request, progress)
     try:
         if there:
             there(known)

@@ -32,21 +32,21 @@ ODD_ASPECT = 3.0
 
 
 @dataclass(frozen=True)
-class Sort:
-    """One sort of problem: its title and what it does to a training."""
+class ProblemType:
+    """One problem of problem: its title and what it does to a training."""
 
     title: str
     why: str
 
 
-SORTS: dict[str, Sort] = {
-    "copies": Sort("The same file twice", "Copies in two splits fake accuracy: the answer was learned by heart."),
-    "near-copies": Sort("Nearly the same photo", "Cropped, scaled or brightened copies of one shot do the same harm."),
-    "label": Sort("Perhaps another kind", "A photo in the wrong folder teaches the wrong name."),
-    "tiny": Sort("Tiny", f"Less than {TINY_SIDE} pixels on the shorter side; the network looks at 224."),
-    "blurred": Sort("Blurred", "No edge is left that a petal could be known by."),
-    "dark": Sort("Dark", "Hardly any pixel is bright enough to see."),
-    "aspect": Sort("Odd shape", "Very long or very high: most of the photo lies outside of what the network sees."),
+PROBLEMS: dict[str, ProblemType] = {
+    "copies": ProblemType("The same file twice", "Copies in two splits fake accuracy: one was learned by heart."),
+    "near-copies": ProblemType("Nearly the same photo", "Cropped, scaled or brightened copies do the same harm."),
+    "label": ProblemType("Perhaps another kind", "A photo in the wrong folder teaches the wrong name."),
+    "tiny": ProblemType("Tiny", f"Less than {TINY_SIDE} pixels on the shorter side; the network looks at 224."),
+    "blurred": ProblemType("Blurred", "No edge is left that a petal could be known by."),
+    "dark": ProblemType("Dark", "Hardly any pixel is bright enough to see."),
+    "aspect": ProblemType("Odd shape", "Very long or very high: most of it lies outside of what the network sees."),
 }
 
 
@@ -55,14 +55,14 @@ class Finding:
     """One problem with one photo, or with several that belong together.
 
     Args:
-        sort: key of SORTS.
+        problem: key of PROBLEMS.
         photos: indices into the decoded source.
         note: the figure behind it, for people.
         suggestion: for "label" the class that it looks like.
         crosses: the photos lie in different splits.
     """
 
-    sort: str
+    problem: str
     photos: tuple[int, ...]
     note: str
     suggestion: int | None = None
@@ -70,7 +70,7 @@ class Finding:
 
 
 def find(decoded: DecodedSource, features: Features | None = None) -> list[Finding]:
-    """All problems, by sort in the order of SORTS, copies across splits first.
+    """All problems, by problem in the order of PROBLEMS, copies across splits first.
 
     Args:
         decoded: the photos, as edited; what people accepted as fine is left out.
@@ -86,7 +86,7 @@ def find(decoded: DecodedSource, features: Features | None = None) -> list[Findi
             found.append(Finding("label", (suspect.index,), note, suspect.label))
     found += _single(decoded)
     fine = _accepted(decoded)
-    return [finding for finding in found if not all((i, finding.sort) in fine for i in finding.photos)]
+    return [finding for finding in found if not all((i, finding.problem) in fine for i in finding.photos)]
 
 
 def edits_for(decoded: DecodedSource, indices: Sequence[int], action: str, value: str = "") -> list[Edit]:
@@ -117,14 +117,14 @@ def _accepted(decoded: DecodedSource) -> set[tuple[int, str]]:
     return {(i, edit.value) for edit, i in zip(accepts, places, strict=True) if i is not None}
 
 
-def _by_crossing(decoded: DecodedSource, sort: str, groups) -> list[Finding]:
+def _by_crossing(decoded: DecodedSource, problem: str, groups) -> list[Finding]:
     found = []
     for group in groups:
         splits = sorted(set(decoded.splits[group].tolist()))
         kinds = len(set(decoded.labels[group].tolist()))
         where = " and ".join(SPLITS[n] for n in splits)
         note = f"in {where}" + (f", as {kinds} kinds" if kinds > 1 else "")
-        found.append(Finding(sort, tuple(group.tolist()), note, crosses=len(splits) > 1))
+        found.append(Finding(problem, tuple(group.tolist()), note, crosses=len(splits) > 1))
     return sorted(found, key=lambda finding: (not finding.crosses, finding.photos))
 
 

@@ -288,22 +288,22 @@ class Run:
 
     # How it is steered: files that the process looks for at every batch
 
-    def ask(self, wish: str) -> None:
+    def ask(self, request: str) -> None:
         """Asks the process to "pause" or "stop"."""
         with explain_disk_errors(self.folder):
-            (self.folder / wish).touch()
+            (self.folder / request).touch()
 
-    def take_back(self, wish: str) -> None:
+    def take_back(self, request: str) -> None:
         """Undoes `ask`."""
         with explain_disk_errors(self.folder):
-            (self.folder / wish).unlink(missing_ok=True)
+            (self.folder / request).unlink(missing_ok=True)
 
-    def wish(self) -> str:
+    def request(self) -> str:
         """What the process is asked to do: "stop", "pause" or ""."""
-        return next((wish for wish in ("stop", "pause") if (self.folder / wish).exists()), "")
+        return next((request for request in ("stop", "pause") if (self.folder / request).exists()), "")
 
 
-class Witness(Run):
+class ReadOnlyRun(Run):
     """The run as further processes of one training see it: all they know they keep to themselves."""
 
     def record_facts(self, facts: dict) -> None: ...

@@ -20,7 +20,7 @@ LEAST_GAP = 0.1
 
 
 @dataclass(frozen=True)
-class Parting:
+class Onset:
     """Training and validation have parted.
 
     Args:
@@ -36,7 +36,7 @@ class Parting:
     valid: tuple[float, float]
 
 
-def find(epochs: list[dict], train_photos: int, valid_photos: int) -> Parting | None:
+def find(epochs: list[dict], train_photos: int, valid_photos: int) -> Onset | None:
     """Whether the curves have parted for good, judged by the last few epochs; None while they have not.
 
     With 30 validation photos a curve jumps by a tenth from one epoch to the next. So a rise counts only when it is
@@ -62,7 +62,7 @@ def find(epochs: list[dict], train_photos: int, valid_photos: int) -> Parting | 
     else:
         return None
     train, valid = ((best[name], now[name]) for name in (f"train_{figure}", f"valid_{figure}"))
-    return Parting(best["epoch"], kind, train, valid)
+    return Onset(best["epoch"], kind, train, valid)
 
 
 def _is_worse(epoch: dict, best: dict) -> bool:

@@ -15,7 +15,7 @@ KEPT_DAYS = 7
 
 
 @dataclass(frozen=True)
-class Thrown:
+class DeletedRun:
     """A run in the trash: what is left of it, and when it was deleted (seconds since 1970)."""
 
     run: Run
@@ -50,21 +50,21 @@ def restore(run_id: str) -> Run:
         RunError: it is not in the trash, or a run of its name is back already.
         StorageError: it can't be moved.
     """
-    thrown = next((each.run for each in content() if each.run.id == run_id), None)
-    if thrown is None:
+    deleted = next((each.run for each in content() if each.run.id == run_id), None)
+    if deleted is None:
         raise RunError("There is no such training in the trash", run_id, "It may have been emptied.")
     back = runs_dir() / run_id
     if back.exists():
         raise RunError("A training of this name is there already", run_id, "Delete or move that one first.")
     with explain_disk_errors(back):
-        thrown.folder.replace(back)
+        deleted.folder.replace(back)
     return Run(back)
 
 
-def content() -> list[Thrown]:
+def content() -> list[DeletedRun]:
     """What lies in the trash, the latest first."""
-    thrown = [Thrown(Run(path.parent), path.parent.stat().st_mtime) for path in folder().glob("*/config.json")]
-    return sorted(thrown, key=lambda each: -each.when)
+    deleted = [DeletedRun(Run(path.parent), path.parent.stat().st_mtime) for path in folder().glob("*/config.json")]
+    return sorted(deleted, key=lambda each: -each.when)
 
 
 def megabytes() -> int:
@@ -79,7 +79,7 @@ def empty(older_than_days: float = 0.0) -> int:
     return len(gone)
 
 
-def remove_for_good(gone: list[Thrown]) -> None:
+def remove_for_good(gone: list[DeletedRun]) -> None:
     """Removes runs that lie in the trash; one that was brought back meanwhile stays."""
     for each in gone:
         shutil.rmtree(each.run.folder, ignore_errors=True)

@@ -27,7 +27,7 @@ def training_slot(run: Run, waiting: Status) -> Iterator[None]:
                 break
             except Timeout:
                 pass
-        if run.wish() == "stop":
+        if run.request() == "stop":
             raise InterruptedError
         first = holder(run)
         what = f"“{first.name}”" if first else "another training, a search or a learning-rate test"

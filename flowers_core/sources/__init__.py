@@ -66,7 +66,7 @@ def _opened(data: str, progress: Progress | None) -> Source:
     if known is None and data.strip() == FLOWERS102:
         raise DataError("Oxford Flowers-102 is not here", library.sets_dir() / FLOWERS102, _way_to_flowers102())
     if known is None and drive.is_link(data):
-        known = imports.bring(imports.wish_for(data), progress)
+        known = imports.bring(imports.request_for(data), progress)
     if known is None:
         return _read_path(imports.existing(data), progress)
     if known.id == FLOWERS102:

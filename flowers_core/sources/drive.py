@@ -10,10 +10,10 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, urlsplit
 
 from flowers_core.errors import DataError
+from flowers_core.sources.archive import MAX_BYTES
 from flowers_core.sources.download import MEGABYTE, NO_NETWORK, TIMEOUT_S
 from flowers_core.sources.records import printable
 
-MAX_BYTES = 20 * 2**30
 """More than this is not fetched."""
 
 _ID = r"[A-Za-z0-9_-]{10,100}"

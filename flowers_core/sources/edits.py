@@ -108,7 +108,7 @@ def undo(source_key: str, ids: Sequence[str]) -> None:
 
 
 def version(source_key: str) -> tuple[int, int] | None:
-    """Changes whenever the edits do; None while there are none."""
+    """Changes whenever the edits do; None before the first."""
     try:
         state = saved_path(source_key).stat()
     except OSError:

@@ -25,7 +25,7 @@ WAITING = "Waiting for another import"
 
 
 @dataclass(frozen=True)
-class Wish:
+class ImportRequest:
     """What is to be imported.
 
     Args:
@@ -43,8 +43,8 @@ class Wish:
     shown: str = ""
 
 
-def wish_for(data: str, name: str = "", kinds: str = "") -> Wish:
-    """The wish that a person means who names a folder, a zip, a link or flowers102.
+def request_for(data: str, name: str = "", kinds: str = "") -> ImportRequest:
+    """The request that a person means who names a folder, a zip, a link or flowers102.
 
     Raises:
         DataError: there is no such folder or file, or the link leads nowhere.
@@ -53,55 +53,55 @@ def wish_for(data: str, name: str = "", kinds: str = "") -> Wish:
     if text == "garden":
         raise DataError("The garden is built in", text, "Name it wherever photos are asked for.")
     if text == library.FLOWERS102:
-        return Wish("flowers102", "", name, kinds)
+        return ImportRequest("flowers102", "", name, kinds)
     if drive.is_link(text):
-        return Wish("drive", str(drive.parse(text)), name, kinds)
+        return ImportRequest("drive", str(drive.parse(text)), name, kinds)
     path = existing(data)
-    return Wish("zip" if path.is_file() else "folder", str(path.resolve()), name, kinds)
+    return ImportRequest("zip" if path.is_file() else "folder", str(path.resolve()), name, kinds)
 
 
-def bring(wish: Wish, progress=None) -> KnownSet:
+def bring(request: ImportRequest, progress=None) -> KnownSet:
     """Imports, and gives the set. It is there whole, or not at all.
 
     Args:
-        wish: what to import.
+        request: what to import.
         progress: told about each step; may raise to cancel.
 
     Raises:
         DataError: nothing there, no layout that is known, no network; the message says what to do.
         StorageError: the disk is full or read-only.
     """
-    if wish.name:
-        library.checked_name(wish.name)
-    if wish.way == "folder":
+    if request.name:
+        library.checked_name(request.name)
+    if request.way == "folder":
         try:
-            return _link_folder(wish)
+            return _link_folder(request)
         except OSError as error:
-            raise unreadable(error, wish.place) from error
+            raise unreadable(error, request.place) from error
     waiting = (lambda: progress(WAITING, 0, 1)) if progress else None
-    link = drive.parse(wish.place) if wish.way == "drive" else None
-    shown = wish.shown or str(link or wish.place)
-    usual = {"zip": Path(shown).stem, "drive": "Google Drive photos"}.get(wish.way, "Oxford Flowers-102")
-    name = wish.name or " ".join(printable(usual).split())[: library.NAME_LENGTH].strip() or "photos"
-    set_id = library.FLOWERS102 if wish.way == "flowers102" else None
+    link = drive.parse(request.place) if request.way == "drive" else None
+    shown = request.shown or str(link or request.place)
+    usual = {"zip": Path(shown).stem, "drive": "Google Drive photos"}.get(request.way, "Oxford Flowers-102")
+    name = request.name or " ".join(printable(usual).split())[: library.NAME_LENGTH].strip() or "photos"
+    set_id = library.FLOWERS102 if request.way == "flowers102" else None
     origin = flowers102.URL if set_id else str(link) if link else Path(shown).name
     with library.new_set(name, origin, set_id, waiting) as made:
-        made.kinds = wish.kinds
+        made.kinds = request.kinds
         try:
-            if wish.way == "flowers102":
+            if request.way == "flowers102":
                 flowers102.fetch(made.folder, data_dir() / "downloads", progress)
                 made.licence = "None stated by its authors; for study."
             elif link and link.is_folder:
                 _bring_drive_folder(link, made, progress)
             elif link:
-                _bring_drive_file(link, made, bool(wish.name), progress)
+                _bring_drive_file(link, made, bool(request.name), progress)
             else:
-                archive.unpack(Path(wish.place), made.folder, progress)
+                archive.unpack(Path(request.place), made.folder, progress)
             _check(made)
         except DataError as error:  # its owner knows the zip or the link, not the folder that it was unpacked to
-            where = str(error.where).replace(str(made.folder), shown).replace(wish.place or shown, shown)
+            where = str(error.where).replace(str(made.folder), shown).replace(request.place or shown, shown)
             raise DataError(error.what, None if error.where is None else where, error.hint) from error
-    if wish.way == "flowers102":
+    if request.way == "flowers102":
         remove_tree(data_dir() / "downloads")  # only now: killed a moment ago, it would all be fetched again
     return made.known
 
@@ -137,8 +137,8 @@ def unreadable(error: OSError, place: object) -> DataError:
     return DataError(f"This can't be read ({error.strerror or error})", error.filename or place, hint)
 
 
-def _link_folder(wish: Wish) -> KnownSet:
-    path = Path(wish.place)
+def _link_folder(request: ImportRequest) -> KnownSet:
+    path = Path(request.place)
     whole = path.resolve()
     wholes = [Path(whole.anchor)]
     with suppress(RuntimeError):  # a user without a home
@@ -146,9 +146,9 @@ def _link_folder(wish: Wish) -> KnownSet:
         wholes += [home, *home.parents]
     if whole in wholes:  # their folders would all be kinds, and every page would look there
         raise DataError("This holds much more than flowers", path, "Name the folder that holds the kinds, or Train.")
-    source = layout.read(path, printable(path.name) or "photos", wish.kinds, divide=False)
-    name = wish.name or " ".join(source.name.split())[: library.NAME_LENGTH]
-    return library.remember(path, name, licence=_stated_licence(path), kinds=wish.kinds)
+    source = layout.read(path, printable(path.name) or "photos", request.kinds, divide=False)
+    name = request.name or " ".join(source.name.split())[: library.NAME_LENGTH]
+    return library.remember(path, name, licence=_stated_licence(path), kinds=request.kinds)
 
 
 def _bring_drive_file(link: drive.Link, made: NewSet, is_named: bool, progress) -> None:

@@ -8,7 +8,7 @@ from flowers_core.errors import CheckpointError, FlowersError
 from flowers_core.evaluation import metrics
 from flowers_core.network import checkpoint
 from flowers_core.runs import FINAL, Run, overfitting
-from flowers_core.runs.overfitting import Parting
+from flowers_core.runs.overfitting import Onset
 from flowers_core.settings.config import TrainConfig, to_dict
 from flowers_core.training.cross_validate import pooled
 
@@ -24,7 +24,7 @@ class Reached:
         valid_loss: of the kept epoch; once the run has ended, of its model as it answers, as `accuracy` is.
         seconds: time spent training.
         images_per_second: photos a second, validation included.
-        parting: when training and validation parted, or None.
+        onset: when training and validation parted, or None.
         folds: 0 for a run without cross-validation.
     """
 
@@ -35,7 +35,7 @@ class Reached:
     valid_loss: float | None
     seconds: float
     images_per_second: float
-    parting: Parting | None
+    onset: Onset | None
     folds: int
 
 
@@ -58,7 +58,7 @@ def reached(run: Run) -> Reached:
         accuracy = metrics.proportion(round(status.best_accuracy * counts["valid"]), counts["valid"])
     return Reached(
         state, accuracy, status.best_epoch, status.epoch, valid_loss, status.seconds_in_all, speed,
-        parting(run, epochs), status.folds,
+        onset(run, epochs), status.folds,
     )  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def epochs_of(run: Run) -> list[dict]:
     return [record for record in run.metrics()[0] if record.get("kind") == "epoch"]
 
 
-def parting(run: Run, epochs: list[dict]) -> Parting | None:
+def onset(run: Run, epochs: list[dict]) -> Onset | None:
     """When the run's training and validation parted, or None."""
     counts = run.facts().get("counts", {})
     return overfitting.find(epochs, counts.get("train", 0), counts.get("valid", 0))

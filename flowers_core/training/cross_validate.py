@@ -15,8 +15,8 @@ from safetensors.numpy import load, save
 from flowers_core.errors import DataError, RunError
 from flowers_core.evaluation import evaluate, metrics
 from flowers_core.evaluation.evaluate import Report
-from flowers_core.network import calibrate, kind_space
-from flowers_core.network.calibrate import CrossValidation
+from flowers_core.network import calibrate, mahalanobis
+from flowers_core.network.calibrate import FoldSummary
 from flowers_core.photos import likeness
 from flowers_core.photos.cache import DecodedSource
 from flowers_core.runs import Run, Status, create
@@ -52,7 +52,7 @@ class Pooled:
         return min(fold.value for fold in self.folds), max(fold.value for fold in self.folds)
 
 
-def deal(decoded: DecodedSource, folds: int, seed: int) -> list[int]:
+def assign_folds(decoded: DecodedSource, folds: int, seed: int) -> list[int]:
     """The fold, from 0, of every training and validation photo; -1 for test photos, which take no part.
 
     Copies and near copies stay together, so that no model is asked about a photo that it has as good as seen; a photo
@@ -93,7 +93,7 @@ def deal(decoded: DecodedSource, folds: int, seed: int) -> list[int]:
     return fold_of
 
 
-def part(decoded: DecodedSource, fold_of: list[int], held_out: int | None) -> DecodedSource:
+def subset_for_fold(decoded: DecodedSource, fold_of: list[int], held_out: int | None) -> DecodedSource:
     """The photos of all folds as training photos, those of fold `held_out` as test photos.
 
     None are left for validation: an epoch chosen by looking at the photos that judge it would be judged too kindly.
@@ -115,7 +115,7 @@ def fold_run(run: Run, number: int) -> Run:
     return Run(run.folder / "folds" / str(number))
 
 
-def cross_validate(config: TrainConfig, decoded: DecodedSource, run: Run, wish: Callable[[], str]) -> "Result":
+def cross_validate(config: TrainConfig, decoded: DecodedSource, run: Run, request: Callable[[], str]) -> "Result":
     """Trains `config.folds` models and pools their answers, then trains one on all photos, into `run`'s folder. The
     answers say how sure that one may be, and what is none of its kinds.
 
@@ -129,10 +129,10 @@ def cross_validate(config: TrainConfig, decoded: DecodedSource, run: Run, wish: 
     """
     from flowers_core.training.train import fit
 
-    fold_of = deal(decoded, config.folds, config.seed)
+    fold_of = assign_folds(decoded, config.folds, config.seed)
     _require_same_photos(run, decoded)
     before = _Before(config)
-    folds = CrossValidation(config.folds, sum(fold >= 0 for fold in fold_of), decoded.fingerprint)
+    folds = FoldSummary(config.folds, sum(fold >= 0 for fold in fold_of), decoded.fingerprint)
     for number in range(1, config.folds + 1):
         single = replace(config, folds=0)
         folder = fold_run(run, number).folder
@@ -140,9 +140,9 @@ def cross_validate(config: TrainConfig, decoded: DecodedSource, run: Run, wish: 
             create(single, folder)
         watched = _Watched(folder, run, before, number)
         if not (folder / "answers.json").exists():
-            photos = part(decoded, fold_of, number - 1)
+            photos = subset_for_fold(decoded, fold_of, number - 1)
             if watched.status().phase != "finished" or not watched.checkpoint_path.exists():
-                result = fit(single, photos, watched, wish, folds=folds)
+                result = fit(single, photos, watched, request, folds=folds)
                 if result.phase == "stopped":
                     return result
             watched.write_status(replace(watched.status(), message="asking the photos of this fold"))
@@ -152,7 +152,7 @@ def cross_validate(config: TrainConfig, decoded: DecodedSource, run: Run, wish: 
     accuracy = pooled(run, config.folds).report.top1.value
     folds = replace(folds, accuracy=accuracy, calibration=_calibration(run, config.folds))
     last = _Watched(run.folder, run, before, 0, accuracy)
-    result = fit(config, part(decoded, fold_of, None), last, wish, folds=folds)
+    result = fit(config, subset_for_fold(decoded, fold_of, None), last, request, folds=folds)
     return replace(result, best_accuracy=accuracy if result.phase == "finished" else None)
 
 
@@ -215,13 +215,13 @@ def _answer(fold: Run, photos: DecodedSource) -> None:
     from flowers_core.evaluation.predict import Classifier
 
     classifier, looks = Classifier(fold.checkpoint_path), defaultdict(list)
-    space, filters = classifier.network.kind_space, classifier.network.summary_filters
+    space, filters = classifier.network.mahalanobis, classifier.network.summary_filters
 
     def seen(batch: list[int], logits: np.ndarray, summaries: np.ndarray) -> None:
         looks["labels"].append(photos.labels[batch])
         looks["logits"].append(logits)
         if space:
-            looks["nearness"].append(space.nearness(kind_space.columns(summaries, filters)))
+            looks["nearness"].append(space.nearness(mahalanobis.columns(summaries, filters)))
 
     report = evaluate.ask(classifier, photos, "test", seen=seen)
     # In the order of their axes: safetensors writes memory as it lies, and the views come transposed.
@@ -243,7 +243,7 @@ def _calibration(run: Run, folds: int) -> calibrate.Calibration | None:
     logits, nearness = whole["logits"], whole.get("nearness")
     if len(logits) < calibrate.LEAST_PHOTOS:
         return None
-    scores = None if nearness is None else functools.partial(kind_space.joined, nearness, logits.mean(1))
+    scores = None if nearness is None else functools.partial(mahalanobis.joined, nearness, logits.mean(1))
     return calibrate.fit(logits, whole["labels"], scores)
 
 

@@ -31,7 +31,7 @@ def neighbours() -> int:
 
 
 def is_first() -> bool:
-    """Is this the one that writes to the run's folder and listens to wishes? The others follow it."""
+    """Is this the one that writes to the run's folder and listens to requests? The others follow it."""
     return rank() == 0
 
 
@@ -67,9 +67,9 @@ def agree(value: T) -> T:
     return box[0]
 
 
-def agreed(wish: Callable[[], str]) -> Callable[[], str]:
-    """A wish that all processes see at the same step: the first one's."""
-    return wish if world() == 1 else lambda: agree(wish() if is_first() else "")
+def agreed(request: Callable[[], str]) -> Callable[[], str]:
+    """A request that all processes see at the same step: the first one's."""
+    return request if world() == 1 else lambda: agree(request() if is_first() else "")
 
 
 def require_same_photos(fingerprint: str, place: object) -> None:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from flowers_core.machine import precision
-from flowers_core.network import calibrate, checkpoint, kind_space, reader
+from flowers_core.network import calibrate, checkpoint, mahalanobis, reader
 from flowers_core.network.alexnet import AlexNet
-from flowers_core.network.kind_space import KindSpace
+from flowers_core.network.mahalanobis import RelativeMahalanobis
 from flowers_core.photos.dataset import Split
 from flowers_core.runs import Run
 from flowers_core.settings.config import TrainConfig, to_dict
@@ -53,7 +53,7 @@ class Keeper:
         state: LoopState,
         views: Views,
         valid: Split,
-        folds: calibrate.CrossValidation | None = None,
+        folds: calibrate.FoldSummary | None = None,
         progress: Progress = ignore,
     ):
         self.config, self.classes, self.run, self.state = config, classes, run, state
@@ -65,7 +65,7 @@ class Keeper:
         self.calibration = calibrate.Calibration()
         self.readers: dict[str, Tensor] = {}
         """The second reader's tensors, as the checkpoint holds them."""
-        self.kind_space: KindSpace | None = None
+        self.mahalanobis: RelativeMahalanobis | None = None
 
     def centre_logits(self, network: AlexNet) -> Tensor:
         """On valid, (n, 1, classes), by the first of several processes, so that all of them choose alike."""
@@ -125,7 +125,7 @@ class Keeper:
         if not self.is_first:
             return
         weights = state.best_weights or state.present_weights()
-        weights = checkpoint.with_kinds(weights | self.readers, self.kind_space)
+        weights = checkpoint.with_kinds(weights | self.readers, self.mahalanobis)
         checkpoint.save(self.run.checkpoint_path, weights, self._card())
 
     def finish(self) -> None:
@@ -156,8 +156,8 @@ class Keeper:
         truth, weigh = self.valid.labels.numpy(), reader.WEIGHT
         asked = self.folds.photos if self.folds else len(truth)
         if asked >= calibrate.LEAST_PHOTOS:
-            columns = kind_space.columns(summaries[plain].numpy(), filters)  # what varies more takes in more strangers
-            self.kind_space = kind_space.fit(columns, labels[plain].numpy(), classes)
+            columns = mahalanobis.columns(summaries[plain].numpy(), filters)  # what varies more takes in more strangers
+            self.mahalanobis = mahalanobis.fit(columns, labels[plain].numpy(), classes)
         del summaries
         network.add_reader(weight, bias)
         if not len(truth):
@@ -174,12 +174,12 @@ class Keeper:
         elif len(truth) < calibrate.LEAST_PHOTOS:
             self.calibration = calibrate.Calibration(reader.TEMPERATURE)
         else:
-            space = self.kind_space
-            logits, columns = together.numpy(), kind_space.columns(summary.numpy(), filters)
+            space = self.mahalanobis
+            logits, columns = together.numpy(), mahalanobis.columns(summary.numpy(), filters)
             scores = functools.partial(space.scores, columns, logits.mean(1)) if space else None
             self.calibration = calibrate.fit(logits, truth, scores)
-        if self.calibration.threshold is not None and self.calibration.kinds_threshold is None:
-            self.kind_space = None  # its distances must not be compared with an energy's threshold
+        if self.calibration.threshold is not None and self.calibration.mahalanobis_threshold is None:
+            self.mahalanobis = None  # its distances must not be compared with an energy's threshold
         network.add_reader(weigh * weight, weigh * bias)
         self.readers = {f"reader.{name}": tensor.half().cpu() for name, tensor in network.reader.state_dict().items()}
         return together

@@ -50,10 +50,10 @@ class LoopState:
     epoch_hits: float = 0.0
     epoch_seen: int = 0
 
-    def settle(self) -> None:
+    def apply_pending(self) -> None:
         """Brings the network's weights up to date, for whoever reads them."""
         if isinstance(self.optimizer, OuterSGD):
-            self.optimizer.settle()
+            self.optimizer.apply_pending()
 
     def present_weights(self) -> dict[str, Tensor]:
         """A copy of the network's weights as they are stored, up to date. The network's own may lag behind: bringing
@@ -62,7 +62,7 @@ class LoopState:
         if isinstance(self.optimizer, OuterSGD):
             places = {id(layer): name for name, layer in self.network.named_modules()}
             for layer in self.optimizer.layers:
-                weights[f"{places[id(layer)]}.weight"] = layer.settled()
+                weights[f"{places[id(layer)]}.weight"] = layer.with_pending()
         return weights
 
     def to_dict(self, metrics_bytes: int) -> dict:

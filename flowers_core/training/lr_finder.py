@@ -104,7 +104,7 @@ def lag(rates: Sequence[float]) -> int:
     return max(2, round(LAG / math.log10(rates[1] / rates[0]))) if len(rates) > 1 else 2
 
 
-def measure(config: TrainConfig, decoded: "DecodedSource", run: Run, wish: Callable[[], str]) -> RangeTest | None:
+def measure(config: TrainConfig, decoded: "DecodedSource", run: Run, request: Callable[[], str]) -> RangeTest | None:
     """Runs the test in `run`'s folder, which is the test's own, and saves what it found. None when it was stopped.
 
     Raises what `train.fit` raises, except that a loss which is not finite is a finding here.
@@ -114,7 +114,7 @@ def measure(config: TrainConfig, decoded: "DecodedSource", run: Run, wish: Calla
     tried, losses, began = rates(config, decoded.source.counts()["train"]), [], None
     status = Status(phase="training", epochs=1, steps=len(tried), process=run.status().process)
     run.write_status(status)
-    for step, loss in enumerate(train.losses_at(config, decoded, run, tried, wish), start=1):
+    for step, loss in enumerate(train.losses_at(config, decoded, run, tried, request), start=1):
         losses.append(loss if math.isfinite(loss) else None)
         run.log({"kind": "step", "step": step, "lr": tried[step - 1], "loss": losses[-1]})
         began = began or time.monotonic()  # the first step also set the network up, which no later one does
@@ -122,7 +122,7 @@ def measure(config: TrainConfig, decoded: "DecodedSource", run: Run, wish: Calla
         run.write_status(status)
         if has_blown_up(losses, lag(tried)):
             break
-        if wish() == "stop":
+        if request() == "stop":
             run.write_status(replace(status, phase="stopped"))
             return None
     if not losses:  # stopped before the first step

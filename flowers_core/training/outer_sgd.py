@@ -39,16 +39,16 @@ class LaggingLinear(nn.Linear):
         self.weight.requires_grad_(False)
         self.last: tuple[Tensor, Tensor] | None = None
         """Gradient by the outputs, and inputs, of the last backward pass."""
-        self.forget()
+        self.drop_pending()
 
-    def forget(self) -> None:
+    def drop_pending(self) -> None:
         """Empties what was gathered, and takes the weights as they are now."""
         empty = {"dtype": self.number_format, "device": self.weight.device}
         self.scale, self.step_sizes = 1.0, torch.zeros(0, device=self.weight.device)
         self.grads, self.inputs = torch.zeros(0, self.out_features, **empty), torch.zeros(0, self.in_features, **empty)
-        self.round()
+        self.round_weights()
 
-    def round(self) -> None:
+    def round_weights(self) -> None:
         """Rounds the weights for the arithmetic: in bfloat16 there are half as many bytes to read."""
         self.rounded = self.weight.detach().to(self.number_format)
 
@@ -67,7 +67,7 @@ class LaggingLinear(nn.Linear):
         self.grads, self.inputs = torch.cat([self.grads, grad]), torch.cat([self.inputs, inputs])
 
     @torch.no_grad()
-    def settle(self) -> None:
+    def apply_pending(self) -> None:
         """Adds what was gathered to the weights."""
         if not len(self.step_sizes):
             return
@@ -82,7 +82,7 @@ class LaggingLinear(nn.Linear):
         self.scale, self.step_sizes, self.grads, self.inputs = 1.0, self.step_sizes[:0], self.grads[:0], self.inputs[:0]
 
     @torch.no_grad()
-    def settled(self) -> Tensor:
+    def with_pending(self) -> Tensor:
         """A float16 copy of the weights with what was gathered; they themselves stay."""
         copy = torch.empty(self.weight.shape, dtype=torch.float16)
         for start in range(0, self.out_features, BLOCK):
@@ -229,17 +229,17 @@ class OuterSGD:
         for layer in self.layers:
             layer.step(self.outer["lr"], self.outer["weight_decay"])
             if len(layer.step_sizes) >= self.most_rows:
-                layer.settle()
+                layer.apply_pending()
 
-    def settle(self) -> None:
+    def apply_pending(self) -> None:
         """Adds all steps so far to the weights, for whoever reads them."""
         for layer in self.layers:
-            layer.settle()
+            layer.apply_pending()
 
-    def reread(self) -> None:
+    def refresh(self) -> None:
         """Takes note that the weights have been changed by others."""
         for layer in self.layers:
-            layer.round()
+            layer.round_weights()
 
     def _gather(self) -> None:
         """Of several processes that train as one, each gets the factors of all; their gradient is the mean."""
@@ -258,6 +258,6 @@ class OuterSGD:
         """Takes back what `state_dict` gave, after the network took back its parameters."""
         self.rest.load_state_dict(state["rest"])
         for layer, past in zip(self.layers, state["past"], strict=True):
-            layer.forget()
+            layer.drop_pending()
             for name, saved in PAST.items():
                 setattr(layer, name, past[saved])

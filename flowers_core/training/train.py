@@ -15,10 +15,10 @@ from flowers_core.images.augment import STRENGTHS, TrainTransform, input_transfo
 from flowers_core.machine import memory, precision
 from flowers_core.machine.parallel import usable_cores
 from flowers_core.network.alexnet import AlexNet
-from flowers_core.network.calibrate import CrossValidation
+from flowers_core.network.calibrate import FoldSummary
 from flowers_core.photos.cache import DecodedSource
 from flowers_core.photos.dataset import require_photos_of_every_class, select
-from flowers_core.runs import Run, Status, Witness
+from flowers_core.runs import ReadOnlyRun, Run, Status
 from flowers_core.settings.config import TrainConfig
 from flowers_core.storage import sweep
 from flowers_core.training import distributed, seeds
@@ -28,7 +28,7 @@ from flowers_core.training.keeping import Keeper
 from flowers_core.training.loop_state import begin
 from flowers_core.training.outer_sgd import OuterSGD
 from flowers_core.training.schedule import clip, learning_rate
-from flowers_core.training.telling import Teller, causes_of_divergence
+from flowers_core.training.status_reporter import StatusReporter, causes_of_divergence
 from flowers_core.training.validate import rise, score, standard_error
 from flowers_core.training.views import Remembered
 
@@ -63,12 +63,12 @@ def fit(
     config: TrainConfig,
     decoded: DecodedSource,
     run: Run,
-    wish: Callable[[], str] | None = None,
+    request: Callable[[], str] | None = None,
     resumable: bool = True,
-    folds: CrossValidation | None = None,
+    folds: FoldSummary | None = None,
     remembered: Remembered | None = None,
 ) -> Result:
-    """Trains until the last epoch, early stopping, or a wish to stop; goes on where `run` was interrupted.
+    """Trains until the last epoch, early stopping, or a request to stop; goes on where `run` was interrupted.
 
     Writes metrics, status, the resume state and the best checkpoint to the run's folder. On the same
     machine with the same threads, an interrupted and resumed run ends with the same bits as one that never was.
@@ -77,7 +77,7 @@ def fit(
         config: settings.
         decoded: the photos.
         run: its folder.
-        wish: asked at every step; "stop" and "pause" are obeyed.
+        request: asked at every step; "stop" and "pause" are obeyed.
         resumable: saves the state to go on from every few seconds (700 MB); trials of a search do without.
         folds: when this is a part of a cross-validation, what is known of its folds; they calibrate the model that
             has no validation photos.
@@ -93,22 +93,22 @@ def fit(
     """
     with precision.gpu_memory_explained():
         try:
-            return _Fit(config, decoded, run, wish or run.wish, resumable, folds, remembered).fit()
+            return _Fit(config, decoded, run, request or run.request, resumable, folds, remembered).fit()
         except _StoppedBefore:
             return Result("stopped", 0, None, 0, 0.0, 0.0)
 
 
 def losses_at(
-    config: TrainConfig, decoded: DecodedSource, run: Run, rates: Iterable[float], wish: Callable[[], str] = str
+    config: TrainConfig, decoded: DecodedSource, run: Run, rates: Iterable[float], request: Callable[[], str] = str
 ) -> Iterator[float]:
     """The loss before each of some training steps, at learning rates of the caller's in place of the schedule's.
 
     Weights start and photos are varied as `fit` would have it. No model is saved. The loss may be NaN or infinite.
-    There is none when `wish` says "stop" before the first step. Raises what `fit` raises.
+    There is none when `request` says "stop" before the first step. Raises what `fit` raises.
     """
     with precision.gpu_memory_explained():
         try:
-            loop = _Ramp(config, decoded, run, wish)
+            loop = _Ramp(config, decoded, run, request)
         except _StoppedBefore:
             return
         for loop.rate in rates:
@@ -124,15 +124,15 @@ class _Fit:
     """One call of `fit`."""
 
     def __init__(
-        self, config: TrainConfig, decoded: DecodedSource, run: Run, wish: Callable[[], str], resumable: bool = True,
-        folds: CrossValidation | None = None, remembered: Remembered | None = None,
+        self, config: TrainConfig, decoded: DecodedSource, run: Run, request: Callable[[], str], resumable: bool = True,
+        folds: FoldSummary | None = None, remembered: Remembered | None = None,
     ):  # fmt: skip
         self.config, self.decoded, self.resumable = config, decoded, resumable
         began, self.paused = time.monotonic(), 0.0
         memory.give_back_at_once() if config.is_lean else memory.keep_for_reuse()
         self.is_first, self.share = distributed.is_first(), distributed.Share()
-        self.run = run if self.is_first else Witness(run.folder)
-        self.wish = distributed.agreed(wish)
+        self.run = run if self.is_first else ReadOnlyRun(run.folder)
+        self.request = distributed.agreed(request)
         distributed.require_same_photos(decoded.fingerprint, decoded.source.root)
         self.device = precision.device()
         self.train, self.valid = (select(decoded, split).on(self.device) for split in ("train", "valid"))
@@ -149,7 +149,7 @@ class _Fit:
         self.steps_per_epoch = math.ceil(len(self.train) / config.batch_size)
         self.steps = self.steps_per_epoch * config.epochs
         status = Status(phase="training", epochs=config.epochs, steps=self.steps, process=os.getpid())
-        self.teller = Teller(self.run, status)
+        self.reporter = StatusReporter(self.run, status)
         if self.is_first:
             for path in (self.run.resume_path, self.run.checkpoint_path, self.run.folder / "run.json"):
                 sweep(path)
@@ -161,7 +161,7 @@ class _Fit:
         distributed.share_dropout(self.state.network, self.share)
         self.network = distributed.wrap(self.state.network, self.device)
         if isinstance(self.state.optimizer, OuterSGD):
-            self.state.optimizer.reread()
+            self.state.optimizer.refresh()
         self.on_gpu = self.device.type == "cuda"
         self.rates = [torch.zeros((), device=self.device) for _ in self.state.optimizer.param_groups]
         self.take_step: Callable[[Tensor, Tensor], Tensor] = self._step
@@ -170,16 +170,16 @@ class _Fit:
         self.next_batch: tuple[int, tuple[Tensor, Tensor]] | None = None
         if config.averaging and not self.state.average:
             self.state.average = {name: tensor.clone() for name, tensor in self.state.network.state_dict().items()}
-        self.teller.know(setup_seconds=time.monotonic() - began - self.paused)
+        self.reporter.update(setup_seconds=time.monotonic() - began - self.paused)
 
     def fit(self) -> Result:
         phase = "finished"
         while self.state.step < self.steps:
-            wish = self.wish()
-            if wish == "stop":
+            request = self.request()
+            if request == "stop":
                 phase = "stopped"
                 break
-            if wish == "pause":
+            if request == "pause":
                 self._pause()
                 continue
             started = time.monotonic()
@@ -194,8 +194,8 @@ class _Fit:
             self.state.seconds += time.monotonic() - started
             if self._has_stopped_improving():
                 break
-            if self.teller.is_due():
-                self._tell()
+            if self.reporter.is_due():
+                self._report()
             if self.resumable:
                 self.keeper.save_if_due()
         return self._end(phase)
@@ -269,7 +269,7 @@ class _Fit:
     def _update_average(self) -> None:
         # Early steps average over few weights, so that the start is soon forgotten.
         decay = min(self.config.averaging, (1 + self.state.step) / (10 + self.state.step)) ** AVERAGE_EVERY
-        self.state.settle()
+        self.state.apply_pending()
         with torch.no_grad():
             for name, weight in self.state.network.state_dict().items():
                 self.state.average[name].lerp_(weight, 1 - decay)
@@ -282,7 +282,7 @@ class _Fit:
         state.epoch_loss += loss * n
         state.epoch_hits += hits
         state.epoch_seen += n
-        self.teller.count(n)
+        self.reporter.count_step(n)
         if self.is_due(max(1, self.steps // LOGGED_STEPS)):
             epoch = state.step / self.steps_per_epoch
             record = {"kind": "step", "step": state.step, "epoch": round(epoch, 4), "loss": loss, "lr": lr}
@@ -303,7 +303,7 @@ class _Fit:
             "train_accuracy": state.epoch_hits / state.epoch_seen,
         }
         state.epoch_loss, state.epoch_hits, state.epoch_seen = 0.0, 0.0, 0
-        state.settle()
+        state.apply_pending()
         network = self._answering_network()
         if len(self.valid):
             losses, accuracy = score(self.keeper.centre_logits(network), self.valid.labels)
@@ -331,7 +331,7 @@ class _Fit:
         figures = ", ".join(f"{name} {value:.3f}" for name, value in record.items() if isinstance(value, float))
         kept = ", kept" if state.best_epoch == epoch else ""
         _log.info("Epoch %d of %d: %s%s", epoch, self.config.epochs, figures.replace("_", " "), kept)
-        self.teller.break_off()
+        self.reporter.restart_clock()
 
     def _diverged(self, what: str) -> None:
         """Ends the run, and says which of its settings are the likeliest cause."""
@@ -352,38 +352,38 @@ class _Fit:
 
     def _pause(self) -> None:
         self.keeper.save()
-        while self.wish() == "pause":
-            self._tell(phase="paused", message="Paused. The model is saved; resume when you like.")
+        while self.request() == "pause":
+            self._report(phase="paused", message="Paused. The model is saved; resume when you like.")
             time.sleep(0.25)
-        self.teller.break_off()
+        self.reporter.restart_clock()
 
     def _tell_of_start(self, done: int, total: int) -> None:
-        if not self.teller.is_due():
+        if not self.reporter.is_due():
             return
         part, began = done / max(1, total), time.monotonic()
-        while distributed.world() == 1 and (wish := self.wish()):
-            if wish == "stop":
-                self.teller.tell(phase="stopped", message="Stopped before the first step.")
+        while distributed.world() == 1 and (request := self.request()):
+            if request == "stop":
+                self.reporter.report(phase="stopped", message="Stopped before the first step.")
                 raise _StoppedBefore
-            self.teller.tell(phase="paused", message="Paused before the first step; resume when you like.", part=part)
+            self.reporter.report(phase="paused", message="Paused before the first step.", part=part)
             time.sleep(0.25)
         self.paused += time.monotonic() - began
-        self.teller.tell(message=f"first looks at the photos: {done:,} of {total:,}", part=part)
+        self.reporter.report(message=f"first looks at the photos: {done:,} of {total:,}", part=part)
 
     def _tell_of_end(self, done: int, total: int) -> None:
-        if self.teller.is_due():
-            self._tell(message=f"last looks at the photos: {done:,} of {total:,}")
+        if self.reporter.is_due():
+            self._report(message=f"last looks at the photos: {done:,} of {total:,}")
 
-    def _tell(self, **changes: object) -> None:
+    def _report(self, **changes: object) -> None:
         state = self.state
-        self.teller.know(
+        self.reporter.update(
             epoch=state.step // self.steps_per_epoch,
             step=state.step,
             seconds=state.seconds,
             best_accuracy=state.best_accuracy if state.best_epoch and len(self.valid) else None,
             best_epoch=state.best_epoch,
         )
-        self.teller.tell(**changes)
+        self.reporter.report(**changes)
 
     def _end(self, phase: str) -> Result:
         state = self.state
@@ -393,7 +393,7 @@ class _Fit:
         epochs = state.step // self.steps_per_epoch
         accuracy = self.keeper.answering_score[1] if self.keeper.answering_score else None
         speed = state.step / self.steps_per_epoch * len(self.train) / state.seconds if state.seconds else 0.0
-        self._tell(phase=phase, images_per_second=speed, best_accuracy=accuracy)
+        self._report(phase=phase, images_per_second=speed, best_accuracy=accuracy)
         self._close_events()
         if phase == "finished":  # only now: a kill before this line leaves a run that can go on
             self.keeper.forget_state()

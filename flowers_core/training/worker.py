@@ -115,8 +115,8 @@ def _work_here(run: Run, say: Callable[[str], None], work: Callable):
     if os.environ.get("FLOWERS_WORKER") and hasattr(os, "nice"):
         os.nice(5)  # the pages stay quick while training takes every core
 
-    def wish() -> str:
-        return "stop" if stop_asked else run.wish()
+    def request() -> str:
+        return "stop" if stop_asked else run.request()
 
     with run.locked(), _heart(run):
         try:
@@ -124,7 +124,7 @@ def _work_here(run: Run, say: Callable[[str], None], work: Callable):
             runs.tidy()
             trash.empty(trash.KEPT_DAYS)
             with turns.training_slot(run, last):
-                result = _prepare_and_work(run, wish, last, say, work)
+                result = _prepare_and_work(run, request, last, say, work)
         except InterruptedError:
             run.write_status(replace(last, phase="stopped", message="Stopped while waiting."))
             return None
@@ -145,7 +145,7 @@ def _work_here(run: Run, say: Callable[[str], None], work: Callable):
 
 
 def follow(config: TrainConfig, folder: Path) -> None:
-    """Trains along with the first of several processes, which alone writes to the run's folder and obeys wishes."""
+    """Trains along with the first of several processes, which alone writes to the run's folder and obeys requests."""
     for name in ("SIGINT", "SIGTERM"):  # the first one saves and stops all; who is left alone ends by itself
         signal.signal(getattr(signal, name), lambda *_: signal.alarm(PARTING_S) if hasattr(signal, "alarm") else None)
     from flowers_core.photos.cache import decode_source
@@ -171,7 +171,7 @@ def _heart(run: Run) -> Iterator[None]:
         ended.set()
 
 
-def _prepare_and_work(run: Run, wish: Callable[[], str], last: Status, say: Callable[[str], None], work: Callable):
+def _prepare_and_work(run: Run, request: Callable[[], str], last: Status, say: Callable[[str], None], work: Callable):
     from flowers_core.photos.cache import decode_source
     from flowers_core.sources import open_source
 
@@ -179,7 +179,7 @@ def _prepare_and_work(run: Run, wish: Callable[[], str], last: Status, say: Call
 
     def report(what: str, done: int, total: int) -> None:
         run.write_status(replace(last, phase="preparing", message=f"{what}: {done} of {total}."))
-        if wish() == "stop":
+        if request() == "stop":
             raise InterruptedError
 
     say(f"Opening {config.data}")
@@ -189,21 +189,21 @@ def _prepare_and_work(run: Run, wish: Callable[[], str], last: Status, say: Call
     counts = ", ".join(f"{count} {split}" for split, count in decoded.source.counts().items())
     say(f"{decoded.source.name}: {len(source.classes)} kinds, {counts}, {len(decoded.source.problems)} left out")
     run.write_status(replace(last, phase="preparing", message="Setting up the network."))
-    result = work(config, decoded, run, wish)
+    result = work(config, decoded, run, request)
     say(f"{run.status().phase.capitalize()}.")
     return result
 
 
-def _fit(config: TrainConfig, decoded: "DecodedSource", run: Run, wish: Callable[[], str]) -> "Result":
+def _fit(config: TrainConfig, decoded: "DecodedSource", run: Run, request: Callable[[], str]) -> "Result":
     if config.folds:
         if distributed.world() > 1:
             raise ConfigError("A cross-validation trains in one process only", None, "Start it without torchrun.")
         from flowers_core.training.cross_validate import cross_validate
 
-        return cross_validate(config, decoded, run, wish)
+        return cross_validate(config, decoded, run, request)
     from flowers_core.training.train import fit
 
-    return fit(config, decoded, run, wish)
+    return fit(config, decoded, run, request)
 
 
 def _failed(run: Run, last: Status, message: str, hint: str) -> Status:

@@ -324,7 +324,7 @@ class _Worker:
 
 
 class _Watch:
-    """A trial's wish: passes on the figures of every new epoch, and cuts short what lags behind."""
+    """A trial's request: passes on the figures of every new epoch, and cuts short what lags behind."""
 
     def __init__(self, trial: "optuna.Trial", run: Run, objective: str, is_stopping: Callable[[], bool]):
         self.trial, self.run, self.objective, self.is_stopping = trial, run, objective, is_stopping

@@ -22,7 +22,7 @@ EPOCHS = alt.Axis(tickMinStep=1, format="d", grid=False, labelFlush=False)
 HOW_TO_ZOOM = "Ctrl and the mouse wheel zoom a chart, dragging moves it, a double click shows all of it again."
 
 
-def curves(records: list[dict], what: str, epochs: int, parted: int | None = None) -> alt.LayerChart:
+def curves(records: list[dict], what: str, epochs: int, onset: int | None = None) -> alt.LayerChart:
     """Loss or accuracy over epochs, of train and valid.
 
     The chart's specification is the same at every call and only its data grows: the browser then swaps the
@@ -32,7 +32,7 @@ def curves(records: list[dict], what: str, epochs: int, parted: int | None = Non
         records: a run's metrics.
         what: "loss" or "accuracy".
         epochs: how many there will be; the axis shows all of them from the start.
-        parted: the epoch from which on training and validation part, marked by a line.
+        onset: the epoch from which on training and validation part, marked by a line.
     """
     steps = [(r["epoch"], r[what]) for r in records if r["kind"] == "step" and what in r]
     ends = [
@@ -74,7 +74,7 @@ def curves(records: list[dict], what: str, epochs: int, parted: int | None = Non
         .encode(x, y, color, tooltip=tooltip)
         .add_params(zoom)
     )
-    mark = alt.Chart(pd.DataFrame({"epoch": [] if parted is None else [parted]}))
+    mark = alt.Chart(pd.DataFrame({"epoch": [] if onset is None else [onset]}))
     line = mark.mark_rule(strokeDash=[5, 4], strokeWidth=1.5, color="gray").encode(alt.X("epoch:Q", title="Epoch"))
     return alt.layer(every_step, every_epoch, line).properties(height=300)
 

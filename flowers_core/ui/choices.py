@@ -226,7 +226,7 @@ def choose_checkpoint(
 
 def _deleted_model(model_id: str) -> str:
     """What a training was called whose model lies in the trash; else its id."""
-    return next((thrown.run.name for thrown in trash.content() if thrown.run.id == model_id), model_id)
+    return next((deleted.run.name for deleted in trash.content() if deleted.run.id == model_id), model_id)
 
 
 def usual_checkpoint(paths: Sequence[Path], built_in: bool) -> Path:

@@ -75,8 +75,15 @@ def count(n: int, what: str) -> str:
     return f"{n:,} {what}{'s' * (n != 1)}"
 
 
+def span_in_words(seconds: float) -> str:
+    """A time to come for people, as a sentence says it."""
+    if seconds < 90:
+        return f"{max(2, seconds):.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
 def span(seconds: float) -> str:
-    """A time for people."""
+    """A time for people, where there is little room."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

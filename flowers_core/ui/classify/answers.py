@@ -12,7 +12,7 @@ import streamlit as st
 
 from flowers_core import species
 from flowers_core.errors import ImageError
-from flowers_core.images import SIDE, SUFFIXES, decode, to_jpeg, to_square
+from flowers_core.images import SIDE, decode, to_jpeg, to_square
 from flowers_core.machine.parallel import in_order
 from flowers_core.network import calibrate, checkpoint, sureness
 from flowers_core.network.checkpoint import Card
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from flowers_core.evaluation.predict import Prediction, Square
 
-ENDINGS = tuple(suffix.removeprefix(".") for suffix in SUFFIXES)
 SHOWN_SIDE = 512
 MOST_KEPT, MOST_OPEN = 2000, 4
 """Answers (a few kilobytes each), and photos with pixels, that a session keeps."""

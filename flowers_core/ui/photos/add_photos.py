@@ -7,7 +7,7 @@ import streamlit as st
 from flowers_core.errors import DataError, FlowersError
 from flowers_core.photos import importer
 from flowers_core.sources import flowers102, imports, layout, library
-from flowers_core.sources.imports import Wish
+from flowers_core.sources.imports import ImportRequest
 from flowers_core.ui import dialogs
 from flowers_core.ui.errors import is_local, show_error
 from flowers_core.ui.photos import folder_choice, own_photos
@@ -50,7 +50,7 @@ def offer_flowers102(place: str = "page") -> None:
     if st.button(
         "Download it", type="primary", icon=":material/download:", disabled=not agreed, key=f"flowers-start-{place}"
     ):
-        _start(Wish("flowers102", "", kinds=kinds))
+        _start(ImportRequest("flowers102", "", kinds=kinds))
 
 
 def _layout_hint() -> None:
@@ -69,7 +69,7 @@ def _zip() -> None:
     upload = st.file_uploader("A zip of these folders", type="zip", key="zip-upload")
     name = _name()
     if st.button("Add the zip", type="primary", icon=":material/upload:", disabled=upload is None):
-        _start(Wish("zip", "", name, shown=upload.name), upload)
+        _start(ImportRequest("zip", "", name, shown=upload.name), upload)
 
 
 def _folder() -> None:
@@ -88,9 +88,9 @@ def _folder() -> None:
                 raise DataError("No folder is chosen yet", None, "Click your way to it, or paste its path above.")
             place = imports.existing(text, "It is looked for on the computer that runs this app.").resolve()
             if place.is_file():
-                _start(Wish("zip", str(place), name, shown=place.name))
+                _start(ImportRequest("zip", str(place), name, shown=place.name))
                 return
-            known = imports.bring(Wish("folder", str(place), name, kinds))
+            known = imports.bring(ImportRequest("folder", str(place), name, kinds))
         except FlowersError as error:
             show_error(error)
         else:
@@ -110,11 +110,11 @@ def _drive() -> None:
         try:
             if not link.strip():
                 raise DataError("There is no link yet", None, "Paste it above.")
-            wish = imports.wish_for(link if "://" in link else f"https://{link.strip()}", name)
+            request = imports.request_for(link if "://" in link else f"https://{link.strip()}", name)
         except FlowersError as error:
             show_error(error)
         else:
-            _start(wish)
+            _start(request)
 
 
 def _flowers102() -> None:
@@ -127,10 +127,10 @@ def _flowers102() -> None:
             show_set(there.id)
 
 
-def _start(wish: Wish, upload=None) -> None:
+def _start(request: ImportRequest, upload=None) -> None:
     try:
         with st.spinner("Taking the zip…" if upload else "Starting…"):
-            job = importer.start(wish, upload)
+            job = importer.start(request, upload)
     except FlowersError as error:
         show_error(error)
         return
@@ -138,7 +138,7 @@ def _start(wish: Wish, upload=None) -> None:
     for earlier in importer.jobs():
         if earlier.id in own_jobs and earlier.state() in ("failed", "cancelled", "interrupted"):
             with suppress(TypeError):  # a damaged one
-                if earlier.wish().way == wish.way:  # why it failed was read by who tries again
+                if earlier.request().way == request.way:  # why it failed was read by who tries again
                     earlier.dismiss()
     own_jobs.add(job.id)
     st.session_state["photos-added"] = True

@@ -85,15 +85,15 @@ def _progress(job: Job, status: importer.Status) -> None:
 
 def _called(job: Job) -> str:
     try:
-        wish = job.wish()
+        request = job.request()
     except TypeError:
         return "photos"
-    return wish.name or wish.shown or wish.place or imports.WAYS.get(wish.way, "photos")
+    return request.name or request.shown or request.place or imports.WAYS.get(request.way, "photos")
 
 
 def _can_begin_again(job: Job) -> bool:
     try:
-        return job.wish().way != "zip" or job.upload_path.exists()
+        return job.request().way != "zip" or job.upload_path.exists()
     except TypeError:
         return False
 

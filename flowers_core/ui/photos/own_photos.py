@@ -4,13 +4,12 @@ import streamlit as st
 
 from flowers_core import species
 from flowers_core.errors import FlowersError
-from flowers_core.images import SUFFIXES, decode, to_jpeg
+from flowers_core.images import ENDINGS, decode, to_jpeg
 from flowers_core.sources import own
 from flowers_core.ui import dialogs, words
 from flowers_core.ui.errors import show_error
 from flowers_core.ui.plain import plain
 
-ENDINGS = [suffix.removeprefix(".") for suffix in SUFFIXES]
 LAST = 3
 """Additions that are shown with a button to take them back."""
 
@@ -30,7 +29,7 @@ def panel() -> None:
     )
     turn = st.session_state.setdefault("own-turn", 0)  # a new key empties the widget for the next photo
     if way == "Files":
-        photos = st.file_uploader("Photos", type=ENDINGS, accept_multiple_files=True, key=f"own-files-{turn}")
+        photos = st.file_uploader("Photos", type=list(ENDINGS), accept_multiple_files=True, key=f"own-files-{turn}")
     else:
         taken = st.camera_input("A photo of the flower", key=f"own-camera-{turn}")
         photos = [taken] if taken else []

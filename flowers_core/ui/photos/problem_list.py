@@ -7,7 +7,7 @@ from flowers_core.machine import memory
 from flowers_core.photos import problems
 from flowers_core.photos.cache import DecodedSource
 from flowers_core.photos.features import Features
-from flowers_core.photos.problems import SORTS, Finding
+from flowers_core.photos.problems import PROBLEMS, Finding
 from flowers_core.sources import edits
 from flowers_core.ui import changes
 from flowers_core.ui.errors import guarded
@@ -30,29 +30,29 @@ UNREADABLE = "unreadable"
 
 
 def show(decoded: DecodedSource) -> None:
-    """The findings of the chosen sort, and the changes made so far."""
+    """The findings of the chosen problem, and the changes made so far."""
     found = _found(decoded)
     changes.log(decoded)
-    counts = {sort: sum(finding.sort == sort for finding in found) for sort in SORTS}
+    counts = {problem: sum(finding.problem == problem for finding in found) for problem in PROBLEMS}
     counts[UNREADABLE] = len(decoded.source.problems)
     known = stored(decoded) is not None
-    names = {sort: title.title for sort, title in SORTS.items()} | {UNREADABLE: "Unreadable"}
+    names = {problem: title.title for problem, title in PROBLEMS.items()} | {UNREADABLE: "Unreadable"}
     labels = {
-        sort: f"{names[sort]} ({'?' if sort == 'label' and not known else f'{count:,}'})"
-        for sort, count in counts.items()
+        problem: f"{names[problem]} ({'?' if problem == 'label' and not known else f'{count:,}'})"
+        for problem, count in counts.items()
     }
-    first = next((sort for sort, count in counts.items() if count), "label" if not known else "copies")
+    first = next((problem for problem, count in counts.items() if count), "label" if not known else "copies")
     if st.session_state.get("problem") not in (None, *counts):
         st.session_state["problem"] = first
-    sort = st.pills("Problem", list(counts), default=first, format_func=labels.__getitem__, key="problem",
+    problem = st.pills("Problem", list(counts), default=first, format_func=labels.__getitem__, key="problem",
                     label_visibility="collapsed", required=True)  # fmt: skip
     if not any(counts.values()) and known:
         st.success("Nothing is wrong with these photos.", icon=":material/check_circle:")
-    if sort == UNREADABLE:
+    if problem == UNREADABLE:
         _unreadable(decoded)
         return
-    st.caption(SORTS[sort].why)
-    if sort == "label":
+    st.caption(PROBLEMS[problem].why)
+    if problem == "label":
         st.caption(
             "Needs no training: each photo is judged by a classifier that learned from the others, on the convolutions "
             "of a network that learned from ImageNet. It errs too: look before you relabel."
@@ -61,18 +61,18 @@ def show(decoded: DecodedSource) -> None:
             return
         if not known:
             st.rerun()
-    chosen = [finding for finding in found if finding.sort == sort]
+    chosen = [finding for finding in found if finding.problem == problem]
     if not chosen:
         st.success("None found.", icon=":material/check_circle:")
         return
-    if sort in ("copies", "near-copies"):
+    if problem in ("copies", "near-copies"):
         _about_copies(decoded, chosen)
     pages = -(-len(chosen) // PER_PAGE)
     place = st.container()
-    page = min(st.pagination(pages, key=f"problems-{sort}"), pages) if pages > 1 else 1
+    page = min(st.pagination(pages, key=f"problems-{problem}"), pages) if pages > 1 else 1
     with place:
         for number, finding in enumerate(chosen[(page - 1) * PER_PAGE : page * PER_PAGE]):
-            _finding(decoded, finding, f"{sort}-{number}")
+            _finding(decoded, finding, f"{problem}-{number}")
 
 
 def _about_copies(decoded: DecodedSource, chosen: list[Finding]) -> None:
@@ -116,7 +116,7 @@ def _finding(decoded: DecodedSource, finding: Finding, key: str) -> None:
                 )  # fmt: skip
             st.button(
                 "It is fine", key=f"{key}-fine", icon=":material/check:", on_click=guarded(changes.make),
-                args=(decoded, finding.photos, edits.ACCEPT, finding.sort), help="Don't show this again.",
+                args=(decoded, finding.photos, edits.ACCEPT, finding.problem), help="Don't show this again.",
             )  # fmt: skip
         grid = st.grid("auto", min_column_width=150)  # two on a phone
         for index, picture in zip(shown, thumbnails(decoded, shown, 256), strict=True):

@@ -45,32 +45,32 @@ def note(run: Run) -> None:
 def undo() -> None:
     """What was just deleted, and the way to take it back; stays until it is done or sent away."""
     run_id = st.session_state.get("deleted-run")
-    thrown = next((each.run for each in trash.content() if each.run.id == run_id), None)
-    if thrown is None:
+    deleted = next((each.run for each in trash.content() if each.run.id == run_id), None)
+    if deleted is None:
         return
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        st.markdown(f":material/delete: {plain(thrown.name)} is in the trash.")
+        st.markdown(f":material/delete: {plain(deleted.name)} is in the trash.")
         st.button("Undo", icon=":material/undo:", on_click=guarded(_restore), args=(run_id,), key="undo")
         st.button("Fine", type="tertiary", on_click=lambda: st.session_state.pop("deleted-run", None), key="undo-no")
 
 
-def bin() -> None:
+def trash_panel() -> None:
     """The trash: what lies in it, to bring back or to remove for good."""
-    thrown = trash.content()
-    if not thrown:
+    deleted = trash.content()
+    if not deleted:
         return
-    with st.expander(f"Trash ({len(thrown)})", icon=":material/delete:"):
+    with st.expander(f"Trash ({len(deleted)})", icon=":material/delete:"):
         st.caption(f"Deleted trainings stay here for {trash.KEPT_DAYS} days.")
-        for each in thrown:
+        for each in deleted:
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.button("Restore", icon=":material/undo:", on_click=guarded(_restore), args=(each.run.id,),
                           key=f"restore-{each.run.id}")  # fmt: skip
                 st.text(each.run.name)
         with st.popover(f"Empty the trash ({trash.megabytes():,} MB)", icon=":material/delete_forever:"):
             st.text("Then nobody can restore them.")
-            count = f"{len(thrown)} trainings" if len(thrown) > 1 else "this training"
+            count = f"{len(deleted)} trainings" if len(deleted) > 1 else "this training"
             st.button(f"Remove {count} for good", type="primary", key="empty-trash", on_click=trash.remove_for_good,
-                      args=(thrown,))  # fmt: skip
+                      args=(deleted,))  # fmt: skip
 
 
 def _save(run: Run, name: str, note: str) -> None:

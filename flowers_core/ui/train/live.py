@@ -9,7 +9,7 @@ import streamlit as st
 from flowers_core import runs
 from flowers_core.errors import FlowersError
 from flowers_core.runs import Run, Status, turns
-from flowers_core.runs.overfitting import Parting
+from flowers_core.runs.overfitting import Onset
 from flowers_core.settings.config import TrainConfig
 from flowers_core.sources import library, name_of
 from flowers_core.storage import free_megabytes, home
@@ -93,9 +93,9 @@ def _panel(run: Run, was: str) -> None:
     records, _ = run.metrics()
     epochs = [record for record in records if record["kind"] == "epoch"]
     word, color = WORDS[state]
-    if state in ("training", "paused") and run.wish() == "stop":
+    if state in ("training", "paused") and run.request() == "stop":
         word, color = "Stopping", "orange"
-    elif state == "training" and run.wish() == "pause":
+    elif state == "training" and run.request() == "pause":
         word, color = "Pausing", "orange"
     with st.container(horizontal=True, vertical_alignment="center"):
         with st.container(horizontal=True, width="content"):
@@ -108,16 +108,16 @@ def _panel(run: Run, was: str) -> None:
         folds.so_far(run, status)
     else:
         _numbers(run, epochs, records, state)
-    parting = compare.parting(run, epochs)
-    if parting:
-        _warn_of_parting(parting, state, status, epochs)
+    onset = compare.onset(run, epochs)
+    if onset:
+        _warn_of_overfitting(onset, state, status, epochs)
     if records and not status.fold:
         total = max(1, status.epochs // (status.folds + 1))
-        parted = parting.since if parting else None
+        onset = onset.since if onset else None
         loss, accuracy = st.columns(2)
-        loss.altair_chart(charts.curves(records, "loss", total, parted), alt="Loss over epochs", key=f"loss-{run.id}")
+        loss.altair_chart(charts.curves(records, "loss", total, onset), alt="Loss over epochs", key=f"loss-{run.id}")
         accuracy.altair_chart(
-            charts.curves(records, "accuracy", total, parted), alt="Accuracy over epochs", key=f"accuracy-{run.id}"
+            charts.curves(records, "accuracy", total, onset), alt="Accuracy over epochs", key=f"accuracy-{run.id}"
         )
         st.caption(
             "Training figures are of varied photos, with parts of the network switched off at random, so they may look "
@@ -137,25 +137,25 @@ def _panel(run: Run, was: str) -> None:
 
 def _buttons(run: Run, state: str) -> None:
     """What can be done now. No button moves when the state changes, so that none slips from under a mouse."""
-    wish, look = run.wish(), {"key": f"go-{run.id}", "width": 120}
+    request, look = run.request(), {"key": f"go-{run.id}", "width": 120}
     if run.status().cause == "diverged" and state == "failed":
         st.button(
             "Try again more gently", icon=":material/replay:", type="primary", on_click=guarded(_gentler), args=(run,),
             key=f"gently-{run.id}", help="Fills the form with these settings and a third of the learning rate.",
         )  # fmt: skip
-    elif state in ("paused", "stopped", "failed", "interrupted") or (state == "training" and wish == "pause"):
+    elif state in ("paused", "stopped", "failed", "interrupted") or (state == "training" and request == "pause"):
         st.button(
             "Resume", icon=":material/play_arrow:", type="primary", on_click=guarded(worker.resume), args=(run,), **look
         )
     elif state in ("starting", "queued", "preparing", "training"):
-        ready = state == "training" and not wish
+        ready = state == "training" and not request
         st.button(
             "Pause", icon=":material/pause:", on_click=guarded(worker.pause), args=(run,), disabled=not ready, **look
         )
     if state in ("training", "paused", "queued", "preparing", "starting"):
         st.button(
             "Stop training", icon=":material/stop:", on_click=guarded(worker.stop), args=(run,), key=f"stop-{run.id}",
-            disabled=wish == "stop", width=160, help="Ends it; the best model so far is kept, and it can go on later.",
+            disabled=request == "stop", width=160, help="The best model so far is kept, and it can go on later.",
         )  # fmt: skip
     if state == "stalled":
         st.button("End it", icon=":material/dangerous:", on_click=guarded(worker.kill), args=(run,))
@@ -184,7 +184,7 @@ def _say_how_it_goes(run: Run, state: str, status: Status, epochs: list[dict]) -
         parts = [f"Epoch {now} of {epochs_in_all}"]
         if status.folds:
             parts.insert(0, f"Fold {status.fold} of {status.folds}" if status.fold else "Now on all photos")
-        if run.wish() == "stop":
+        if run.request() == "stop":
             parts.append("stopping and saving…")
         elif status.message and state == "training":
             parts.append(plain(status.message))
@@ -193,7 +193,7 @@ def _say_how_it_goes(run: Run, state: str, status: Status, epochs: list[dict]) -
         if left is not None and state == "training" and not status.message:
             parts.append(f"{words.span(left)} left")
         st.progress(min(1.0, done), " · ".join(parts))
-    if state == "paused" and run.wish() != "stop":
+    if state == "paused" and run.request() != "stop":
         st.info(status.message, icon=":material/pause_circle:")
     elif state in ("starting", "queued", "preparing"):
         st.info(plain(status.message or "The training process is starting."), icon=":material/hourglass_top:")
@@ -235,9 +235,9 @@ def _offer_to_make_way(first: Run) -> None:
         st.button("Stop that one", icon=":material/stop:", on_click=guarded(worker.stop), args=(first,), key="way-stop")
 
 
-def _warn_of_parting(parting: Parting, state: str, status: Status, epochs: list[dict]) -> None:
-    train, valid = parting.train, parting.valid
-    if parting.kind == "worse":
+def _warn_of_overfitting(onset: Onset, state: str, status: Status, epochs: list[dict]) -> None:
+    train, valid = onset.train, onset.valid
+    if onset.kind == "worse":
         what = (
             f"its mistakes on training photos get smaller (loss {train[0]:.2f} to {train[1]:.2f}), while those on "
             "photos that it does not learn from get worse "
@@ -253,13 +253,13 @@ def _warn_of_parting(parting: Parting, state: str, status: Status, epochs: list[
     if state in ("training", "paused"):
         # By accuracy: losses tell first that it grows too sure. The epoch that is kept may be as good by chance only.
         before, since = (
-            max((e.get("valid_accuracy", 0.0) for e in epochs if (e["epoch"] > parting.since) == later), default=0.0)
+            max((e.get("valid_accuracy", 0.0) for e in epochs if (e["epoch"] > onset.since) == later), default=0.0)
             for later in (False, True)
         )
         now = " Since then it was right more often all the same." if since > before else ""
         now += " You may stop it; going on rarely helps." if not now else " So let it go on."
     st.warning(
-        f"**Since epoch {parting.since} it learns by heart:** {what}. More photos help most, then varying them more "
+        f"**Since epoch {onset.since} it learns by heart:** {what}. More photos help most, then varying them more "
         f"strongly, fewer epochs, or early stopping.{kept}{now}",
         icon=":material/psychology_alt:",
     )

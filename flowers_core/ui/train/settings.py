@@ -270,19 +270,15 @@ def _expected_time(wanted: TrainConfig, counts: dict[str, int]) -> str:
         speed, setup = measured
         seconds = wanted.epochs * photos / speed + setup * (wanted.folds + 1)
         return (
-            f"About {_span(seconds)}, going by the last such training here ({speed:.0f} photos a second, validation "
-            "included)."
+            f"About {words.span_in_words(seconds)}, going by the last such training here ({speed:.0f} photos a "
+            "second, validation included)."
         )
     speed, start, looks = REFERENCE["trained" if wanted.features_lr else "frozen"]
     seconds = wanted.epochs * photos / speed + start * (wanted.folds + 1) + looks * photos
     return (
-        f"About {_span(seconds)} on two fast cores, up to {_span(SLOWER * seconds)} on slow ones; the first such "
-        "training here will tell."
+        f"About {words.span_in_words(seconds)} on two fast cores, up to {words.span_in_words(SLOWER * seconds)} on "
+        "slow ones; the first such training here will tell."
     )
-
-
-def _span(seconds: float) -> str:
-    return f"{max(2, seconds):.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
 
 
 def _start(wanted: TrainConfig) -> None:

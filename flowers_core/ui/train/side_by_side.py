@@ -106,7 +106,7 @@ def _reached(compared: list[Run], names: list[str]) -> None:
                 "Asked": _asked(found.accuracy.n, found.folds) if found.accuracy else "–",
                 "Loss": f"{found.valid_loss:.3f}" if found.valid_loss is not None else "–",
                 "Epochs": f"{found.epochs}, kept {found.kept_epoch}" if found.kept_epoch else str(found.epochs),
-                "By heart since": f"epoch {found.parting.since}" if found.parting else "–",
+                "By heart since": f"epoch {found.onset.since}" if found.onset else "–",
                 "Time": words.span(found.seconds),
                 "Photos a second": f"{found.images_per_second:.0f}",
             }

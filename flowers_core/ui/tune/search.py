@@ -363,9 +363,8 @@ def _expected_time(plan: Plan, counts: dict[str, int]) -> str:
         return "How long it takes shows after the first training of this network with such a start here."
     speed, setup = measured
     share = 1.0 if plan.pruner == "none" else SHARE_OF_EPOCHS
-    minutes = plan.trials * (share * plan.config.epochs * counts["train"] / speed + setup) / 60
-    span = f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
-    return f"About {span if minutes >= 1 else 'a minute'}, going by the last training here. You may leave the page."
+    seconds = plan.trials * (share * plan.config.epochs * counts["train"] / speed + setup)
+    return f"About {words.span_in_words(seconds)}, going by the last training here. You may leave the page."
 
 
 def _table(plan: Plan, summary: Summary) -> dict:

@@ -28,7 +28,7 @@ LOGIT_WEIGHT = 12.0
 
 
 @dataclass(frozen=True)
-class KindSpace:
+class RelativeMahalanobis:
     """Where the kinds lie among what the convolutions see, in directions in which every kind has a spread of 1.
 
     Args:
@@ -94,11 +94,11 @@ def columns(summary: np.ndarray, filters: Sequence[int]) -> np.ndarray:
 
 
 def width(filters: Sequence[int]) -> int:
-    """How many columns that are."""
+    """Number of columns that `columns` gives."""
     return sum(filters[-LAYERS:])
 
 
-def fit(features: np.ndarray, labels: np.ndarray, classes: int) -> KindSpace:
+def fit(features: np.ndarray, labels: np.ndarray, classes: int) -> RelativeMahalanobis:
     """From the photos that a model has learned.
 
     Args:
@@ -120,4 +120,4 @@ def fit(features: np.ndarray, labels: np.ndarray, classes: int) -> KindSpace:
     directions = turned @ whitening.T
     placed = (means - middle) @ directions.T
     spread = 1 + (share[:, None] * placed**2).sum(0) + DOUBT
-    return KindSpace(*(array.astype(np.float32) for array in (middle, directions, placed, spread)))
+    return RelativeMahalanobis(*(array.astype(np.float32) for array in (middle, directions, placed, spread)))

@@ -13,7 +13,7 @@ PACE_STEPS = 50
 """The speed that is told is that of so many steps."""
 
 
-class Teller:
+class StatusReporter:
     """Keeps a run's status up to date.
 
     Args:
@@ -29,23 +29,23 @@ class Teller:
         """True when it is time for the next word."""
         return time.monotonic() - self.told_at > EVERY_S
 
-    def tell(self, **changes: object) -> None:
+    def report(self, **changes: object) -> None:
         """Writes the status, with the present speed and what the caller knows."""
         self.run.write_status(replace(self.status, **changes))
         self.told_at = time.monotonic()
 
-    def know(self, **changes: object) -> None:
+    def update(self, **changes: object) -> None:
         """Takes something into every word from now on."""
         self.status = replace(self.status, **changes)
 
-    def count(self, photos: int) -> None:
+    def count_step(self, photos: int) -> None:
         """Takes note of a step that just ended."""
         self._steps = [*self._steps[-PACE_STEPS:], (time.monotonic(), photos)]
         span = self._steps[-1][0] - self._steps[0][0]
         if span:
-            self.know(images_per_second=sum(photos for _, photos in self._steps[1:]) / span)
+            self.update(images_per_second=sum(photos for _, photos in self._steps[1:]) / span)
 
-    def break_off(self) -> None:
+    def restart_clock(self) -> None:
         """For what is no training, such as a pause or a validation: the time since the last step is no slowness."""
         self._steps = []
 

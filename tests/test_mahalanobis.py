@@ -10,7 +10,7 @@ import torch
 from flowers_core import runs
 from flowers_core.errors import CheckpointError
 from flowers_core.evaluation.predict import Classifier
-from flowers_core.network import alexnet, calibrate, checkpoint, kind_space, starts
+from flowers_core.network import alexnet, calibrate, checkpoint, mahalanobis, starts
 from flowers_core.photos.cache import decode_source
 from flowers_core.settings import config
 from flowers_core.sources import open_source
@@ -27,7 +27,7 @@ def test_photos_of_the_kinds_score_higher_than_strange_ones() -> None:
     random = np.random.default_rng(0)
     middles = random.uniform(1, 2, (4, 16))
     features, labels = clouds(random, 400, middles)
-    space = kind_space.fit(features, labels, 4)
+    space = mahalanobis.fit(features, labels, 4)
     new, _ = clouds(random, 400, middles)
     strange, _ = clouds(random, 400, random.uniform(1, 2, (40, 16)))
     silent = np.zeros((400, 4))
@@ -41,7 +41,7 @@ def test_logits_count_where_they_speak_for_the_kind_that_a_photo_lies_near() -> 
     random = np.random.default_rng(0)
     middles = random.uniform(1, 2, (4, 16))
     features, labels = clouds(random, 400, middles)
-    space = kind_space.fit(features, labels, 4)
+    space = mahalanobis.fit(features, labels, 4)
     speaks_for = {offset: np.eye(4)[(labels + offset) % 4] for offset in (0, 1)}
     alone, agreed, opposed = (
         space.scores(features, logits, 12.0) for logits in (np.zeros((400, 4)), speaks_for[0], speaks_for[1])
@@ -54,7 +54,7 @@ def test_logits_count_where_they_speak_for_the_kind_that_a_photo_lies_near() -> 
 def test_a_kind_of_one_photo_and_directions_without_any_spread_do_no_harm() -> None:
     features = np.ones((3, 8), np.float32)
     features[:, 0] = [1, 4, 9]
-    space = kind_space.fit(features, np.array([0, 1, 2]), 3)
+    space = mahalanobis.fit(features, np.array([0, 1, 2]), 3)
     assert np.isfinite(space.scores(features, np.zeros((3, 3)), 1.0)).all()
 
 
@@ -72,19 +72,19 @@ def test_a_training_with_enough_photos_leaves_a_model_that_knows_its_kinds(train
     network, card = checkpoint.load(trained)
     assert card.rejection["score"] == "kinds"
     assert set(card.rejection) == {"score", "threshold", "logit_weight", "accepted", "energy"}
-    assert card.rejection["logit_weight"] * card.temperature == pytest.approx(kind_space.LOGIT_WEIGHT)
-    assert network.kind_space.means.shape == (3, 512)
-    other = checkpoint.with_kinds(checkpoint.shrink(network), network.kind_space)
+    assert card.rejection["logit_weight"] * card.temperature == pytest.approx(mahalanobis.LOGIT_WEIGHT)
+    assert network.mahalanobis.means.shape == (3, 512)
+    other = checkpoint.with_kinds(checkpoint.shrink(network), network.mahalanobis)
     checkpoint.save(tmp_path / "copy.safetensors", other, card)
     again, _ = checkpoint.load(tmp_path / "copy.safetensors")
-    assert np.array_equal(again.kind_space.means, network.kind_space.means)
+    assert np.array_equal(again.mahalanobis.means, network.mahalanobis.means)
     started = alexnet.build("2014", 3)
     assert starts.start_weights(started, str(trained), card.classes), "it can start another training"
 
 
 def test_a_kind_space_of_another_shape_is_refused(trained: Path, tmp_path: Path) -> None:
     network, card = checkpoint.load(trained)
-    tensors = checkpoint.with_kinds(checkpoint.shrink(network), network.kind_space)
+    tensors = checkpoint.with_kinds(checkpoint.shrink(network), network.mahalanobis)
     tensors["kinds.means"] = torch.zeros(2, 256)
     checkpoint.save(tmp_path / "odd.safetensors", tensors, card)
     with pytest.raises(CheckpointError, match="knows of its kinds"):

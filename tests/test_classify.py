@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import tiles
+from app_pages import ROOT, button, jpeg, opened, tables, texts, unescaped
 from browser_app import save_model
-from conftest import KINDS, draw_set
+from conftest import KINDS, PROBABILITIES, draw_set
 from PIL import Image
 from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
-from test_pages import ROOT, _nothing_kept, button, jpeg, opened, tables, texts, unescaped  # noqa: F401 - one applies
 
 from flowers_core import garden, runs
 from flowers_core.evaluation import predict, robustness
@@ -32,7 +32,7 @@ from flowers_core.ui.classify import many, samples, try_it, why
 from flowers_core.ui.classify.answers import Answered, Picture
 from flowers_core.ui.plain import harmless
 
-PROBABILITIES = {"daffodil": 0.27, "rose": 0.6, "sunflower": 0.13}
+pytestmark = pytest.mark.usefixtures("nothing_kept")
 
 
 @pytest.fixture(autouse=True)

@@ -1,29 +1,31 @@
 """Evaluate in detail: whose photos these are, how sure the figures are, and where a photo leads."""
 
-# ruff: noqa: F401, F811 - fixtures are found by their names
-
 import html
 import os
+import re
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from urllib.parse import parse_qsl
 
 import numpy as np
+import pandas as pd
 import pytest
+from app_pages import button, cross_validated, metrics, opened, texts, unescaped
 from conftest import draw_set
 from streamlit.testing.v1 import AppTest
-from test_pages import _nothing_kept, button, cross_validated, known, model, opened, rose_sayer, texts, unescaped
 
 from flowers_core import runs
 from flowers_core.errors import CheckpointError
-from flowers_core.evaluation import evaluate
+from flowers_core.evaluation import evaluate, predict
 from flowers_core.network import checkpoint
 from flowers_core.photos.cache import decode_source
 from flowers_core.runs import trash
 from flowers_core.settings.config import TrainConfig, to_dict
-from flowers_core.sources import library, open_source
+from flowers_core.sources import Source, library, open_source
 from flowers_core.ui import charts, models
+
+pytestmark = pytest.mark.usefixtures("nothing_kept")
 
 
 def learned_from(patch: pytest.MonkeyPatch, known: library.KnownSet, path: Path) -> None:
@@ -227,3 +229,121 @@ def test_answers_of_a_model_that_was_replaced_meanwhile_stay_until_the_present_o
     assert "answers of the model before" not in captions(app)
     assert app.metric
     assert (path.parent / "reports").exists()
+
+
+@pytest.mark.usefixtures("known", "model")
+def test_evaluating_shows_figures_matrix_and_table() -> None:
+    app = opened("evaluate")
+    assert not app.exception
+    figures = metrics(app)
+    assert figures["Right at first guess"] == "33.3%"
+    assert "Right among five" not in figures, "with three kinds it says nothing"
+    assert figures["Photos"] == "6"
+    assert len(app.main.get("plotly_chart")) == 1
+    table = app.dataframe[0].value.set_index("Kind")
+    assert table["Found"].to_dict() == {"daffodil": 0.0, "rose": 100.0, "sunflower": 0.0}
+    assert table["Photos"].sum() == 6
+    assert table["Right when said"]["rose"] == pytest.approx(100 / 3)
+    assert pd.isna(table["Right when said"]["daffodil"])
+
+
+@pytest.mark.usefixtures("known", "model")
+def test_many_photos_are_asked_about_on_request(monkeypatch) -> None:
+    counts = Source.counts
+    monkeypatch.setattr(Source, "counts", lambda self: {**counts(self), "valid": 501})
+    app = opened("evaluate")
+    assert not app.metric
+    button(app, "Ask it about 501 photos").click().run()
+    assert metrics(app)["Photos"] == "6"
+
+
+@pytest.mark.usefixtures("known", "model")
+def test_another_matrix_begins_with_its_own_worst_cell_and_one_model_in_memory_serves_all(monkeypatch) -> None:
+    loaded = []
+    load = predict.Classifier.__init__
+    monkeypatch.setattr(predict.Classifier, "__init__", lambda self, path: (loaded.append(path), load(self, path))[1])
+    app = opened("evaluate")
+    worst = (app.selectbox(key="true").value, app.selectbox(key="called").value)
+    app.selectbox(key="true").select("rose")
+    app.selectbox(key="called").select("rose").run()
+    app.get("segmented_control")[0].set_value("train").run()
+    assert not app.exception
+    assert (app.selectbox(key="true").value, app.selectbox(key="called").value) == worst
+    assert len(loaded) == 1
+    (text,) = [text for text in texts(app, "caption") if "Calibration error" in text]
+    assert re.search(r"Calibration error \d+\.\d% \(\d+ to \d+ %\)", text)
+
+
+@pytest.mark.usefixtures("known", "model")
+def test_select_boxes_choose_a_cell_of_the_matrix() -> None:
+    app = opened("evaluate")
+    assert app.selectbox(key="called").value == "rose", "the most common mistake is shown at first"
+    assert app.selectbox(key="true").value in ("daffodil", "sunflower")
+
+    def shown(true: str, called: str) -> list[str]:
+        app.selectbox(key="true").select(true)
+        app.selectbox(key="called").select(called).run()
+        assert not app.exception
+        found = [re.fullmatch(r"(.+) \((59|60)\.\d\s%\)", unescaped(text)) for text in texts(app, "caption")]
+        captions = [match[1] for match in found if match]
+        assert len(captions) == len(app.main.get("image"))
+        return captions
+
+    assert shown("sunflower", "rose") == ["sunflower, called rose"] * 2
+    assert shown("rose", "rose") == ["rose"] * 2
+    assert shown("rose", "sunflower") == []
+    assert len(shown("any kind", "rose")) == 6
+    assert len(shown("any kind", "any kind")) == 6
+
+
+@pytest.mark.usefixtures("known", "model")
+def test_a_link_chooses_the_cell() -> None:
+    again = opened("evaluate", true="daffodil", called="rose")
+    assert (again.selectbox(key="true").value, again.selectbox(key="called").value) == ("daffodil", "rose")
+    assert len(again.main.get("image")) == 2
+
+
+@pytest.mark.usefixtures("known", "model")
+def test_another_matrix_begins_with_its_own_cell_and_back_leads_to_the_one_before() -> None:
+    app = opened("evaluate")
+    app.selectbox(key="true").select("any kind").run()
+    app.selectbox(key="called").select("any kind").run()
+    before = dict(app.query_params)
+    assert before["true"] == before["called"] == "any kind"
+    next(each for each in app.get("button_group") if each.label == "Photos of").set_value("train").run()
+    assert not {"true", "called"} & set(app.query_params)
+    assert app.selectbox(key="called").value == "rose"
+    app.query_params.clear()
+    app.query_params.update(before)
+    app.run()
+    assert [app.selectbox(key=key).value for key in ("true", "called")] == ["any kind"] * 2
+
+
+@pytest.mark.usefixtures("known", "model")
+def test_the_test_set_opens_by_its_own_button_only() -> None:
+    app = opened("evaluate", split="test")
+    assert "one last, honest look" in app.warning[0].value
+    assert not app.metric
+    assert not app.main.get("plotly_chart")
+    button(app, "Open the test set").click().run()
+    assert metrics(app)["Photos"] == "6"
+    assert not app.warning
+
+
+@pytest.mark.usefixtures("model")
+def test_kinds_that_the_model_does_not_know_are_named(tmp_path: Path) -> None:
+    library.remember(draw_set(tmp_path / "others", {"Train": 1, "Valid": 1}, ("lotus", "rose"), 24), "others")
+    app = opened("evaluate")
+    assert not app.exception
+    assert len(app.error) == 1
+    assert "lotus" in app.error[0].value
+    assert "rose" not in app.error[0].value
+    assert not [each for each in app.button if each.label.startswith("Ask")]
+
+
+@pytest.mark.usefixtures("model")
+def test_an_empty_split_is_said_to_be_empty(tmp_path: Path) -> None:
+    library.remember(draw_set(tmp_path / "no test", {"Train": 1, "Valid": 1}, size=24), "no test")
+    app = opened("evaluate", split="test")
+    assert not app.exception
+    assert "have no test split" in app.info[0].value

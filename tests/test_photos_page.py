@@ -1,27 +1,28 @@
 """Photos in detail: what stands above them, how one opens, and what settings are called here."""
 
-# ruff: noqa: F401, F811 - fixtures are found by their names
-
 import base64
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tiles
-from conftest import draw_set
+from app_pages import button, counted, jpeg, metrics, opened, tables, texts, unescaped
+from conftest import KINDS, draw_set
 from PIL import Image
 from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.testing.v1 import AppTest
-from test_pages import _nothing_kept, button, counted, jpeg, known, opened, photo, texts
 
 from flowers_core.photos import problems
 from flowers_core.photos.cache import decode_source
 from flowers_core.sources import Photo, edits, library, open_source, own
 from flowers_core.ui import pictures, words
 from flowers_core.ui.photos import data_charts, kinds, photo_page
+
+pytestmark = pytest.mark.usefixtures("nothing_kept")
 
 
 @pytest.mark.usefixtures("known")
@@ -318,3 +319,255 @@ def test_refused_photos_stay_where_they_were_chosen(known: library.KnownSet) -> 
     button(app, "Add to My own set").click().run()
     assert app.session_state["own-turn"] == 1
     assert [name for name, _ in app.session_state["own-refused"]] == ["a.jpg"]
+
+
+@pytest.mark.usefixtures("known")
+def test_photos_counts_kinds_and_splits() -> None:
+    assert counted(opened("photos")) == {"Kinds": "3", "Train": "12", "Valid": "6", "Test": "6", "Left out": "0"}
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize(
+    ("term", "found"),
+    [("", list(KINDS)), ("ROSE", ["rose"]), ("helianthus", ["sunflower"]), ("d", ["daffodil"]), ("rose__", [])],
+)
+def test_kinds_are_found_by_any_of_their_names(term: str, found: list[str]) -> None:
+    app = opened("photos")
+    search = next(each for each in app.text_input if each.label == "Search")
+    search.set_value(term).run()
+    assert tiles.titles(app) == found
+    assert texts(app, "info") == ([] if found else ["No kind has that in its name."])
+
+
+@pytest.mark.usefixtures("known")
+def test_a_kind_opens_with_its_photos_and_closes_again() -> None:
+    app = opened("photos")
+    tiles.click(app, title="sunflower")
+    assert not app.exception
+    assert texts(app, "header") == ["sunflower"]
+    assert "*Helianthus annuus*" in texts(app, "markdown")
+    assert app.query_params["kind"] in ("sunflower", ["sunflower"])
+    assert len(app.main.get("image")) == 1, "the mean of all"
+    assert len(tiles.shown(app)) == 8
+    splits = next(each for each in app.get("pills") if each.label == "Splits")
+    splits.set_value(["valid"]).run()
+    assert len(tiles.shown(app)) == 2
+    button(app, "All kinds").click().run()
+    assert not texts(app, "header")
+    assert len(tiles.shown(app)) == 3
+
+
+@pytest.mark.usefixtures("known")
+def test_the_view_that_is_shown_closes_a_kind_when_it_is_clicked_again() -> None:
+    app = opened("photos", kind="sunflower")
+    view = next(each for each in app.get("button_group") if each.label == "View")
+    view.set_value(None).run()
+    assert not texts(app, "header")
+    assert "kind" not in app.query_params
+    assert next(each for each in app.get("button_group") if each.label == "View").value == "Kinds"
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize(
+    ("view", "charts", "pictures"),
+    [("Charts", 5, 0), ("Varying the photos", 0, 12), ("Map", 1, 0), ("Problems", 0, 0)],
+)
+def test_other_views_of_the_photos_run(view: str, charts: int, pictures: int) -> None:
+    app = opened("photos", view=view)
+    assert not app.exception
+    kind = "plotly_chart" if view == "Map" else "vega_lite_chart"
+    assert len(app.main.get(kind)) == charts
+    assert len(app.main.get("image")) == pictures
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("order", ["Most photos", "Without test photos"])
+def test_kinds_are_sorted_and_filtered_by_their_photos(order: str, tmp_path: Path) -> None:
+    folder = draw_set(tmp_path / "uneven", {"Train": 2, "Valid": 1, "Test": 1}, size=24)
+    shutil.copy(folder / "Train/rose/1.jpg", folder / "Train/rose/3.jpg")
+    shutil.rmtree(folder / "Test" / "sunflower")
+    library.remember(folder, "uneven")
+    app = opened("photos")
+    box = next(each for each in app.selectbox if order in each.options)
+    box.select(order).run()
+    assert tiles.titles(app) == (["rose", "daffodil", "sunflower"] if order == "Most photos" else ["sunflower"])
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize(
+    ("part", "shown"),
+    [("What the network sees", 1 + 4), ("Varying the photos", 1 + 12), ("Neighbours", 1 + 8), ("Colours", 1)],
+)
+def test_a_photo_has_a_page_that_can_be_linked(part: str, shown: int, photo: Photo) -> None:
+    app = opened("photos", kind="rose", photo=photo.id, part=part)
+    assert not app.exception
+    assert texts(app, "header") == ["rose"]
+    assert "Train/rose/2.jpg" in texts(app, "text")
+    assert metrics(app)["Pixels"] == "96×96"
+    assert metrics(app)["Split"] == "train"
+    assert len(app.main.get("image")) + len(tiles.shown(app)) == shown
+
+
+@pytest.mark.usefixtures("known")
+def test_a_photo_opens_from_its_kind_leads_to_the_next_and_back() -> None:
+    app = opened("photos", kind="rose")
+    tiles.click(app)
+    assert "Train/rose/1.jpg" in texts(app, "text")
+    button(app, "Next").click().run()
+    assert "Train/rose/2.jpg" in texts(app, "text")
+    button(app, "Back").click().run()
+    assert texts(app, "header") == ["rose"]
+    assert "photo" not in app.query_params
+    assert not opened("photos", kind="rose", photo="0123").exception, "a photo that is gone shows its kind"
+
+
+@pytest.mark.usefixtures("known")
+def test_sliders_change_what_the_variations_look_like(photo: Photo) -> None:
+    app = opened("photos", kind="rose", photo=photo.id, part="Varying the photos")
+    assert "As “As usual” has it." in texts(app, "caption")
+    before = [image.proto.imgs[0].url for image in app.main.get("image")][1:]
+    next(each for each in app.slider if each.label.startswith("Rotation")).set_value(90.0).run()
+    assert "Changed from “As usual”: rotation." in texts(app, "caption")
+    assert [image.proto.imgs[0].url for image in app.main.get("image")][1:] != before
+
+
+@pytest.mark.usefixtures("known")
+def test_a_photo_is_excluded_moved_and_relabelled_and_each_is_undone(photo: Photo) -> None:
+    app = opened("photos", kind="rose", photo=photo.id)
+    button(app, "Exclude").click().run()
+    assert counted(opened("photos"))["Train"] == "11"
+    assert texts(app, "header") == ["rose"], "its kind is shown instead"
+    button(app, "Undo").click().run()
+    assert counted(opened("photos"))["Train"] == "12"
+    app = opened("photos", kind="rose", photo=photo.id)
+    button(app, "Change").click().run()
+    button(app, "Move to valid").click().run()
+    assert counted(opened("photos"))["Valid"] == "7"
+    assert metrics(app)["Split"] == "valid"
+    button(app, "Change").click().run()
+    app.selectbox(key="photo-kind").select("daffodil").run()
+    button(app, "Relabel").click().run()
+    assert texts(app, "header") == ["daffodil"]
+    app = opened("photos", view="Problems")
+    assert [each.label for each in app.button].count("Undo") == 2
+    button(app, "Undo 2 changes").click().run()
+    assert counted(app)["Valid"] == "6"
+
+
+def test_problems_are_shown_side_by_side_with_remedies(tmp_path: Path) -> None:
+    folder = draw_set(tmp_path / "copied", {"Train": 2, "Valid": 1})
+    shutil.copy(folder / "Train/rose/1.jpg", folder / "Valid/rose/again.jpg")
+    library.remember(folder, "copied")
+    app = opened("photos", view="Problems")
+    assert "1 of them lies in more than one split" in texts(app, "warning")[0]
+    assert {"Train/rose/1.jpg", "Valid/rose/again.jpg"} <= set(texts(app, "text"))
+    button(app, "Keep one").click().run()
+    assert counted(app)["Valid"] == "3"
+    assert counted(app)["Train"] == "6"
+    assert not texts(app, "warning")
+    next(each for each in app.button if each.key == "undo-last").click().run()
+    assert counted(app)["Valid"] == "4"
+    assert texts(app, "warning")
+    button(app, "It is fine").click().run()
+    assert counted(app)["Valid"] == "4"
+    assert not texts(app, "warning")
+
+
+def test_which_kind_copies_among_several_are_of_is_asked(tmp_path: Path) -> None:
+    folder = draw_set(tmp_path / "mixed", {"Train": 2, "Valid": 1})
+    shutil.copy(folder / "Train/sunflower/1.jpg", folder / "Train/rose/a wrong place.jpg")
+    library.remember(folder, "mixed")
+    app = opened("photos", view="Problems")
+    assert "Only you can tell which is right" in " ".join(texts(app, "warning"))
+    labels = [each.label for each in app.button]
+    assert not [label for label in labels if label.startswith("Keep one")], "no guess"
+    button(app, "Keep it as sunflower").click().run()
+    assert counted(app)["Train"] == "6"
+    decoded = decode_source(open_source(library.find("mixed").data))
+    assert "Train/sunflower/1.jpg" in {photo.name for photo in decoded.source.photos}
+
+
+@pytest.mark.parametrize("view", ["Map", "Problems"])
+@pytest.mark.usefixtures("known")
+def test_back_from_a_photo_leads_to_the_view_that_it_was_opened_in(view: str, photo: Photo) -> None:
+    app = opened("photos", view=view, kind="rose", photo=photo.id)
+    button(app, "Back").click().run()
+    assert not {"kind", "photo"} & set(app.query_params)
+    assert [each for each in app.button if each.label == "Look again"], "what stands above all photos is back"
+
+
+def test_when_all_photos_are_excluded_the_way_back_stays_open(known: library.KnownSet) -> None:
+    decoded = decode_source(open_source(known.data))
+    edits.add(decoded.source.key, problems.edits_for(decoded, range(24), edits.EXCLUDE))
+    for page in ("train", "photos"):
+        app = opened(page, data=known.id)
+        assert not app.exception
+        assert "Every photo of this set has been excluded" in unescaped(app.error[0].value)
+    (asks,) = [each for each in app.main.get("popover") if each.proto.popover.label == "Undo all"]
+    assert "This can't be taken back." in [each.value for each in asks.get("text")]
+    (sure,) = asks.get("button")
+    assert sure.label == "Undo 24 changes"
+    last = edits.load(decoded.source.key)[-1]
+    next(each for each in app.button if each.key == f"undo-{last.id}").click().run()
+    assert counted(app)["Valid"] == "1", "one of them can be undone alone, too"
+    edits.add(decoded.source.key, [last])
+    app = opened("photos", data=known.id)
+    button(app, "Undo 24 changes").click().run()
+    assert counted(app)["Train"] == "12"
+    assert edits.load(decoded.source.key) == ()
+
+
+def test_the_garden_grows_from_the_page() -> None:
+    app = opened("photos", data="garden")
+    assert counted(app)["Train"] == "30"
+    app.session_state["grow-more"] = True
+    app.run()
+    for split, count in (("train", 2), ("valid", 1), ("test", 1)):
+        app.number_input(key=f"grow-{split}").set_value(count).run()
+    button(app, "Grow").click().run()
+    assert not app.exception
+    assert counted(app) == {"Kinds": "30", "Train": "60", "Valid": "30", "Test": "30", "Left out": "0"}
+
+
+@pytest.mark.parametrize("count", [0, -3, 5001, 10**12])
+def test_a_garden_of_an_odd_number_is_refused_with_the_numbers_that_are_possible(count: int) -> None:
+    app = opened("photos", data="garden")
+    app.session_state["grow-more"] = True
+    app.run()
+    app.number_input(key="grow-train").set_value(2).run()
+    app.number_input(key="grow-train").set_value(count).run()
+    assert not app.exception
+    assert [unescaped(error.value) for error in app.error] == ["The garden can't grow that."]
+    assert "Give 1 to 5,000 for each of train, valid, test." in texts(app, "text")
+    assert not [each for each in app.button if each.label == "Grow"], "nor does the number before count any more"
+    app.number_input(key="grow-train").set_value(2).run()
+    assert not button(app, "Grow").disabled
+
+
+def test_files_that_are_left_out_are_listed_with_the_reason(tmp_path: Path) -> None:
+    folder = draw_set(tmp_path / "flawed", {"Train": 2, "Valid": 1}, size=24)
+    (folder / "Train" / "rose" / "broken.jpg").write_bytes(b"no picture")
+    (folder / "Train" / "rose" / "notes.txt").write_text("Bought on Monday")
+    library.remember(folder, "flawed")
+    app = opened("photos", view="Problems")
+    next(choice for choice in app.get("pills") if choice.key == "problem").set_value("unreadable").run()
+    assert counted(app)["Left out"] == "2"
+    assert counted(app)["Train"] == "6"
+    (table,) = tables(app)
+    assert dict(zip(table["File"], table["Reason"], strict=True)) == {
+        "Train/rose/notes.txt": "not a photo (.txt)",
+        "Train/rose/broken.jpg": "Not a picture in a known format",
+    }
+
+
+def test_look_again_finds_a_photo_that_was_replaced_in_place(tmp_path: Path) -> None:
+    folder = draw_set(tmp_path / "mended", {"Train": 2, "Valid": 1}, size=24)
+    broken = folder / "Train" / "rose" / "1.jpg"
+    whole = broken.read_bytes()
+    broken.write_bytes(b"no picture")
+    library.remember(folder, "mended")
+    app = opened("photos")
+    assert counted(app)["Left out"] == "1"
+    broken.write_bytes(whole)
+    button(app, "Look again").click().run()
+    assert counted(app)["Left out"] == "0"

@@ -1,23 +1,28 @@
 """Train and Compare after a training's end: what is shown, what it is called, and where it leads."""
 
-# ruff: noqa: F401, F811 - fixtures are found by their names
-
-from dataclasses import replace
+import os
+import shutil
+import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from app_pages import button, cross_validated, ended, metrics, opened, tables, texts, unescaped
 from conftest import draw_set
-from test_pages import _nothing_kept, button, ended, known, metrics, model, opened, rose_sayer, tables, texts, unescaped
+from streamlit.testing.v1 import AppTest
 
 from flowers_core import runs
-from flowers_core.errors import StorageError
+from flowers_core.errors import RunError, StorageError
 from flowers_core.network import checkpoint
-from flowers_core.settings import config, presets
+from flowers_core.runs import trash
+from flowers_core.settings import config, presets, recipes
 from flowers_core.settings.config import TrainConfig, to_dict
 from flowers_core.sources import library
-from flowers_core.training import compare, lr_finder, worker
-from flowers_core.ui import news
+from flowers_core.training import compare, cross_validate, lr_finder, worker
+from flowers_core.ui import news, words
 from flowers_core.ui.train import live, settings
+
+pytestmark = pytest.mark.usefixtures("nothing_kept")
 
 
 @pytest.fixture
@@ -373,3 +378,361 @@ def test_a_paused_or_waiting_run_is_called_so(known: library.KnownSet) -> None:
         for phase, word in (("training", "running"), ("paused", "paused"), ("queued", "waiting its turn")):
             run.write_status(runs.Status(phase=phase, epochs=2, steps=4))
             assert live.title(run).endswith(f"({word})")
+
+
+HAVE = (12, 3)
+"""Training photos and kinds of the small set."""
+
+
+def start_button(app: AppTest):
+    return button(app, "Start training")
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("preset", config.PRESETS)
+def test_a_preset_fills_the_widgets(preset: str) -> None:
+    app = opened("train")
+    app.get("segmented_control")[0].set_value(preset).run()
+    expected = config.preset(preset, "imagenet", have=HAVE)
+    for name in ("epochs", "batch_size", "lr", "features_lr", "weight_decay", "clip", "momentum"):
+        assert app.number_input(key=f"set-{name}").value == getattr(expected, name), name
+    for name in ("augmentation", "optimizer", "schedule", "views"):
+        assert app.selectbox(key=f"set-{name}").value == getattr(expected, name), name
+    said = recipes.choose("imagenet", *HAVE).why if preset == "standard" else config.PRESETS[preset].expect
+    assert said in texts(app, "markdown")
+    assert not start_button(app).disabled
+
+
+@pytest.mark.usefixtures("known")
+def test_only_the_variant_of_2014_can_start_from_imagenet() -> None:
+    app = opened("train")
+    assert app.selectbox(key="set-init").value == "imagenet"
+    for variant in ("2012", "readme"):
+        app.selectbox(key="set-variant").select(variant).run()
+        start = app.selectbox(key="set-init")
+        assert start.value == "scratch"
+        assert not [option for option in start.options if "ImageNet" in option]
+        assert app.number_input(key="set-epochs").value == config.preset("standard", "scratch", have=HAVE).epochs
+        assert not app.warning
+        assert not start_button(app).disabled
+
+
+@pytest.mark.usefixtures("known", "model")
+def test_a_model_of_ones_own_can_be_the_start_of_its_variant() -> None:
+    app = opened("train")
+    assert [option for option in app.selectbox(key="set-init").options if option.startswith("My model: three kinds")]
+    app.selectbox(key="set-variant").select("2012").run()
+    assert len(app.selectbox(key="set-init").options) == 1
+
+
+@pytest.mark.usefixtures("known")
+def test_settings_that_make_no_sense_disable_start_and_say_why() -> None:
+    app = opened("train")
+    app.selectbox(key="set-init").select("scratch").run()
+    assert not start_button(app).disabled
+    app.number_input(key="set-features_lr").set_value(0.0).run()
+    assert len(app.warning) == 1
+    assert "freezes convolutions that have learned nothing" in app.warning[0].value
+    assert app.warning[0].value.startswith("Convolutions")
+    assert start_button(app).disabled
+    app.number_input(key="set-features_lr").set_value(1.0).run()
+    assert not app.warning
+    assert not start_button(app).disabled
+
+
+@pytest.mark.usefixtures("known")
+def test_numbers_beyond_a_settings_range_are_refused_in_words() -> None:
+    """A browser keeps a number beyond a widget's own range to itself, and Start takes the old one: so there is none."""
+    app = opened("train")
+    rules = {setting.name: setting.metadata for setting in TrainConfig.__dataclass_fields__.values()}
+    numbers = {widget.key.removeprefix("set-"): widget for widget in app.number_input}
+    assert len(numbers) > 10
+    for name, widget in numbers.items():
+        widget.set_value(rules[name]["high"] + 1)
+    app.run()
+    refused = [unescaped(warning.value) for warning in app.warning]
+    for name in numbers:
+        told = [text for text in refused if text.startswith(f"{words.name_of(name)} must lie between")]
+        assert len(told) == 1, name
+    assert start_button(app).disabled
+    app = opened("train")
+    app.number_input(key="set-epochs").set_value(0)
+    start_button(app).click().run()  # both at once: the button still looked as if it could be pressed
+    assert "Epochs must lie between 1 and 10000, not 0" in unescaped(app.warning[0].value)
+    assert runs.list_runs() == []
+
+
+def test_a_kind_without_training_photos_disables_start_and_is_named(tmp_path: Path) -> None:
+    folder = draw_set(tmp_path / "lacking", {"Train": 1, "Valid": 1}, size=24)
+    shutil.rmtree(folder / "Train" / "rose")
+    library.remember(folder, "lacking")
+    app = opened("train")
+    assert [unescaped(warning.value) for warning in app.warning] == ["These kinds have no training photos: rose."]
+    assert start_button(app).disabled
+
+
+def test_a_single_kind_disables_start(tmp_path: Path) -> None:
+    alone = library.remember(draw_set(tmp_path / "alone", {"Train": 2, "Valid": 1}, ("rose",), 24), "alone")
+    app = opened("train", data=alone.id)
+    assert [unescaped(warning.value) for warning in app.warning] == ["Training needs at least two kinds of flowers."]
+    assert start_button(app).disabled
+
+
+@pytest.mark.usefixtures("known")
+def test_settings_outlive_a_visit_to_another_page() -> None:
+    app = opened("train")
+    app.number_input(key="set-epochs").set_value(7).run()
+    app.switch_page("pages/photos.py").run()
+    app.switch_page("pages/train.py").run()
+    assert app.number_input(key="set-epochs").value == 7
+
+
+@pytest.mark.usefixtures("known")
+def test_what_was_set_by_hand_outlives_another_network_or_start_but_not_another_preset() -> None:
+    app = opened("train")
+    app.number_input(key="set-epochs").set_value(7).run()
+    app.selectbox(key="set-variant").select("2012").run()
+    assert app.number_input(key="set-epochs").value == 7
+    assert app.number_input(key="set-lr").value == config.preset("standard", "scratch", have=HAVE).lr, (
+        "the others follow"
+    )
+    app.selectbox(key="set-variant").select("2014").run()
+    assert app.selectbox(key="set-init").value == "imagenet", "what 2014 started from before"
+    assert app.number_input(key="set-lr").value == config.preset("standard", "imagenet", have=HAVE).lr
+    app.selectbox(key="set-init").select("scratch").run()
+    assert app.number_input(key="set-epochs").value == 7
+    app.selectbox(key="set-variant").select("readme").run()
+    app.selectbox(key="set-variant").select("2014").run()
+    assert app.selectbox(key="set-init").value == "scratch", "which was chosen for 2014"
+    app.get("segmented_control")[0].set_value("quick").run()
+    assert app.number_input(key="set-epochs").value == config.preset("quick", "scratch").epochs
+
+
+def test_every_setting_and_choice_has_a_plain_name() -> None:
+    for setting in TrainConfig.__dataclass_fields__.values():
+        assert setting.name in words.NAMES, setting.name
+        if setting.metadata["choices"] and setting.name != "variant":
+            assert set(setting.metadata["choices"]) == set(words.CHOICES[setting.name]), setting.name
+
+
+KEPT = ("New training", "Save", "Delete this training")
+"""Buttons beside every run, and for its name, its note and its end."""
+
+
+RECORDS = [
+    {"kind": "step", "step": 1, "epoch": 0.5, "loss": 1.2, "lr": 0.01},
+    {"kind": "step", "step": 2, "epoch": 1.0, "loss": 1.0, "lr": 0.02},
+    {"kind": "epoch", "step": 2, "epoch": 1, "train_loss": 1.1, "train_accuracy": 0.5, "valid_loss": 1.3,
+     "valid_accuracy": 0.25},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("phase", "alive", "word", "buttons"),
+    [
+        ("queued", True, "Waiting its turn", ["Stop training"]),
+        ("training", True, "Training", ["Pause", "Stop training"]),
+        ("paused", True, "Paused", ["Resume", "Stop training"]),
+        ("training", False, "Interrupted", ["Resume"]),
+        ("stopped", False, "Stopped", ["Resume", "Use its settings"]),
+        ("failed", False, "Failed", ["Resume", "Use its settings"]),
+        ("finished", False, "Finished", ["Use its settings"]),
+    ],
+)
+def test_a_run_is_shown_with_what_can_be_done(
+    known: library.KnownSet, phase: str, alive: bool, word: str, buttons: list[str]
+) -> None:
+    run = runs.create(TrainConfig(data=known.data, epochs=2))
+    for record in RECORDS:
+        run.log(record)
+    run.write_status(runs.Status(phase=phase, message="Why.", epoch=1, epochs=2, step=2, steps=4, process=os.getpid()))
+    if alive:
+        with run.locked():
+            app = opened("train", run=run.id)
+    else:
+        app = opened("train", run=run.id)
+    assert not app.exception
+    assert any(text.endswith(f"-badge[{word}]") for text in texts(app, "markdown"))
+    assert [each.label for each in app.main.get("button") if not each.disabled and each.label not in KEPT] == buttons
+    assert button(app, "Delete this training").disabled == alive
+    assert len(app.main.get("vega_lite_chart")) == 3
+    assert metrics(app)["Validation accuracy"] == "25%"
+
+
+def test_a_run_that_is_not_answering_can_be_ended(known: library.KnownSet) -> None:
+    run = runs.create(TrainConfig(data=known.data))
+    run.write_status(runs.Status(phase="training"))
+    past = time.time() - 2 * runs.STALE_S
+    os.utime(run.folder / "status.json", (past, past))
+    with run.locked():
+        app = opened("train", run=run.id)
+    assert [each.label for each in app.main.get("button") if each.label not in KEPT] == ["End it"]
+    assert not app.exception
+
+
+def test_learning_by_heart_is_said_with_its_epoch_and_marked(known: library.KnownSet) -> None:
+    app = opened("train", run=ended("1", known).id)
+    (warning,) = app.warning
+    assert "Since epoch 1 it learns by heart" in warning.value
+    assert "the one after epoch 1" in warning.value
+
+
+def test_a_diverged_run_leads_to_gentler_settings(known: library.KnownSet) -> None:
+    run = ended("1", known, lr=0.3, batch_size=7)
+    status = runs.Status(
+        phase="failed", cause="diverged", message="The loss stopped being a finite number.", hint="So."
+    )
+    run.write_status(status)
+    app = opened("train", run=run.id)
+    assert not [each for each in app.button if each.label == "Resume"], "it would end the same way"
+    button(app, "Try again more gently").click().run()
+    assert app.selectbox(key="run").value == settings.NEW
+    assert app.number_input(key="set-lr").value == pytest.approx(0.1)
+    assert app.number_input(key="set-batch_size").value == 7
+    with pytest.raises(RunError, match="same way again"):
+        worker.resume(run)
+
+
+def test_a_queued_run_says_by_name_what_it_waits_for_and_offers_to_make_way(known: library.KnownSet) -> None:
+    first, second = (runs.create(TrainConfig(data=known.data), runs.runs_dir() / f"run-{n}") for n in range(2))
+    first.set_label("Lunch break", "")
+    first.write_status(runs.Status(phase="paused"))
+    second.write_status(runs.Status(phase="queued", message="Waiting for “Lunch break” to end."))
+    with first.locked(), second.locked():
+        app = opened("train", run=second.id)
+        assert "“Lunch break” is paused" in unescaped(app.warning[0].value)
+        button(app, "Stop that one").click().run()
+        assert first.request() == "stop"
+        assert not app.exception
+
+
+def test_a_run_gets_a_name_that_is_shown_wherever_it_is_chosen(known: library.KnownSet, model: str) -> None:
+    run = runs.Run(runs.runs_dir() / model)
+    runs.write_json(run.folder / "config.json", config.to_dict(TrainConfig(data=known.data)))
+    run.write_status(runs.Status(phase="finished", epoch=1, best_accuracy=0.5))
+    app = opened("train", run=run.id)
+    app.text_input(key=f"name-{run.id}-{hash('')}").set_value("*Best* yet")
+    app.text_area(key=f"note-{run.id}-{hash('')}").set_value("Keep it.")
+    button(app, "Save").click().run()
+    assert not app.exception
+    assert run.label() == ("*Best* yet", "Keep it.")
+    assert "Keep it." in texts(app, "text")
+    assert app.selectbox(key="run").options[1].startswith("*Best* yet (finished")
+    for page in ("classify", "evaluate"):
+        assert opened(page).selectbox(key="model").options[0].startswith("*Best* yet: AlexNet 2014")
+    assert "My model: *Best* yet" in " ".join(opened("train", run="new").selectbox(key="set-init").options)
+
+
+def test_a_deleted_run_comes_back_by_undo(known: library.KnownSet) -> None:
+    run = ended("1", known, "Gone soon")
+    app = opened("train", run=run.id)
+    button(app, "Delete this training").click().run()
+    assert not app.exception
+    assert runs.list_runs() == []
+    assert any("Gone soon is in the trash" in text for text in texts(app, "markdown"))
+    button(app, "Undo").click().run()
+    assert not app.exception
+    assert [each.id for each in runs.list_runs()] == [run.id]
+    assert app.selectbox(key="run").value == run.id
+    trash.delete(run)
+    app = opened("compare")
+    button(app, "Restore").click().run()
+    assert runs.find_run(run.id) is not None
+
+
+def test_runs_are_compared_by_curves_settings_and_results(known: library.KnownSet) -> None:
+    ended("1", known, "Gentle")
+    ended("2", known, "Wild", lr=0.02, clip=0.0)
+    ended("3", known, "Never asked")
+    app = opened("compare", compared=["20250601-120001-x", "20250601-120002-x"])
+    assert not app.exception
+    reached, different = tables(app)
+    assert list(reached.columns) == ["Gentle", "Wild"]
+    assert reached.loc["Right"].to_list() == ["60.0%"] * 2
+    assert reached.loc["Lies in", "Wild"] == "42% to 75%"
+    assert reached.loc["By heart since"].to_list() == ["epoch 1"] * 2
+    assert different.to_dict("index") == {
+        "Learning rate": {"Gentle": "0.001", "Wild": "0.02"}, "Longest gradient": {"Gentle": "5", "Wild": "0"},
+    }  # fmt: skip
+    chart = app.main.get("vega_lite_chart")[0]
+    assert "Gentle" in chart.proto.spec
+    assert "Never asked" not in chart.proto.spec
+    app.multiselect(key="compared").set_value(["20250601-120003-x"]).run()
+    assert not app.exception
+    assert app.query_params["compared"] in ("20250601-120003-x", ["20250601-120003-x"])
+
+
+def test_the_finder_draws_its_curve_and_one_click_takes_the_suggestion(known: library.KnownSet, monkeypatch) -> None:
+    started = []
+
+    def start(wanted: TrainConfig) -> runs.Run:
+        started.append(wanted)
+        return runs.create(wanted, lr_finder.new_folder())
+
+    monkeypatch.setattr(worker, "start_lr_test", start)
+    app = opened("train")
+    app.number_input(key="set-batch_size").set_value(8).run()
+    button(app, "Measure").click().run()
+    assert not app.exception
+    assert started[0].batch_size == 8
+    (test,) = [runs.Run(folder) for folder in lr_finder.folder().iterdir()]
+    rates = lr_finder.rates(started[0], 10_000)
+    losses = [3 - 2 / (1 + (0.01 / rate) ** 2) + 100 * max(0, rate - 0.3) for rate in rates]
+    found = lr_finder.judge(rates[:90], losses[:90], kinds=30)
+    test.write_status(runs.Status(phase="finished"))
+    runs.write_json(test.folder / "finding.json", asdict(found))
+    app.run()
+    assert len(app.main.get("vega_lite_chart")) == 1
+    rate = float(f"{found.suggestion:.2g}")
+    button(app, f"Take {rate:g}").click().run()
+    assert not app.exception
+    assert app.number_input(key="set-lr").value == rate
+    assert not [text for text in texts(app, "caption") if "other settings" in text]
+    app.number_input(key="set-batch_size").set_value(64).run()
+    assert [text for text in texts(app, "caption") if "other settings than those above: batch size" in text]
+
+
+def test_folds_are_told_while_they_train_and_shown_on_evaluate(known: library.KnownSet, model: str) -> None:
+    run = runs.Run(runs.runs_dir() / model)
+    runs.write_json(run.folder / "config.json", config.to_dict(TrainConfig(data=known.data, folds=3)))
+    cross_validated(known, run, folds=3, done=1)
+    cross_validate.fold_run(run, 2).folder.mkdir()
+    for record in RECORDS[:2]:
+        cross_validate.fold_run(run, 2).log(record)
+    run.write_status(runs.Status(phase="training", fold=2, folds=3, epoch=30, epochs=96, step=60, steps=192))
+    with run.locked():
+        app = opened("train", run=run.id)
+    assert not app.exception
+    assert app.main.progress[0].text.startswith("Fold 2 of 3 · Epoch 7 of 24")
+    assert metrics(app)["Right, by photos unseen"] == "33.3%"
+    assert any("judges the **recipe**, not one model" in text for text in texts(app, "markdown"))
+
+    cross_validated(known, run, folds=3, done=3)
+    run.write_status(runs.Status(phase="finished", fold=0, folds=3, epoch=96, epochs=96, best_accuracy=1 / 3))
+    path = run.checkpoint_path
+    card = checkpoint.read_card(path)
+    monkey = {**asdict(card), "config": config.to_dict(TrainConfig(folds=3))}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint, "read_card", lambda _: checkpoint.Card(**monkey))
+        app = opened("evaluate")
+        assert not app.exception
+        assert metrics(app)["Photos"] == "18"
+        assert any("fold 3: 33%" in text for text in texts(app, "caption"))
+        assert "learned from these photos too" in " ".join(texts(opened("evaluate", split="valid"), "caption"))
+        plain = run.folder.with_name("20250601-140000-plain-2014") / path.name
+        plain.parent.mkdir()
+        os.link(path, plain)
+        patch.setattr(checkpoint, "read_card", lambda each: card if each == plain else checkpoint.Card(**monkey))
+        app = opened("evaluate", model=plain.parent.name)
+        assert next(each for each in app.get("button_group") if each.key == "split").value == "valid"
+        app.selectbox(key="model").set_value(run.id).run()
+        assert metrics(app)["Photos"] == "18", "of the folds, not of photos that it learned from"
+
+
+def test_a_run_of_a_newer_version_is_listed_all_the_same(known: library.KnownSet) -> None:
+    run = runs.create(TrainConfig(data=known.data))
+    runs.write_json(run.folder / "config.json", {"colour": "green"})
+    run.write_status(runs.Status(phase="finished"))
+    app = opened("train", run=run.id)
+    assert not app.exception
+    assert "Unknown settings" in app.error[0].value

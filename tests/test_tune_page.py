@@ -4,14 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from app_pages import button, metrics, opened, tables, texts
 from streamlit.testing.v1 import AppTest
-from test_pages import _nothing_kept, button, metrics, opened, tables, texts  # noqa: F401
 
 from flowers_core.settings import config, presets
 from flowers_core.sources import library
 from flowers_core.tuning import studies, tune
 from flowers_core.tuning.studies import Plan, Study, Summary, Trial
 from flowers_core.ui.tune import search_charts
+
+pytestmark = pytest.mark.usefixtures("nothing_kept")
 
 
 @pytest.fixture

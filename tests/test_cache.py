@@ -259,25 +259,28 @@ DAMAGE = {
     "rows without end": lambda saved: saved.update(rows=10**30),
     "rows true": lambda saved: saved.update(rows=True),
     "no rows left": lambda saved: saved.update(rows=0),
-    "entries as a list": lambda saved: saved.update(entries=[1, 2]),
-    "no entries": lambda saved: saved.update(entries=None),
-    "an entry too short": lambda saved: first(saved).pop(),
-    "an entry too long": lambda saved: first(saved).append(1),
-    "an entry as text": lambda saved: saved["entries"].update({"Train/rose/0.jpg": "abcdef"}),
-    "an entry as a number": lambda saved: saved["entries"].update({"Train/rose/0.jpg": 6}),
-    "a row beyond the end": lambda saved: first(saved).__setitem__(1, 10),
-    "a row below zero": lambda saved: first(saved).__setitem__(1, -1),
-    "a row as text": lambda saved: first(saved).__setitem__(1, "0"),
-    "no width": lambda saved: first(saved).__setitem__(2, 0),
-    "a height as a fraction": lambda saved: first(saved).__setitem__(3, 1.5),
-    "a digest as a number": lambda saved: first(saved).__setitem__(4, 5),
-    "a reason and pixels": lambda saved: first(saved).__setitem__(5, "broken"),
-    "a reason as a number": lambda saved: first(saved).__setitem__(5, 0),
+    "columns as numbers": lambda saved: saved.update(columns=[1, 2]),
+    "no columns": lambda saved: saved.update(columns=None),
+    "a column missing": lambda saved: saved["columns"].pop(),
+    "a column too many": lambda saved: saved["columns"].append(saved["columns"][0]),
+    "a column too short": lambda saved: saved["columns"][4].pop(),
+    "a name too few": lambda saved: saved["names"].pop(),
+    "a name too many": lambda saved: saved["names"].append("x.jpg"),
+    "a name as a list": lambda saved: saved["names"].__setitem__(0, []),
+    "another name": lambda saved: saved["names"].__setitem__(0, "Train/rose/other.jpg"),
+    "names as a number": lambda saved: saved.update(names=7),
+    "a row beyond the end": lambda saved: saved["columns"][1].__setitem__(0, 10),
+    "a row below zero": lambda saved: saved["columns"][1].__setitem__(0, -1),
+    "a row as text": lambda saved: saved["columns"][1].__setitem__(0, "0"),
+    "no width": lambda saved: saved["columns"][2].__setitem__(0, 0),
+    "a height as a fraction": lambda saved: saved["columns"][3].__setitem__(0, 1.5),
+    "a digest as a number": lambda saved: saved["columns"][4].__setitem__(0, 5),
+    "a reason and pixels": lambda saved: saved["columns"][5].__setitem__(0, "broken"),
+    "a reason as a number": lambda saved: saved["columns"][5].__setitem__(0, 0),
+    "another beginning": lambda saved: saved.update(beginning="7"),
+    "a beginning elsewhere": lambda saved: saved.update(beginning="../../x"),
+    "no beginning": lambda saved: saved.pop("beginning"),
 }
-
-
-def first(saved: dict) -> list:
-    return saved["entries"]["Train/rose/0.jpg"]
 
 
 @pytest.mark.parametrize("name", DAMAGE)
@@ -309,7 +312,7 @@ def test_a_pixel_file_of_another_length_is_made_right(change, root, home):
 
 def test_a_missing_pixel_file_is_made_again(root, home):
     decode_folder(root)
-    (pixel_file(home)).unlink()
+    pixel_file(home).unlink()
     assert_right(decode_folder(root))
 
 

@@ -68,13 +68,11 @@ class Entry(NamedTuple):
         return row == -1 if reason else 0 <= row < rows and width > 0 and height > 0
 
 
-def _are_sound(entries: list[Entry], rows: int) -> bool:
-    """Are all of them `is_sound`, without a reason? By columns, which is quicker than one after the other."""
-    if not entries:
-        return True
-    _, places, widths, heights, _, reasons = columns = [*zip(*entries, strict=True)]
+def _are_sound(columns: list[list], rows: int) -> bool:
+    """Are all entries of these columns `is_sound`, without a reason? Quicker than to ask one after the other."""
     if [set(map(type, column)) for column in columns] != [{str}, {int}, {int}, {int}, {str}, {str}]:
         return False
+    _, places, widths, heights, _, reasons = columns
     in_file = min(places) >= 0 and max(places) < rows
     return in_file and min(widths) > 0 and min(heights) > 0 and not any(reasons)
 
@@ -244,12 +242,12 @@ class _Index:
         self.version = {"decoder": DECODER_VERSION, "side": SIDE, "looks": looks.LOOKS_VERSION}
         self.beginning, self.rows, self.entries = "", 0, {}
         saved = read_json(self.path)
-        with suppress(TypeError, LookupError, AttributeError):  # none, or damaged
+        with suppress(TypeError, LookupError, ValueError):  # none, or damaged
             self.beginning = str(saved["beginning"])
-            rows, names, entries = saved["rows"], saved["entries"], [*map(Entry._make, saved["entries"].values())]
+            rows, columns = saved["rows"], saved["columns"]
+            named = zip(saved["names"], map(Entry._make, zip(*columns, strict=True)), strict=True)
             if saved["version"] == self.version and self._holds(rows):
-                sound = _are_sound(entries, rows)
-                named = zip(names, entries, strict=True)
+                sound = _are_sound(columns, rows)
                 self.rows, self.entries = rows, dict(named if sound else (e for e in named if e[1].is_sound(rows)))
 
     @property
@@ -292,8 +290,10 @@ class _Index:
             remove_tree(path)
 
     def save(self) -> None:
-        index = {"version": self.version, "beginning": self.beginning, "rows": self.rows, "entries": self.entries}
-        write_json(self.path, index, indent=None)
+        # In columns, which are read in two thirds of the time.
+        columns = [*zip(*self.entries.values(), strict=True)]
+        index = {"version": self.version, "beginning": self.beginning, "rows": self.rows}
+        write_json(self.path, {**index, "names": [*self.entries], "columns": columns}, indent=None)
 
     def open_pixels(self) -> np.ndarray:
         if self.rows == 0:

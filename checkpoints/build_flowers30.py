@@ -69,7 +69,7 @@ class Judged:
         photos: those not seen.
         full: (n, 1, classes) logits of the fully connected layers before they were made small.
         alone, second: the same of the small ones, and of the second reader.
-        columns: (n, columns) what the kind space looks at.
+        columns: (n, columns) what the Mahalanobis distance looks at.
     """
 
     network: AlexNet
@@ -88,7 +88,7 @@ class Judged:
         return self.full + weigh * self.second
 
     def mahalanobis_scores(self, weigh: float, logit_weight: float) -> np.ndarray:
-        """(n,) of the kind space."""
+        """(n,) by distance and logits, see `mahalanobis`."""
         return self.network.mahalanobis.scores(self.columns, self.logits(weigh).mean(1), logit_weight)
 
 

@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import os
 import sys
 import warnings
 from typing import NoReturn
@@ -47,6 +48,11 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     try:
         result = options.function(options)
+        if options.json and result is not None:
+            print(json.dumps(result))  # in ASCII: a console that can't show a name must not change it
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads this, as `head` does, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except FlowersError as error:
         end_progress()
         print(f"Error: {printable(str(error))}", file=sys.stderr)
@@ -56,8 +62,6 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    if options.json and result is not None:
-        print(json.dumps(result))  # in ASCII: a console that can't show a name must not change it
     return 0
 
 

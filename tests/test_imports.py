@@ -29,9 +29,10 @@ from flowers_core import garden, runs
 from flowers_core.__main__ import main
 from flowers_core.errors import DataError
 from flowers_core.images import to_jpeg
-from flowers_core.photos import importer
+from flowers_core.photos import importer, problems
+from flowers_core.photos.cache import decode_source
 from flowers_core.settings.config import TrainConfig
-from flowers_core.sources import Source, archive, drive, flowers102, imports, library, open_source, own
+from flowers_core.sources import Source, archive, drive, edits, flowers102, imports, library, open_source, own
 from flowers_core.sources.flowers102_names import NAMES
 from flowers_core.sources.imports import ImportRequest
 from flowers_core.species import SPECIES
@@ -761,6 +762,26 @@ def test_emptying_the_trash_takes_the_cache_of_a_set_that_lies_deeper_than_its_f
     library.delete(known.id)
     library.empty_trash()
     assert not any((home / "data/cache").iterdir())
+
+
+def test_an_own_set_comes_back_with_its_changes_and_a_name_of_at_most_sixty_letters():
+    for seed in range(6):
+        own.add(to_jpeg(garden.draw("rose", seed, 48)), "rose")
+        own.add(to_jpeg(garden.draw("sunflower", seed, 48)), "sunflower")
+    name = "n" * library.NAME_LENGTH
+    library.change(library.OWN, name=name)
+    decoded = decode_source(open_source(library.OWN))
+    edits.add(decoded.source.key, problems.edits_for(decoded, [0, 7], edits.EXCLUDE))
+    before = decode_source(open_source(library.OWN))
+    old = library.delete(library.OWN)
+    own.add(to_jpeg(garden.draw("rose", 1, 48)), "tulip")
+    library.change(library.OWN, name=name)
+    back = library.restore(old)
+    assert back.name != name
+    assert len(back.name) <= library.NAME_LENGTH
+    after = decode_source(open_source(back.id))
+    assert (len(before.entries), len(after.entries)) == (10, 10)
+    assert after.fingerprint == before.fingerprint
 
 
 def test_an_own_set_comes_back_beside_the_new_one():

@@ -1,5 +1,6 @@
 """Copies and near copies are found, nothing else is, and they stay on one side of the splits that the app makes."""
 
+import itertools
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -59,6 +60,28 @@ def test_runs_of_bits_find_every_pair_within_reach():
     assert {tuple(sorted((first[int(hashes[a])], first[int(hashes[b])]))) for a, b in want} <= pairs
 
 
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_a_chain_of_photos_with_one_hash_is_one_group_in_any_order(order):
+    """The first and the last are too far apart in colour, the middle one is near both."""
+    shapes = np.random.default_rng(0).integers(60, 150, (256, 256, 1), np.uint8)
+    shapes = np.broadcast_to(shapes, (256, 256, 3)).copy()
+    records = np.array([looks.measure(shapes + np.array([red, 0, 0], np.uint8)) for red in (0, 30, 60)])
+    records["grey"] = records["grey"][0]
+    left, right = likeness.near_pairs(records[list(order)])
+    assert {frozenset((order[a], order[b])) for a, b in zip(left, right, strict=True)} == {
+        frozenset((0, 1)),
+        frozenset((1, 2)),
+    }
+
+
+def test_of_very_many_with_one_hash_each_stands_beside_one():
+    record = looks.measure(np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8))
+    records = np.array([record] * (likeness.CROWD + 40))
+    left, right = likeness.near_pairs(records)
+    assert set(left.tolist()) | set(right.tolist()) == set(range(len(records)))
+    assert len(left) == len(records) - 1
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (1, 2, 0)])
 def test_of_photos_with_one_hash_copies_are_found_in_any_order(order):
     """Hashes are of grey, and mean colours decide as well."""
@@ -70,7 +93,7 @@ def test_of_photos_with_one_hash_copies_are_found_in_any_order(order):
     records = np.array([looks.measure(each) for each in (red, green, green)])
     records["grey"] = records["grey"][0]
     found = likeness.near_pairs(records[list(order)])
-    assert [{order[a], order[b]} for a, b in zip(*found, strict=True)] == [{1, 2}]
+    assert {frozenset((order[a], order[b])) for a, b in zip(*found, strict=True)} == {frozenset((1, 2))}
 
 
 def test_what_the_app_calls_a_near_copy_it_never_puts_into_two_splits(tmp_path):

@@ -85,6 +85,18 @@ def test_a_start_that_guesses_and_learns_nothing_is_not_said_to_fit() -> None:
     assert "learned nothing" in found.reason
 
 
+def test_small_losses_that_double_by_chance_are_no_divergence() -> None:
+    blamed = 0
+    for seed in range(200):
+        chance, losses = random.Random(seed), []
+        for rate in RATES:
+            losses.append(0.02 * chance.lognormvariate(0, 0.8) + (8 * (rate - 0.01) if rate > 0.01 else 0))
+            if lr_finder.has_blown_up(losses, lr_finder.lag(RATES)):
+                break
+        blamed += "mistakes" in lr_finder.judge(RATES[: len(losses)], losses, kinds=30).reason
+    assert blamed <= 4
+
+
 def test_curves_that_say_nothing_get_no_suggestion() -> None:
     assert judged(lambda rate: 3.4).suggestion is None
     at_once = lr_finder.judge(RATES[:3], [3.0, 9.0, None], kinds=30)

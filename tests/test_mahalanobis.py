@@ -58,6 +58,15 @@ def test_a_kind_of_one_photo_and_directions_without_any_spread_do_no_harm() -> N
     assert np.isfinite(space.scores(features, np.zeros((3, 3)), 1.0)).all()
 
 
+def test_kinds_of_one_picture_each_can_be_stored() -> None:
+    """As drawn icons or plain colours are: float16 holds nothing above 65,504."""
+    features = np.repeat(np.random.default_rng(0).uniform(0, 5, (2, 512)), 10, axis=0)
+    space = mahalanobis.fit(features, np.repeat([0, 1], 10), 2)
+    assert all(np.isfinite(array.astype(np.float16)).all() for array in space.to_dict().values())
+    scores = space.scores(np.concatenate([features, features[:1] * 0.2]), np.zeros((21, 2)), 12.0)
+    assert scores[:20].min() > scores[20]
+
+
 @pytest.fixture
 def trained(three_kinds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(alexnet, "HIDDEN", 64)
@@ -82,7 +91,7 @@ def test_a_training_with_enough_photos_leaves_a_model_that_knows_its_kinds(train
     assert starts.start_weights(started, str(trained), card.classes), "it can start another training"
 
 
-def test_a_kind_space_of_another_shape_is_refused(trained: Path, tmp_path: Path) -> None:
+def test_distances_of_another_shape_are_refused(trained: Path, tmp_path: Path) -> None:
     network, card = checkpoint.load(trained)
     tensors = checkpoint.with_kinds(checkpoint.shrink(network), network.mahalanobis)
     tensors["kinds.means"] = torch.zeros(2, 256)

@@ -117,6 +117,18 @@ def test_back_leads_to_the_set_that_stood_there_before_one_was_chosen(known: lib
 
 
 @pytest.mark.usefixtures("known")
+def test_what_stands_in_for_a_set_that_is_gone_is_nobodys_choice(known: library.KnownSet) -> None:
+    app = opened("photos", data="gone")
+    assert app.selectbox(key="data").value == known.id
+    app.query_params["data"] = known.id  # as address.js does
+    app.run()
+    assert not app.toast, "it is told once"
+    assert not app.session_state["data-choice"].by_hand
+    app.selectbox(key="data").set_value("garden").run()
+    app.selectbox(key="data").set_value(known.id).run()
+    assert app.session_state["data-choice"].by_hand, "a person chose it since"
+
+
 def test_a_run_stays_chosen_when_its_text_in_the_list_changes() -> None:
     older, run = (runs.create(TrainConfig(), runs.runs_dir() / f"run-{n}") for n in range(2))
     for each in (older, run):

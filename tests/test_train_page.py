@@ -114,6 +114,8 @@ def test_a_running_training_is_compared_by_the_same_speed_as_one_that_has_ended(
     )
     with finished.locked():
         assert compare.reached(finished).images_per_second == 2 * 12 / 6
+        finished.write_status(runs.Status(phase="training", epochs=4, seconds=1, images_per_second=900))
+        assert compare.reached(finished).images_per_second == 900, "in the first epoch nothing else is known"
     finished.write_status(runs.Status(phase="finished", epoch=4, epochs=4, seconds=12, images_per_second=4.5))
     assert compare.reached(finished).images_per_second == 4.5
 

@@ -2,11 +2,13 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from flowers_core import runs
 from flowers_core.errors import DataError, RunError
+from flowers_core.machine import processes
 from flowers_core.runs import Run, Status, trash, turns
 from flowers_core.settings.config import TrainConfig
 from flowers_core.training import compare, worker
@@ -38,6 +40,36 @@ def test_a_deleted_run_is_gone_and_comes_back_whole() -> None:
     back = trash.restore(run.id)
     assert {path.name: path.read_bytes() for path in back.folder.iterdir()} == before
     assert trash.content() == []
+
+
+def test_two_runs_of_one_folder_lie_in_the_trash_beside_each_other() -> None:
+    gone = []
+    for name in ("First", "Second"):
+        ended("mine").set_label(name, "")
+        gone.append(trash.delete(Run(runs.runs_dir() / "mine")))
+    assert sorted(each.run.name for each in trash.content()) == ["First", "Second"]
+    assert trash.restore(gone[1].id).folder == runs.runs_dir() / "mine"
+    assert Run(runs.runs_dir() / "mine").name == "Second"
+    with pytest.raises(RunError, match="there already: mine"):
+        trash.restore(gone[0].id)
+
+
+def test_who_began_first_trains_first_whatever_folders_are_called() -> None:
+    late, early = ended("a-late-one"), ended("z-early-one")
+    for run, when in ((early, 1_700_000_000), (late, 1_700_000_100)):
+        run.write_status(Status(phase="queued"))
+        os.utime(run.folder / "config.json", (when, when))
+    with late.locked(), early.locked():
+        assert [run.id for run in turns.before(late)] == [early.id]
+        assert turns.before(early) == []
+        asked = iter(["", "stop"])
+        with pytest.raises(InterruptedError), turns.training_slot(late, Status(), lambda: next(asked)):
+            pass
+
+
+def test_to_look_at_what_was_deleted_brings_nothing_back(tmp_path: Path) -> None:
+    assert not processes.is_held(tmp_path / "gone" / "lock")
+    assert not (tmp_path / "gone").exists()
 
 
 @pytest.mark.parametrize("phase", ["training", "paused", "queued", "preparing"])

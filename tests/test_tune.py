@@ -72,6 +72,21 @@ def kept(study: Study) -> list[str]:
     return [path.parent.name for path in study.folder.glob("*/best.safetensors")]
 
 
+def test_a_study_goes_on_under_its_name_only_with_the_same_search() -> None:
+    settings = config.preset("quick", data="garden")
+    space = config.search_space(settings)
+    first = studies.create(studies.Plan(settings, space, trials=5), "mine")
+    assert studies.create(studies.Plan(settings, space, trials=9), "mine").plan().trials == 9
+    assert studies.create(studies.Plan(settings, space, trials=3), "mine").plan().trials == 9
+    for other in (
+        studies.Plan(replace(settings, data="other"), space, trials=50),
+        studies.Plan(settings, dict([*space.items()][:1])),
+    ):
+        with pytest.raises(ConfigError, match="searches something else"):
+            studies.create(other, "mine")
+    assert first.plan().config.data == "garden"
+
+
 def test_a_search_trains_compares_and_keeps_the_best_model_only(base) -> None:
     plan = Plan(replace(base, epochs=1, views="centre"), config.search_space(base), trials=2)
     study = studies.create(plan)

@@ -37,6 +37,8 @@ def launch(arguments: list[str], log_path: Path) -> None:
 
 def is_held(lock: Path) -> bool:
     """Does a process hold this lock? (A process id would prove nothing: zombies still have one.)"""
+    if not lock.parent.exists():  # to look would make the folder of what was deleted again
+        return False
     try:
         # A moment's patience: somebody else may be looking just now, which takes the lock for an instant.
         with FileLock(lock, timeout=0.03, poll_interval=0.01):

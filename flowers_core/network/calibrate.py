@@ -17,7 +17,7 @@ ACCEPTED = 0.95
 
 @dataclass(frozen=True)
 class Calibration:
-    """A temperature, and thresholds of `scores` and of a kind space's, below which a photo is none of the kinds.
+    """A temperature, and thresholds of `scores` and of Mahalanobis distances, below which a photo is none of the kinds.
 
     None: not known.
     """
@@ -28,7 +28,7 @@ class Calibration:
 
     @property
     def logit_weight(self) -> float:
-        """What a unit of a logit counts for a kind space."""
+        """What a unit of a logit counts, in units of squared distance."""
         return mahalanobis.LOGIT_WEIGHT / self.temperature
 
     @property
@@ -91,7 +91,7 @@ def fit(
     Args:
         logits: (n, views, classes).
         labels: (n,) true classes.
-        mahalanobis_scores: (n,) of a kind space for a weight of the logits; None where there is none.
+        mahalanobis_scores: (n,) of Mahalanobis distances for a weight of the logits; None where there are none.
 
     Returns:
         The temperature of the least cross-entropy (Guo et al. 2017, "On calibration of modern neural networks"),

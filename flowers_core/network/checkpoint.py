@@ -37,7 +37,7 @@ FORMAT = 1
 HIDDEN_LAYERS = (1, 4)
 """Places of the hidden fully connected layers in `AlexNet.classifier`."""
 KINDS, READER = "kinds.", "reader."
-"""Before the names of the kind space's tensors, and of the second reader's."""
+"""Before the names of the Mahalanobis distance's tensors, and of the second reader's."""
 MAX_HEADER_BYTES = 10_000_000
 INPUT_SIZES = range(63, 1025)
 """Sides in pixels that a network takes: below, nothing is left after the last pooling."""
@@ -62,7 +62,7 @@ class Card:
         rejection: {"score": "kinds", "threshold": t, "logit_weight": w, "accepted": share, "energy": e}: a photo that
             the model's `mahalanobis` scores below t, with logits of weight w (0 where missing), is none of the classes,
             as the given share of known ones is not; so, less reliably, is one whose `calibrate.scores` is below e.
-            {"score": "energy", "threshold": e, ...} where there is no kind space; empty when nothing is known of that.
+            {"score": "energy", "threshold": e, ...} where there are no distances; empty when nothing is known of that.
     """
 
     variant: str
@@ -203,11 +203,11 @@ def load(path: Path, number_format: str = "float32") -> tuple["AlexNet", Card]:
     wanted = getattr(torch, number_format)  # one after another: both formats at once would not fit into small hosts
     formats = {name: torch.float32 if name.startswith(READER) else wanted for name in weights}
     network.load_state_dict({name: weights.pop(name).to(formats[name]) for name in list(weights)}, assign=True)
-    network.mahalanobis = _kind_space(space, network, path) if space else None
+    network.mahalanobis = _read_mahalanobis(space, network, path) if space else None
     return network.eval().to(memory_format=torch.channels_last), card
 
 
-def _kind_space(arrays: Mapping[str, "Tensor"], network: "AlexNet", path: Path) -> RelativeMahalanobis:
+def _read_mahalanobis(arrays: Mapping[str, "Tensor"], network: "AlexNet", path: Path) -> RelativeMahalanobis:
     columns = mahalanobis.width(network.summary_filters)
     wanted = {"middle": (columns,), "directions": (columns, columns), "means": (network.classes, columns),
               "spread": (columns,)}  # fmt: skip

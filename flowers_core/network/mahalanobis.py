@@ -23,6 +23,9 @@ DOUBT = 1.0
 direction that tells no kinds apart is strange, too."""
 
 
+MOST_SPREAD = 60_000.0
+"""Largest spread that is kept."""
+
 LOGIT_WEIGHT = 12.0
 """What one unit of a kind's logit counts, in units of squared distance, where logits are calibrated (temperature 1)."""
 
@@ -69,7 +72,7 @@ class RelativeMahalanobis:
 
 
 def joined(nearness: np.ndarray, logits: np.ndarray, logit_weight: float) -> np.ndarray:
-    """(n,) scores of photos, from what a kind space and the logits say of each kind."""
+    """(n,) scores of photos, from what the distances and the logits say of each kind."""
     return (nearness + logit_weight * logits).max(1)
 
 
@@ -112,12 +115,13 @@ def fit(features: np.ndarray, labels: np.ndarray, classes: int) -> RelativeMahal
     share = np.bincount(labels, minlength=classes) / len(labels)
     within = roots - means[labels]
     covariance = within.T @ within / len(roots)
-    usual = max(np.trace(covariance) / len(middle), 0.01 * roots.var(0).mean(), 1e-9)
+    usual = max(np.trace(covariance) / len(middle), 0.01 * roots.var(0).mean(), 1e-8)
     covariance += SHRINKAGE * usual * np.eye(len(middle))
     variances, axes = np.linalg.eigh(covariance)
     whitening = axes / np.sqrt(variances)
     *_, turned = np.linalg.svd(np.sqrt(share)[:, None] * ((means - middle) @ whitening), full_matrices=True)
     directions = turned @ whitening.T
     placed = (means - middle) @ directions.T
-    spread = 1 + (share[:, None] * placed**2).sum(0) + DOUBT
+    # Photos of a kind that are all but one picture lie further apart than float16, as it is stored, can tell.
+    spread = np.minimum(1 + (share[:, None] * placed**2).sum(0) + DOUBT, MOST_SPREAD)
     return RelativeMahalanobis(*(array.astype(np.float32) for array in (middle, directions, placed, spread)))

@@ -125,7 +125,7 @@ class Job:
 
     def is_locked(self) -> bool:
         """Does its process live?"""
-        return self.folder.exists() and processes.is_held(self.folder / "lock")
+        return processes.is_held(self.folder / "lock")
 
     def cancel(self) -> None:
         """Ends the import as soon as it has tidied up: nothing of it stays but this word of it."""

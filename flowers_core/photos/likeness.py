@@ -25,6 +25,9 @@ at least so much, and no mean colour differs by more levels. Real pairs reach 0.
 LEAST_CONTRAST = 1.0
 """Standard deviation of the grey levels below which a picture is of one colour, and its hash one of chance."""
 
+CROWD = 64
+"""Photos of one hash up to which all pairs are compared."""
+
 _AT_ONCE = 8192
 
 
@@ -61,11 +64,14 @@ def near_copies(decoded: "DecodedSource") -> list[np.ndarray]:
 
 
 def near_pairs(records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of places (i, j) in (n,) looks.LOOK that are near copies. Of many with one hash not all pairs come: each
-    comes with one that stands for it."""
+    """Pairs of places (i, j) in (n,) looks.LOOK that are near copies. Of more than CROWD with one hash not all pairs
+    come: each comes with one that stands for it."""
     hashes = looks.hashes(records["grey"])
-    rest = np.flatnonzero(records["contrast"] >= LEAST_CONTRAST)
-    standing, left, right = [rest[:0]], [rest[:0]], [rest[:0]]
+    places = np.flatnonzero(records["contrast"] >= LEAST_CONTRAST)
+    _, which, counts = np.unique(hashes[places], return_inverse=True, return_counts=True)
+    crowded = counts[which] > CROWD
+    standing, rest = [places[~crowded]], places[crowded]
+    left, right = [rest[:0]], [rest[:0]]
     while len(rest):  # of one hash the first stands for those like it; of the others again the first
         _, first, which = np.unique(hashes[rest], return_index=True, return_inverse=True)
         standing.append(rest[first])

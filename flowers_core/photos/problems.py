@@ -33,7 +33,7 @@ ODD_ASPECT = 3.0
 
 @dataclass(frozen=True)
 class ProblemType:
-    """One problem of problem: its title and what it does to a training."""
+    """A type of problem: its title and what it does to a training."""
 
     title: str
     why: str
@@ -70,7 +70,7 @@ class Finding:
 
 
 def find(decoded: DecodedSource, features: Features | None = None) -> list[Finding]:
-    """All problems, by problem in the order of PROBLEMS, copies across splits first.
+    """All problems, by type in the order of PROBLEMS, copies across splits first.
 
     Args:
         decoded: the photos, as edited; what people accepted as fine is left out.

@@ -255,8 +255,7 @@ class Run:
 
     def is_locked(self) -> bool:
         """Does a process hold the run's lock?"""
-        # Of a run that was deleted, a lock would bring its folder back.
-        return self.folder.exists() and processes.is_held(self.folder / "lock")
+        return processes.is_held(self.folder / "lock")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -357,7 +356,7 @@ def find_run(run_id: str) -> Run | None:
 
 def active_runs() -> list[Run]:
     """Runs whose process lives, the longest waiting first."""
-    return [run for run in reversed(list_runs()) if run.state() in ACTIVE]
+    return sorted((run for run in list_runs() if run.state() in ACTIVE), key=lambda run: (run.started, run.id))
 
 
 def summary(run: Run) -> dict:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,8 +28,8 @@ def folder() -> Path:
     return runs_dir() / ".trash"
 
 
-def delete(run: Run) -> None:
-    """Moves a run into the trash, its model with it.
+def delete(run: Run) -> Run:
+    """Moves a run into the trash, its model with it; the run as it lies there, where it may have another id.
 
     Raises:
         RunError: its process lives.
@@ -40,7 +41,12 @@ def delete(run: Run) -> None:
     with explain_disk_errors(run.folder):
         folder().mkdir(parents=True, exist_ok=True)
         os.utime(run.folder)  # a rename doesn't say when it was
-        run.folder.replace(folder() / run.id)
+        place, count = folder() / run.id, 1
+        while place.exists():  # another one in the same folder was deleted before
+            count += 1
+            place = folder() / f"{run.id}~{count}"
+        run.folder.replace(place)
+    return Run(place)
 
 
 def restore(run_id: str) -> Run:
@@ -53,9 +59,9 @@ def restore(run_id: str) -> Run:
     deleted = next((each.run for each in content() if each.run.id == run_id), None)
     if deleted is None:
         raise RunError("There is no such training in the trash", run_id, "It may have been emptied.")
-    back = runs_dir() / run_id
+    back = runs_dir() / run_id.partition("~")[0]
     if back.exists():
-        raise RunError("A training of this name is there already", run_id, "Delete or move that one first.")
+        raise RunError("A training of this name is there already", back.name, "Delete or move that one first.")
     with explain_disk_errors(back):
         deleted.folder.replace(back)
     return Run(back)
@@ -69,7 +75,11 @@ def content() -> list[DeletedRun]:
 
 def megabytes() -> int:
     """Room that emptying the trash would free."""
-    return sum(path.stat().st_size for path in folder().rglob("*") if path.is_file()) // 2**20
+    size = 0
+    for path in folder().rglob("*"):
+        with suppress(OSError):  # somebody restores it or removes it for good
+            size += path.stat().st_size
+    return size // 2**20
 
 
 def empty(older_than_days: float = 0.0) -> int:

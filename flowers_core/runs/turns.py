@@ -1,7 +1,7 @@
 """Who trains next: one run at a time, the others wait in the order they were started."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from filelock import FileLock, Timeout
@@ -11,11 +11,16 @@ from flowers_core.storage import runs_dir
 
 
 @contextmanager
-def training_slot(run: Run, waiting: Status) -> Iterator[None]:
+def training_slot(run: Run, waiting: Status, request: Callable[[], str] | None = None) -> Iterator[None]:
     """Held while training, so that one run trains at a time; others wait here in the order they were started.
 
+    Args:
+        run: that is to train.
+        waiting: its status, for as long as it waits.
+        request: asked while it waits; None asks the run.
+
     Raises:
-        InterruptedError: the run was asked to stop while it waited.
+        InterruptedError: the request was to stop.
     """
     lock = FileLock(runs_dir() / ".slot.lock")
     runs_dir().mkdir(parents=True, exist_ok=True)
@@ -27,7 +32,7 @@ def training_slot(run: Run, waiting: Status) -> Iterator[None]:
                 break
             except Timeout:
                 pass
-        if run.request() == "stop":
+        if (request or run.request)() == "stop":
             raise InterruptedError
         first = holder(run)
         what = f"“{first.name}”" if first else "another training, a search or a learning-rate test"
@@ -50,4 +55,4 @@ def before(run: Run) -> list[Run]:
     """The living runs that were started before this one, the first of them first; none for one that lies elsewhere."""
     if run.folder.parent != runs_dir():
         return []
-    return [other for other in active_runs() if other.id < run.id]
+    return [other for other in active_runs() if (other.started, other.id) < (run.started, run.id)]

@@ -14,8 +14,6 @@ from flowers_core.sources.archive import MAX_BYTES
 from flowers_core.sources.download import MEGABYTE, NO_NETWORK, TIMEOUT_S
 from flowers_core.sources.records import printable
 
-"""More than this is not fetched."""
-
 _ID = r"[A-Za-z0-9_-]{10,100}"
 _HOSTS = ("drive.google.com", "docs.google.com", "drive.usercontent.google.com")
 _SHARE = "In Google Drive choose Share, set General access to Anyone with the link, copy the link, and try again."

@@ -20,6 +20,7 @@ from flowers_core.storage import (
     remove_tree,
     replacing_folder,
     sole_maker,
+    write_bytes,
     write_json,
 )
 
@@ -233,13 +234,26 @@ def restore(deleted: DeletedSet) -> KnownSet:
         raise DataError("This set is not in the trash any more", deleted.name, "Add its photos again.")
     if (sets_dir() / set_id).exists():
         if set_id != OWN:
-            raise DataError("There is such a set again", _added(set_id).name, "Delete that one first.")
+            raise DataError("There is such a set again", deleted.name, "Delete that one first.")
         set_id = secrets.token_hex(4)
+        _prepare_for_another_id(source, deleted, set_id)
     with explain_disk_errors(sets_dir() / set_id):
         source.rename(sets_dir() / set_id)
-    if set_id != deleted.set_id and deleted.name == _added(OWN).name:
-        return change(set_id, name=f"{deleted.name} of {time.strftime('%d %b', time.localtime(deleted.time))}")
     return _added(set_id)
+
+
+def _prepare_for_another_id(folder: Path, deleted: DeletedSet, set_id: str) -> None:
+    """Gives a set in the trash a name of its own, and what people changed about it to the id that it will have."""
+    name = deleted.name
+    if any(known.name == name for known in known_sets()):
+        when = f" of {time.strftime('%d %b', time.localtime(deleted.time))}"
+        name = name[: NAME_LENGTH - len(when)].rstrip() + when
+    card_path = folder / "card.json"
+    write_json(card_path, read_json(card_path) | {"name": name})
+    before, after = _state_key(deleted.set_id, folder), _state_key(set_id, folder)
+    for saved_path in (edits.saved_path, splits.saved_path):
+        if saved_path(before).exists():
+            write_bytes(saved_path(after), saved_path(before).read_bytes())
 
 
 def discard(set_id: str) -> None:

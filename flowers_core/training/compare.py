@@ -49,8 +49,9 @@ def reached(run: Run) -> Reached:
         with suppress(CheckpointError):
             valid_loss = checkpoint.read_card(run.checkpoint_path).results.get("valid_loss", valid_loss)
     speed = status.images_per_second
-    if state not in FINAL and status.seconds:  # what it says of itself meanwhile is that of its last steps alone
-        speed = status.epoch * counts.get("train", 0) / status.seconds
+    # What it says of itself meanwhile is the speed of its last steps alone.
+    if state not in FINAL and status.seconds and status.epoch and not status.folds and "train" in counts:
+        speed = status.epoch * counts["train"] / status.seconds
     if status.folds:
         answers = pooled(run, status.folds)
         accuracy = answers.report.top1 if answers else None

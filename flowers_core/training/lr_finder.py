@@ -33,6 +33,9 @@ LAG = 0.6
 BLOWN = 2.0
 """The test ends when the smoothed loss is so many times its lowest."""
 
+SMALL = 0.2
+"""Losses below this are not those of a network that is lost: they double by chance where the start fits already."""
+
 CLEAR = 4.0
 """Standard errors of the smoothed loss by which it must change, to count as having fallen or risen. Two would not do:
 the lowest of a hundred values lies two below their mean by chance alone."""
@@ -160,8 +163,11 @@ def has_blown_up(losses: list[float | None], lag: int) -> bool:
     """Is the loss not finite any more, or far above its lowest?"""
     if losses[-1] is None:
         return True
+    if len(losses) <= lag:
+        return False
     smoothed = smooth(losses, lag)
-    return len(losses) > lag and smoothed[-1] > BLOWN * min(smoothed[lag - 1 :])
+    lowest = min(smoothed[lag - 1 :])
+    return smoothed[-1] > max(BLOWN * lowest, lowest + _noise(losses, lag), SMALL)
 
 
 def judge(rates: list[float], losses: list[float | None], kinds: int) -> RangeTest:
@@ -183,7 +189,7 @@ def judge(rates: list[float], losses: list[float | None], kinds: int) -> RangeTe
         return found(None, "The loss left at once. Look for mistakes in the other settings first.")
     quarter = finite[: 5 * settled // 2]  # at such rates nothing moves yet
     first = sum(quarter) / len(quarter)
-    noise = CLEAR * _spread(finite) * math.sqrt(1 / (2 * settled - 1))
+    noise = _noise(finite, settled)
     lowest = min(range(settled - 1, len(smoothed)), key=smoothed.__getitem__)
     if first - smoothed[lowest] > noise:
         before = max((i for i in range(settled, lowest) if smoothed[i] >= first), default=min(settled, lowest))
@@ -208,6 +214,11 @@ def _slope(smoothed: list[float], i: int, settled: int) -> float:
     reach = max(1, round(0.3 * settled))
     low, high = max(settled - 1, i - reach), min(len(smoothed) - 1, i + reach)
     return (smoothed[high] - smoothed[low]) / (high - low)
+
+
+def _noise(losses: list[float], lag: int) -> float:
+    """By how much smoothed losses must differ to count."""
+    return CLEAR * _spread(losses) * math.sqrt(1 / (2 * lag - 1))
 
 
 def _spread(losses: list[float]) -> float:

@@ -123,7 +123,7 @@ def _work_here(run: Run, say: Callable[[str], None], work: Callable):
             run.write_status(replace(last, phase="preparing", message="Starting."))
             runs.tidy()
             trash.empty(trash.KEPT_DAYS)
-            with turns.training_slot(run, last):
+            with turns.training_slot(run, last, request):
                 result = _prepare_and_work(run, request, last, say, work)
         except InterruptedError:
             run.write_status(replace(last, phase="stopped", message="Stopped while waiting."))

@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -242,10 +242,11 @@ class Study:
 
 
 def create(plan: Plan, name: str | None = None) -> Study:
-    """A new study with its plan saved, not started yet; the one of that name when there is one already.
+    """A new study with its plan saved, not started yet. One of that name that searches the same goes on, with as many
+    trials as were ever asked for.
 
     Raises:
-        ConfigError: the plan or the name can't be used.
+        ConfigError: the plan or the name can't be used, or the study of that name searches something else.
         StorageError: it can't be written.
     """
     plan.check()
@@ -255,9 +256,19 @@ def create(plan: Plan, name: str | None = None) -> Study:
     with explain_disk_errors(study.folder):
         study.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(study.folder / "plan.lock"):
-            if not (study.folder / "study.json").exists():
-                write_json(study.folder / "study.json", asdict(plan))
+            if (study.folder / "study.json").exists():
+                before = study.plan()
+                other = [name for name in ("config", "space", "pruner", "objective") if _differs(before, plan, name)]
+                if other:
+                    hint = f"Give the new one another name. They differ in {', '.join(other)}."
+                    raise ConfigError("The study of this name searches something else", study.id, hint)
+                plan = replace(before, trials=max(before.trials, plan.trials))
+            write_json(study.folder / "study.json", asdict(plan))
     return study
+
+
+def _differs(one: Plan, other: Plan, name: str) -> bool:
+    return getattr(one, name) != getattr(other, name)
 
 
 def list_studies() -> list[Study]:

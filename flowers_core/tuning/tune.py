@@ -243,6 +243,8 @@ class _Worker:
                 fit(settings, self.decoded, run, watch, resumable=False, remembered=self.remembered)
             watch.report()
             results = checkpoint.read_card(run.checkpoint_path).results
+            if "valid_accuracy" not in results:
+                raise DivergedError("No epoch's weights were small enough to be stored")
             trial.set_user_attr("accuracy", results["valid_accuracy"])
             trial.set_user_attr("loss", results["valid_loss"])
             return results["valid_accuracy"] if self.plan.objective == "accuracy" else -results["valid_loss"]

@@ -68,7 +68,8 @@ def choose(
         _put_into_address(key, now.chosen, stands or "")
         addresses = stands, now.chosen
     follows = follow and not now.by_hand
-    state[f"{key}-choice"] = _Choice(state.get("visit"), addresses, now.chosen, now.by_hand, unnamed, follows)
+    stand_in = now.chosen if now.gone else last.stand_in
+    state[f"{key}-choice"] = _Choice(state.get("visit"), addresses, now.chosen, now.by_hand, unnamed, follows, stand_in)
     return now.chosen
 
 
@@ -83,6 +84,7 @@ class _Choice:
         by_hand: a person chose it, by a click or by a link.
         unnamed: `chosen` and `by_hand` that an address without a choice leads back to.
         follows: it was the page's own `first`, which counts on no other page.
+        stand_in: what the address was last made to say in place of what is gone: nobody chose that.
     """
 
     visit: int | None = None
@@ -91,6 +93,7 @@ class _Choice:
     by_hand: bool = False
     unnamed: tuple[str | None, bool] = (None, False)
     follows: bool = False
+    stand_in: str | None = None
 
 
 class _Decision(NamedTuple):
@@ -136,7 +139,7 @@ def _decide(
         is_picked = selected != meant
         meant = selected if is_picked or by_hand or not follow else None
     gone = address if is_led else meant
-    by_hand = meant in names and (is_picked or by_hand or meant == address)
+    by_hand = meant in names and (is_picked or by_hand or meant == address != last.stand_in)
     usual = first if first in names else next(iter(names))
     return _Decision(
         meant if meant in names else usual, by_hand, is_picked,

@@ -84,8 +84,7 @@ def _save(run: Run, name: str, note: str) -> None:
 
 
 def _delete(run: Run) -> None:
-    trash.delete(run)
-    st.session_state["deleted-run"] = run.id
+    st.session_state["deleted-run"] = trash.delete(run).id
     st.session_state["deleted-from"] = st.session_state.get("compared", ())
     st.session_state.pop("run", None)
     st.query_params.pop("run", None)

@@ -20,7 +20,7 @@ AT_ONCE = 500  # photos up to which nobody needs to ask for the answers: they ta
 frame.enter()
 
 st.title("Evaluate")
-st.caption("How good is a model, and what does it mix up? Asked on photos that it did not learn from.")
+st.caption("How good is a model, and what does it mix up?")
 left, right = st.columns([3, 2])  # columns lie one above the other on a phone
 with left:
     model = choose_checkpoint(drops=report.CELL)
@@ -70,7 +70,7 @@ elif split == "train":
 elif split == "valid" and number:
     st.caption("It learned from these photos too, after its folds: a high score here proves memory, not skill.")
 elif split == "valid":
-    st.caption("Held back while learning, but used to choose the best epoch; so a little too kind.")
+    st.caption("Held back while learning, but used to choose the best epoch; so a little flattering.")
 
 try:
     match_classes(decoded.source, card.classes)

@@ -59,7 +59,7 @@ with second.container(border=True, height="stretch"):
         st.markdown(
             f"You have trained {words.count(trained, 'time')}. Every run is kept, with its curves."
             if trained
-            else "Press start and watch the loss fall. A first model takes a minute or two on a laptop."
+            else "Press start and watch the loss fall. A first model takes about a minute on a laptop."
         )
         frame.link("train", "Train a model", "model_training")
 with third.container(border=True, height="stretch"):

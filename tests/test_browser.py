@@ -594,7 +594,7 @@ def test_a_click_on_a_cell_shows_its_photos(page: Page, server: Server) -> None:
         address_says(page, true=kind)
     point_at(page, KINDS, 1, 2)
     click(page)
-    expect(opened.get_by_text("No photo was answered so.")).to_be_visible()
+    expect(opened.get_by_text("There is no photo in this cell.")).to_be_visible()
 
 
 def test_one_comes_back_from_a_photo_to_the_cell_that_one_looked_at(page: Page, server: Server) -> None:
@@ -755,6 +755,19 @@ def test_an_uploaded_photo_gets_five_names_at_most(page: Page, server: Server, t
     expect(page.get_by_test_id("stProgress")).to_have_text(
         [re.compile("rose: 6.*%"), re.compile("daffodil: 2.*%"), re.compile("sunflower: .*%")]
     )
+
+
+def test_a_name_is_said_aloud(page: Page, server: Server) -> None:
+    page.add_init_script(
+        """window.heard = [];
+        window.SpeechSynthesisUtterance = function (text) { this.text = text; };
+        window.speechSynthesis.speak = (words) => window.heard.push([words.text, words.lang]);"""
+    )
+    visit(page, f"{server.url}/classify?model={ROSE}")
+    photo = {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": jpeg("sunflower")}
+    page.locator("input[type=file]").set_input_files([photo])
+    page.get_by_role("button", name="Hear it: rose").click()
+    assert page.evaluate("window.heard") == [["rose", "en"]]
 
 
 def test_the_camera_sees_a_flower(page: Page, server: Server) -> None:

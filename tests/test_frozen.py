@@ -110,11 +110,11 @@ def test_long_looks_at_photos_are_told_and_can_be_paused_and_stopped(decoded, tm
     run, wishes = runs.create(settings, tmp_path / "run"), iter(["", "pause", "pause", "", "stop"])
     assert train.fit(settings, decoded, run, lambda: next(wishes)).phase == "stopped"
     paused, stopped = "Paused before the first step.", "Stopped before the first step."
-    looks = [f"first looks at the photos: {n} of 168" for n in (12, 24)]
+    looks = [f"first looks, several at each photo: {n} of 168" for n in (12, 24)]
     assert said == [looks[0], paused, paused, looks[1], stopped]
     assert not run.checkpoint_path.exists()
     assert train.fit(settings, decoded, run).phase == "finished"
-    assert "first looks at the photos: 168 of 168" in said
+    assert "first looks, several at each photo: 168 of 168" in said
     trained(replace(FROZEN, epochs=1), decoded, tmp_path / "another")
     assert said[-2] == "last looks at the photos: 144 of 144"
 

@@ -60,13 +60,13 @@ def test_settings_of_a_run_bring_the_preset_that_is_nearest_and_say_what_differs
     preset = next(choice for choice in app.get("button_group") if choice.key == "set-preset")
     assert preset.value == "quick"
     assert app.number_input(key="set-lr").value == 0.0123
-    assert [text for text in texts(app, "caption") if text == "Other than the preset has it: learning rate."]
+    assert [text for text in texts(app, "caption") if text == "Changed from the preset: learning rate."]
 
 
 def test_settings_are_kept_as_a_preset_and_trained_with(known: library.KnownSet) -> None:
     app = opened("train", data=known.id, run="new")
     app.number_input(key="set-epochs").set_value(3).run()
-    assert any("Other than the preset has it: epochs." in text for text in texts(app, "caption"))
+    assert any("Changed from the preset: epochs." in text for text in texts(app, "caption"))
     button(app, "Keep these settings").click().run()
     assert any("needs a name" in error.value for error in app.error)
     app.text_input(key="preset-name").set_value("For the lesson").run()
@@ -75,7 +75,7 @@ def test_settings_are_kept_as_a_preset_and_trained_with(known: library.KnownSet)
     preset = next(choice for choice in app.get("button_group") if choice.key == "set-preset")
     assert preset.value == "for-the-lesson"
     assert "For the lesson" in [unescaped(option.content) for option in preset.proto.options]
-    assert not any("Other than the preset" in text for text in texts(app, "caption"))
+    assert not any("Changed from the preset" in text for text in texts(app, "caption"))
     assert presets.take("for-the-lesson").epochs == 3
     again = opened("train", data=known.id, run="new")
     next(choice for choice in again.get("button_group") if choice.key == "set-preset").set_value("for-the-lesson").run()

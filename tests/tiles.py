@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 def shown(app: AppTest) -> list[dict]:
     """What the page's grid holds; [] without one."""
-    grids = app.main.get("bidi_component")
+    grids = _grids(app)
     return json.loads(grids[0].proto.json)["tiles"] if grids else []
 
 
@@ -26,9 +26,13 @@ def click(app: AppTest, number: int = 0, title: str = "") -> AppTest:
 
 def click_id(app: AppTest, tile: object) -> AppTest:
     """A click on a tile that may not be there any more."""
-    (grid,) = app.main.get("bidi_component")
+    (grid,) = _grids(app)
     clicked = json.dumps([{"event": "clicked", "value": tile}])
     return send(app, WidgetState(id=_make_trigger_id(grid.proto.id, "events"), json_trigger_value=clicked))
+
+
+def _grids(app: AppTest) -> list:
+    return [each for each in app.main.get("bidi_component") if "tiles" in json.loads(each.proto.json or "{}")]
 
 
 def send(app: AppTest, state: WidgetState) -> AppTest:

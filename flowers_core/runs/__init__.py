@@ -396,8 +396,8 @@ def _alike(config: TrainConfig) -> tuple:
 
 
 def measured_speed(wanted: TrainConfig, photos: int) -> tuple[float, float] | None:
-    """Photos a second, and seconds before the first step, in the last ended training here of this variant that began
-    alike, with convolutions frozen or not alike; None before there was one.
+    """Photos a second, and seconds before the first step, of the last training that ended here with the same variant,
+    the same start of the fully connected layers, and convolutions frozen or not; None before there was one.
 
     Args:
         wanted: the settings to come.

@@ -150,39 +150,48 @@ class Keeper:
         Returns:
             (n, views, classes) on valid, both readers together.
         """
-        summaries, labels, plain, photos = summarise(self.views.by(network), progress=self.progress)
-        classes, filters = len(self.classes), network.summary_filters
-        weight, bias = reader.fit(summaries, labels, classes, photos)
-        truth, weigh = self.valid.labels.numpy(), reader.WEIGHT
-        asked = self.folds.photos if self.folds else len(truth)
-        if asked >= calibrate.LEAST_PHOTOS:
-            columns = mahalanobis.columns(summaries[plain].numpy(), filters)  # what varies more takes in more strangers
-            self.mahalanobis = mahalanobis.fit(columns, labels[plain].numpy(), classes)
-        del summaries
+        weight, bias = self._fit_reader(network)
         network.add_reader(weight, bias)
-        if not len(truth):
-            together = torch.zeros(0, 1, classes)
-        else:
-            alone, second, summary = view_looks(
-                network, self.valid, self.base, self.device, self.state.precision, self._batch
-            )
-            if len(truth) >= calibrate.LEAST_PHOTOS:
-                weigh = reader.weigh(alone.numpy(), second.numpy(), truth)
-            together = alone + weigh * second
-        if self.folds and self.folds.calibration:
-            self.calibration = self.folds.calibration
-        elif len(truth) < calibrate.LEAST_PHOTOS:
-            self.calibration = calibrate.Calibration(reader.TEMPERATURE)
-        else:
-            space = self.mahalanobis
-            logits, columns = together.numpy(), mahalanobis.columns(summary.numpy(), filters)
-            scores = functools.partial(space.scores, columns, logits.mean(1)) if space else None
-            self.calibration = calibrate.fit(logits, truth, scores)
+        together, summary, weigh = self._ask_both_readers(network)
+        self.calibration = self._calibrated(together, summary)
         if self.calibration.threshold is not None and self.calibration.mahalanobis_threshold is None:
             self.mahalanobis = None  # its distances must not be compared with an energy's threshold
         network.add_reader(weigh * weight, weigh * bias)
         self.readers = {f"reader.{name}": tensor.half().cpu() for name, tensor in network.reader.state_dict().items()}
         return together
+
+    def _fit_reader(self, network: AlexNet) -> tuple[Tensor, Tensor]:
+        """The second reader's weight and bias; and where the kinds lie, with enough photos for a threshold."""
+        summaries, labels, plain, photos = summarise(self.views.by(network), progress=self.progress)
+        asked = self.folds.photos if self.folds else len(self.valid)
+        if asked >= calibrate.LEAST_PHOTOS:  # from plain views: what varies more takes in more strangers
+            columns = mahalanobis.columns(summaries[plain].numpy(), network.summary_filters)
+            self.mahalanobis = mahalanobis.fit(columns, labels[plain].numpy(), len(self.classes))
+        return reader.fit(summaries, labels, len(self.classes), photos)
+
+    def _ask_both_readers(self, network: AlexNet) -> tuple[Tensor, Tensor | None, float]:
+        """On valid: (n, views, classes) of both readers together, (n, columns) what the second one sees, and how much
+        that one counts."""
+        if not len(self.valid):
+            return torch.zeros(0, 1, len(self.classes)), None, reader.WEIGHT
+        alone, second, summary = view_looks(
+            network, self.valid, self.base, self.device, self.state.precision, self._batch
+        )
+        weigh = reader.WEIGHT
+        if len(self.valid) >= calibrate.LEAST_PHOTOS:
+            weigh = reader.weigh(alone.numpy(), second.numpy(), self.valid.labels.numpy())
+        return alone + weigh * second, summary, weigh
+
+    def _calibrated(self, together: Tensor, summary: Tensor | None) -> calibrate.Calibration:
+        if self.folds and self.folds.calibration:
+            return self.folds.calibration
+        if len(together) < calibrate.LEAST_PHOTOS:
+            return calibrate.Calibration(reader.TEMPERATURE)
+        logits, scores = together.numpy(), None
+        if self.mahalanobis:
+            columns = mahalanobis.columns(summary.numpy(), self.state.network.summary_filters)
+            scores = functools.partial(self.mahalanobis.scores, columns, logits.mean(1))
+        return calibrate.fit(logits, self.valid.labels.numpy(), scores)
 
     def rescue(self) -> None:
         """After a divergence: finishes the best epoch's model, or removes weights saved on the way to ruin."""

@@ -19,7 +19,7 @@ MOST_ROWS = 512
 """Photos whose products are gathered before they are added: more save memory traffic, and cost arithmetic."""
 
 PAST = {"scale": "kept", "step_sizes": "push", "grads": "wanted", "inputs": "came"}
-"""What a lagging layer holds besides its weights, and what saved states call it."""
+"""What a lagging layer holds besides its weights, and its name in saved states, where it can't change any more."""
 
 BLOCK = 256
 """Rows of weights that are updated together: few enough to stay in the processor's cache."""

@@ -368,7 +368,7 @@ class _Fit:
             self.reporter.report(phase="paused", message="Paused before the first step.", part=part)
             time.sleep(0.25)
         self.paused += time.monotonic() - began
-        self.reporter.report(message=f"first looks at the photos: {done:,} of {total:,}", part=part)
+        self.reporter.report(message=f"first looks, several at each photo: {done:,} of {total:,}", part=part)
 
     def _tell_of_end(self, done: int, total: int) -> None:
         if self.reporter.is_due():

@@ -215,7 +215,7 @@ def choose_checkpoint(
     """
     found = {checkpoint_id(path): path for path in checkpoint.find_checkpoints()}
     if not found:
-        st.info("There is no trained model yet. Training one takes a minute or two.", icon=":material/model_training:")
+        st.info("There is no trained model yet. Training one takes about a minute.", icon=":material/model_training:")
         st.page_link("pages/train.py", label="Train a model", icon=":material/model_training:")
         return None
     names = {key: describe(path) for key, path in found.items()}

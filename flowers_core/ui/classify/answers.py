@@ -18,6 +18,7 @@ from flowers_core.network import calibrate, checkpoint, sureness
 from flowers_core.network.checkpoint import Card
 from flowers_core.sources.records import class_key
 from flowers_core.ui import words
+from flowers_core.ui.classify import aloud
 from flowers_core.ui.models import classifier
 from flowers_core.ui.pictures import THUMBNAIL
 from flowers_core.ui.plain import plain
@@ -156,8 +157,8 @@ def show(answered: Answered, card: Card) -> None:
     _name(answered, classes)
     if not answered.prediction.known:  # bars would look like certainty
         st.markdown(f":gray[If it had to be one of the {classes}:]")
-        for name, probability in answered.prediction.top:
-            st.caption(f"{plain(name)}: {sureness.percent(probability)}")
+        for name, _ in answered.prediction.top:  # nor percentages: they compare the kinds with each other alone
+            st.caption(plain(name))
         return
     about = species.find(answered.prediction.top[0][0])
     if about:
@@ -180,9 +181,11 @@ def _name(answered: Answered, classes: int) -> None:
         else:
             st.subheader(f"Not sure. Perhaps: {plain(name)}", anchor=False)
         about = species.find(name)
-        if about:
-            also = f"{about.also} · " if about.also else ""
-            st.markdown(f"{also}*{about.latin}*")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if about:
+                also = f"{about.also} · " if about.also else ""
+                st.markdown(f"{also}*{about.latin}*", width="content")
+            aloud.button(name)
     if right:
         correct = prediction.known and class_key(right) == class_key(name)
         icon, colour = ("check_circle", "green") if correct else ("cancel", "orange")

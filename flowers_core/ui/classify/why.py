@@ -35,7 +35,7 @@ def where_it_looked(model: Path, card: Card, answered: Answered) -> None:
         st.image(heat, width="stretch", alt="Where the network looked")
         st.caption(
             "Bright: here the last convolution found what speaks for this name (Grad-CAM, cell by cell)."
-            + ("" if all_seen else " The dark edges are cut off before it looks.")
+            + ("" if all_seen else " This model does not look at the dark edges.")
         )
     with right:
         if key not in st.session_state.get("scans", {}):

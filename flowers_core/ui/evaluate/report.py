@@ -139,7 +139,7 @@ def _photos(report: Report, decoded: DecodedSource, set_id: str, true: str, call
         key=lambda answer: (answer.true == answer.predicted, -answer.probabilities[0]),
     )
     if not answered:
-        st.info("No photo was answered so.")
+        st.info("There is no photo in this cell.")
         return
     found = zip(answered, places(answered, decoded), strict=True)
     chosen = [(answer, i) for answer, i in found if i is not None]

@@ -38,7 +38,7 @@ NAMES = {"window_low": "window", "window_high": "window", "place": "where it lie
 def preview(decoded: DecodedSource) -> None:
     """A batch of training photos as the network gets them, in a strength that one chooses, shuffled on request."""
     st.caption(
-        "Before each step every photo is varied anew: cut, turned, mirrored, its colours shifted. "
+        "Each time that it learns from a photo, the photo is varied anew: cut, turned, mirrored, its colours shifted. "
         "So a network that sees few photos sees each of them differently every time."
     )
     strength = st.segmented_control(

@@ -10,7 +10,7 @@ from flowers_core import runs
 from flowers_core.errors import FlowersError
 from flowers_core.runs import Run, Status, turns
 from flowers_core.runs.overfitting import Onset
-from flowers_core.settings.config import TrainConfig
+from flowers_core.settings.config import PRESETS, TrainConfig
 from flowers_core.sources import library, name_of
 from flowers_core.storage import free_megabytes, home
 from flowers_core.training import compare, worker
@@ -26,6 +26,12 @@ EVERY_S = 1.0
 
 LOW_DISK_MB = 1000
 """Below this a run's saved state may not have fitted: it is over half a gigabyte."""
+
+HOW_CURVES_COMPARE = (
+    "Training figures are of varied photos, with parts of the network switched off at random, and their loss punishes "
+    "too much certainty: so compare each curve with itself. When training goes on rising and validation does not, it "
+    "memorises."
+)
 
 WORDS = {
     "starting": ("Starting", "blue"),
@@ -119,11 +125,7 @@ def _panel(run: Run, was: str) -> None:
         accuracy.altair_chart(
             charts.curves(records, "accuracy", total, onset), alt="Accuracy over epochs", key=f"accuracy-{run.id}"
         )
-        st.caption(
-            "Training figures are of varied photos, with parts of the network switched off at random, so they may look "
-            "worse than validation at first. When training goes on rising and validation does not, it memorises. "
-            + charts.HOW_TO_ZOOM
-        )
+        st.caption(f"{_how_curves_begin(run)}{HOW_CURVES_COMPARE} {charts.HOW_TO_ZOOM}")
         with st.expander("Learning rate"):
             st.altair_chart(charts.learning_rate(records, total), alt="Learning rate over epochs", key=f"lr-{run.id}")
     with st.expander("Log"):
@@ -133,6 +135,16 @@ def _panel(run: Run, was: str) -> None:
         st.code(without_folders(run.log_tail(), run.config) or empty, language=None, wrap_lines=True)
     with st.expander("Settings of this run"):
         _settings(run)
+
+
+def _how_curves_begin(run: Run) -> str:
+    with suppress(FlowersError):
+        if run.config().head == "least-squares":
+            return (
+                "The last layers were fitted to the photos before the first epoch, so the curves begin near their end; "
+                f"“{PRESETS['quick'].title}” begins with nothing. "
+            )
+    return ""
 
 
 def _buttons(run: Run, state: str) -> None:
@@ -284,10 +296,19 @@ def _result(run: Run, state: str, status: Status, epochs: list[dict]) -> None:
         else:
             st.caption(
                 "Kept is the latest epoch that is as good as the best one, give or take what chance does to so few "
-                f"validation photos. {_why_curves_differ(status, epochs)}"
+                f"validation photos. {_which_was_best(status, epochs)}{_why_curves_differ(status, epochs)}"
             )
         if not is_local():
             frame.link("classify", "Take it home, at the end of “Name a flower”", "download", **_query(run))
+
+
+def _which_was_best(status: Status, epochs: list[dict]) -> str:
+    """A sentence where another epoch than the kept one was right most often; else ""."""
+    accuracies = {e["epoch"]: e["valid_accuracy"] for e in epochs if "valid_accuracy" in e}
+    best = max(accuracies, key=accuracies.__getitem__, default=0)
+    if not best or accuracies[best] <= accuracies.get(status.best_epoch, 1.0):
+        return ""
+    return f"Epoch {best} was right on {accuracies[best]:.0%}, no clear difference. "
 
 
 def _why_curves_differ(status: Status, epochs: list[dict]) -> str:
@@ -349,7 +370,11 @@ def _final_numbers(reached: compare.Reached, epochs: list[dict]) -> None:
             help="Of the model that is kept, as it answers. The range is a 95 % interval.",
         )  # fmt: skip
         st.metric("Training loss", train_loss, when, **look)
-        st.metric("Validation loss", valid_loss, "as it answers", **look)
+        st.metric(
+            "Validation loss", valid_loss, "as it answers", **look,
+            help="Of the finished model, with several looks and both of its classifiers; the curve follows the network "
+            "alone, with one look.",
+        )  # fmt: skip
 
 
 def _settings(run: Run) -> None:

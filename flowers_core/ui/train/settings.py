@@ -111,7 +111,7 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
 def _say_what_differs(wanted: TrainConfig, usual: TrainConfig) -> None:
     names = [name for name in FIELDS if name not in HIDDEN and getattr(wanted, name) != getattr(usual, name)]
     if names:
-        st.caption(f"Other than the preset has it: {', '.join(words.name_of(name) for name in names).lower()}.")
+        st.caption(f"Changed from the preset: {', '.join(words.name_of(name) for name in names).lower()}.")
 
 
 def _keep_as_preset(wanted: TrainConfig, preset: str, is_wrong: bool) -> None:

@@ -89,7 +89,10 @@ def _curves(compared: list[Run], names: list[str]) -> None:
         same = [name for name, found in points.items() if found and shown.count(tuple(found)) > 1]
         st.caption("One curve lies on another, because they are the same: " + live.plain(", ".join(same)) + ".")
     if lacking:
-        st.caption("No such curve: " + live.plain(", ".join(lacking)) + ".")
+        st.caption(
+            f"Nothing to draw yet, or ever where photos answered by folds: {live.plain(', '.join(lacking))}. A "
+            "cross-validation has validation curves of its parts only."
+        )
 
 
 def _reached(compared: list[Run], names: list[str]) -> None:

@@ -52,6 +52,8 @@ def test_two_runs_of_one_folder_lie_in_the_trash_beside_each_other() -> None:
     assert Run(runs.runs_dir() / "mine").name == "Second"
     with pytest.raises(RunError, match="there already: mine"):
         trash.restore(gone[0].id)
+    odd = ended("a~b")
+    assert trash.restore(trash.delete(odd).id).folder == odd.folder
 
 
 def test_who_began_first_trains_first_whatever_folders_are_called() -> None:

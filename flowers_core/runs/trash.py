@@ -1,6 +1,7 @@
 """Deleting runs, and taking it back: a deleted run lies in the trash until that is emptied."""
 
 import os
+import re
 import shutil
 import time
 from contextlib import suppress
@@ -59,7 +60,7 @@ def restore(run_id: str) -> Run:
     deleted = next((each.run for each in content() if each.run.id == run_id), None)
     if deleted is None:
         raise RunError("There is no such training in the trash", run_id, "It may have been emptied.")
-    back = runs_dir() / run_id.partition("~")[0]
+    back = runs_dir() / re.sub(r"~\d+$", "", run_id)
     if back.exists():
         raise RunError("A training of this name is there already", back.name, "Delete or move that one first.")
     with explain_disk_errors(back):

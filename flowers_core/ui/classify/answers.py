@@ -157,8 +157,8 @@ def show(answered: Answered, card: Card) -> None:
     _name(answered, classes)
     if not answered.prediction.known:  # bars would look like certainty
         st.markdown(f":gray[If it had to be one of the {classes}:]")
-        for name, _ in answered.prediction.top:  # nor percentages: they compare the kinds with each other alone
-            st.caption(plain(name))
+        # Nor percentages: they compare the kinds with each other alone.
+        st.caption(", ".join(plain(name) for name, _ in answered.prediction.top))
         return
     about = species.find(answered.prediction.top[0][0])
     if about:

@@ -90,8 +90,8 @@ def _curves(compared: list[Run], names: list[str]) -> None:
         st.caption("One curve lies on another, because they are the same: " + live.plain(", ".join(same)) + ".")
     if lacking:
         st.caption(
-            f"Nothing to draw yet, or ever where photos answered by folds: {live.plain(', '.join(lacking))}. A "
-            "cross-validation has validation curves of its parts only."
+            f"Without such a curve: {live.plain(', '.join(lacking))}. A training that has just begun has none yet, and "
+            "of a cross-validation only the folds have some."
         )
 
 

@@ -120,19 +120,19 @@ def at_rest(read: Callable[[], T], seconds: float = 60) -> T:
     return readings[-1]
 
 
-def save_model(path: Path, probabilities: dict[str, float]) -> None:
+def save_model(path: Path, probabilities: dict[str, float], variant: str = "2014", views: str = "centre") -> None:
     """A checkpoint whose output layer knows nothing but its biases: it answers every photo with these probabilities."""
     import torch
 
     from flowers_core.images.augment import EvalTransform
     from flowers_core.network import alexnet
 
-    network = alexnet.build("2014", len(probabilities))
+    network = alexnet.build(variant, len(probabilities))
     output = network.classifier[-1]
     torch.nn.init.zeros_(output.weight)
     output.bias.data = torch.tensor(list(probabilities.values())).log()
     card = checkpoint.Card(
-        "2014", tuple(probabilities), asdict(EvalTransform(views="centre")),
+        variant, tuple(probabilities), asdict(EvalTransform(views=views)),
         config=config.to_dict(TrainConfig(data="elsewhere")),
         data={"data": "three kinds", "fingerprint": "", "counts": {"train": 12, "valid": 6, "test": 6}},
         results={"epoch": 1, "valid_n": 6, "valid_accuracy": 1 / 3}, made_with=checkpoint.made_with(),

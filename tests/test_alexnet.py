@@ -7,7 +7,8 @@ from torch import nn
 from flowers_core.errors import ConfigError
 from flowers_core.machine.torchvision_import import torchvision
 from flowers_core.network import starts
-from flowers_core.network.alexnet import HIDDEN, VARIANTS, AlexNet, LocalResponseNorm, LowRank, build
+from flowers_core.network.alexnet import HIDDEN, VARIANTS, AlexNet, Dropout, LowRank, build
+from flowers_core.network.local_response import LocalResponseNorm
 from flowers_core.settings import config
 
 FILTERS = {
@@ -49,7 +50,7 @@ def test_every_variant_has_eight_learned_layers_overlapping_pools_and_two_dropou
     assert len(layers(network, nn.Conv2d)) + len(linears) == 8
     assert [layer.out_features for layer in linears] == [HIDDEN, HIDDEN, 3]
     assert [(p.kernel_size, p.stride) for p in layers(network, nn.MaxPool2d)] == [(3, 2)] * 3
-    assert [type(layer) for layer in network.classifier][:4] == [nn.Dropout, nn.Linear, nn.ReLU, nn.Dropout]
+    assert [type(layer) for layer in network.classifier][:4] == [Dropout, nn.Linear, nn.ReLU, Dropout]
     assert [layer.p for layer in layers(network, nn.Dropout)] == [0.5, 0.5]
 
 
@@ -59,6 +60,37 @@ def test_local_response_normalisation_stands_where_the_paper_has_it(network: Ale
     expected = [*block, *block] if network.variant != "2014" else [block[0], block[1], block[3]] * 2
     assert order[: len(expected)] == expected
     assert order.count("LocalResponseNorm") == (0 if network.variant == "2014" else 2)
+
+
+def test_relu_behind_the_pooling_changes_no_bit(network: AlexNet) -> None:
+    images = torch.randn(2, 3, 224, 224)
+    as_they_stand = nn.Sequential(*network.features)
+    assert torch.equal(network.features(images), as_they_stand(images))
+    slopes = []
+    for convolve in (network.features, as_they_stand):
+        network.zero_grad(set_to_none=True)
+        (convolve(images) * torch.arange(36.0).view(6, 6)).sum().backward()
+        slopes.append([weight.grad for weight in network.features.parameters()])
+    assert all(torch.equal(mine, theirs) for mine, theirs in zip(*slopes, strict=True))
+    network.zero_grad(set_to_none=True)
+
+
+@pytest.mark.parametrize(("p", "kept"), [(0.5, 0.5), (0.3, 0.7), (0.001, 255 / 256), (0.9999, 1 / 256)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dropout_keeps_its_share_and_the_mean(p: float, kept: float, dtype: torch.dtype) -> None:
+    torch.manual_seed(3)
+    inputs, layer = torch.ones(100, 4001, dtype=dtype), Dropout(p)
+    left = layer(inputs)
+    assert left.dtype == dtype
+    share = (left > 0).float()
+    assert share.mean().item() == pytest.approx(kept, abs=0.004)
+    assert left.float().mean().item() == pytest.approx(1.0, abs=0.03)
+    assert len(left.unique()) == 2
+    if p == 0.5:  # no two inputs share their chance
+        for apart in (1, 8, 64, 4001):
+            twice = (share.flatten()[apart:] * share.flatten()[:-apart]).mean().item()
+            assert twice == pytest.approx(0.25, abs=0.004)
+    assert torch.equal(layer.eval()(inputs), inputs)
 
 
 def test_other_input_sizes_work_too(network: AlexNet) -> None:
@@ -76,6 +108,32 @@ def test_local_response_norm_is_the_papers_formula() -> None:
         total = (a[:, low : high + 1] ** 2).sum(1)
         expected[:, i] = a[:, i] / (k + alpha * total) ** beta
     torch.testing.assert_close(LocalResponseNorm(n, k, alpha, beta)(a), expected)
+
+
+def test_local_response_norm_has_the_slopes_of_its_formula() -> None:
+    torch.manual_seed(1)
+    a = (2 * torch.randn(5, 9, 2, 3, dtype=torch.float64)).requires_grad_()  # more than are normalised together
+    assert torch.autograd.gradcheck(LocalResponseNorm(n=5, k=1.5, alpha=0.3, beta=0.6), a)
+
+
+def test_local_response_norm_answers_as_pytorchs_in_every_format() -> None:
+    torch.manual_seed(1)
+    a = (40 * torch.rand(6, 96, 13, 13)).contiguous(memory_format=torch.channels_last)
+    results = []
+    for dtype in (None, torch.float32, torch.bfloat16):
+        given = a.to(dtype or torch.float32, copy=True).requires_grad_()
+        if dtype is None:
+            normal = nn.functional.local_response_norm(given, 5, alpha=5e-4, beta=0.75, k=2.0)
+        else:
+            with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+                normal = LocalResponseNorm()(given)
+            assert normal.dtype == dtype
+            assert normal.is_contiguous(memory_format=torch.channels_last)
+        (normal.float() * torch.linspace(0, 1, a.numel()).view(a.shape)).sum().backward()
+        results.append((normal.float(), given.grad.float()))
+    for (answer, slopes), allowed in zip(results[1:], (1e-6, 1e-2), strict=True):
+        assert torch.linalg.norm(answer - results[0][0]) < allowed * torch.linalg.norm(answer)
+        assert torch.linalg.norm(slopes - results[0][1]) < allowed * torch.linalg.norm(slopes)
 
 
 def test_2014_answers_as_torchvisions_alexnet_with_the_same_weights() -> None:

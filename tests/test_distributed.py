@@ -11,6 +11,7 @@ import torch
 from browser_app import free_port
 
 from flowers_core.network import alexnet, checkpoint
+from flowers_core.network.alexnet import Dropout
 from flowers_core.runs import Run
 from flowers_core.storage import REPOSITORY
 from flowers_core.training import distributed
@@ -74,7 +75,7 @@ def test_shares_cover_the_batch_and_weigh_every_photo_alike(photos: int, process
 def test_shared_dropout_drops_what_one_process_would(monkeypatch) -> None:
     inputs = torch.rand(5, 64)
     torch.manual_seed(7)
-    whole = torch.nn.Dropout(0.5)(inputs)
+    whole = Dropout(0.5)(inputs)
     monkeypatch.setenv("WORLD_SIZE", "2")
     parts = []
     for rank in ("0", "1"):

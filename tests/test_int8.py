@@ -11,6 +11,7 @@ from flowers_core import garden
 from flowers_core.evaluation.predict import Classifier, Square
 from flowers_core.network import alexnet, int8
 from flowers_core.network.int8 import Int8Conv
+from flowers_core.network.prepacked import PrepackedConv
 from flowers_core.storage import REPOSITORY
 
 SHIPPED = REPOSITORY / "checkpoints" / "flowers30.safetensors"
@@ -85,7 +86,7 @@ def test_only_what_is_clearly_faster_is_chosen(gain: float, chosen: bool, monkey
         return forward
 
     monkeypatch.setattr(int8.time, "perf_counter", clock)
-    monkeypatch.setattr(nn.Conv2d, "forward", takes(gain))
+    monkeypatch.setattr(PrepackedConv, "forward", takes(gain))
     monkeypatch.setattr(Int8Conv, "forward", takes(1.0))
     assert int8.is_faster.__wrapped__(torch.float32) is chosen
 

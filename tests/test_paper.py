@@ -16,7 +16,8 @@ from flowers_core import runs
 from flowers_core.__main__ import main
 from flowers_core.images.augment import STRENGTHS, input_transform, view_windows
 from flowers_core.network import alexnet, checkpoint
-from flowers_core.network.alexnet import LocalResponseNorm, build
+from flowers_core.network.alexnet import build
+from flowers_core.network.local_response import LocalResponseNorm
 from flowers_core.photos.cache import decode_source
 from flowers_core.settings import config
 from flowers_core.sources import open_source

@@ -14,7 +14,7 @@ from flowers_core.images import SIDE, decode, to_square
 from flowers_core.images.augment import eval_views, view_windows
 from flowers_core.machine import precision
 from flowers_core.machine.parallel import in_order
-from flowers_core.network import calibrate, checkpoint, int8, mahalanobis
+from flowers_core.network import calibrate, checkpoint, int8, mahalanobis, prepacked
 
 VIEWS_AT_ONCE = 32
 """That go through the network together: a photo's six views then read its weights once, not six times."""
@@ -92,6 +92,7 @@ class Classifier:
         # Models trained here answer as they were scored: of 30 photos a single other answer shows in every figure.
         if checkpoint.is_shipped(path):
             self.network = int8.if_faster(self.network, self.dtype)
+        self.network = prepacked.converted(self.network, len(view_windows(self.transform)))
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -25,8 +25,8 @@ _PCA_VECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836
 BLUR = 4
 """Standard deviation of the strongest blur, in pixels of the network's input."""
 
-CHUNK = 32
-"""Photos that are cut and coloured together on a CPU: more would only take more memory. A GPU takes whole batches."""
+CHUNK = 8
+"""Photos that are cut and coloured together on a CPU: more would not fit its caches. A GPU takes whole batches."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,12 @@ def input_transform(config: TrainConfig) -> EvalTransform:
 
 
 def train_batch(
-    squares: Tensor, aspects: Tensor, transform: TrainTransform, base: EvalTransform, generator: torch.Generator
+    squares: Tensor,
+    aspects: Tensor,
+    transform: TrainTransform,
+    base: EvalTransform,
+    generator: torch.Generator,
+    dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """One random variation of each photo, normalised.
 
@@ -119,9 +124,10 @@ def train_batch(
         transform: what to vary.
         base: input size and normalisation.
         generator: the only source of chance.
+        dtype: of the result; a network that computes in bfloat16 would round it to that anyway.
 
     Returns:
-        (n, 3, size, size) float32 in channels-last memory.
+        (n, 3, size, size) in channels-last memory.
     """
     n, t = len(squares), transform
 
@@ -146,7 +152,7 @@ def train_batch(
         strength = t.pca_sd * torch.randn(n, 3, generator=generator) * torch.tensor(_PCA_VALUES)
         shift = strength @ torch.tensor(_PCA_VECTORS).T
     window = width * mirror, height, centre_x, centre_y, angle
-    images = _seen(squares, aspects, window, base, shift, jitter)
+    images = _seen(squares, aspects, window, base, shift, jitter, dtype)
     if t.blur:
         _blur(images, t.blur, generator)
     if t.erase:
@@ -264,8 +270,9 @@ def _seen(
     base: EvalTransform,
     shift: Tensor | None = None,
     jitter: list[Tensor] | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """One window of each photo with its colours changed, normalised: (n, 3, size, size) float32, channels last.
+    """One window of each photo with its colours changed, normalised: (n, 3, size, size), channels last.
 
     Args:
         squares, aspects: the photos.
@@ -274,29 +281,31 @@ def _seen(
         shift: (n, 3) what is added to each channel in the end, for pixels of 0 to 1; None changes no colours.
         jitter: (n,) factors of brightness, then of contrast around the picture's mean grey, then of saturation around
             each pixel's grey.
+        dtype: of the result.
     """
     n, device = len(squares), squares.device
     if shift is not None:
         shift = shift.to(device, non_blocking=True)
         jitter = jitter and [values.to(device, non_blocking=True) for values in jitter]
-    seen = torch.empty(n, 3, base.size, base.size, device=device, memory_format=torch.channels_last)
+    seen = torch.empty(n, 3, base.size, base.size, dtype=dtype, device=device, memory_format=torch.channels_last)
     chunk = CHUNK if device.type == "cpu" else max(1, n)
     for part in (slice(start, start + chunk) for start in range(0, n, chunk)):
         images = _cut(squares[part], aspects[part], tuple(values[part] for values in window), base.size)
         if shift is None:
-            _scale(images, base, seen[part])
+            images = _scaled(images, base)
         else:
-            _colour(images, base, shift[part], jitter and [values[part] for values in jitter], seen[part])
+            images = _coloured(images, base, shift[part], jitter and [values[part] for values in jitter])
+        seen[part].copy_(images)
     return seen
 
 
-def _scale(images: Tensor, base: EvalTransform, out: Tensor) -> None:
+def _scaled(images: Tensor, base: EvalTransform) -> Tensor:
     """Pixels of 0 to 255, normalised."""
     mean, std = (_row(values, images.device)[:, None, None] for values in (base.mean, base.std))
-    torch.addcmul(-mean / std, images, 1 / (255 * std), out=out)
+    return torch.addcmul(-mean / std, images, 1 / (255 * std), out=images)
 
 
-def _colour(images: Tensor, base: EvalTransform, shift: Tensor, jitter: list[Tensor] | None, out: Tensor) -> None:
+def _coloured(images: Tensor, base: EvalTransform, shift: Tensor, jitter: list[Tensor] | None) -> Tensor:
     """Pixels of 0 to 255 with their colours changed, normalised, in as few passes over memory as can be.
 
     All changes together are, for each picture, a factor, a share of each pixel's grey, and a constant.
@@ -317,7 +326,7 @@ def _colour(images: Tensor, base: EvalTransform, shift: Tensor, jitter: list[Ten
         images = torch.addcmul(each(constant / std), images, each(factor * saturation))
         images.addcmul_(grey, each(factor * (1 - saturation)))
     torch.maximum(images, (-mean / std)[:, None, None], out=images)
-    torch.minimum(images, ((1 - mean) / std)[:, None, None], out=out)
+    return torch.minimum(images, ((1 - mean) / std)[:, None, None], out=images)
 
 
 @cache

@@ -1,5 +1,6 @@
 """AlexNet as tables of layers, and the network that is built from a table."""
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ import torch
 from torch import nn
 
 from flowers_core.errors import ConfigError
+from flowers_core.network.local_response import LocalResponseNorm
 from flowers_core.network.mahalanobis import RelativeMahalanobis
 
 HIDDEN = 4096
@@ -107,24 +109,37 @@ _README = Variant(
 VARIANTS: dict[str, Variant] = {"2012": _PAPER_2012, "2014": _ONE_TOWER_2014, "readme": _README}
 
 
-class LocalResponseNorm(nn.Module):
-    """b_i = a_i / (k + alpha * sum of a_j^2 over the n channels around i)^beta (the 2012 paper, section 3.3).
+class Convolutions(nn.Sequential):
+    """Layers that compute as they stand, but that a ReLU right before a pooling is taken behind it: the largest of what
+    ReLU leaves is what ReLU leaves of the largest, to the bit, gradients included, at a quarter of the places."""
 
-    The paper's alpha multiplies the sum; PyTorch's divides it by n first, so it is given n times as much.
-    """
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        layers = list(self)
+        for place, pool in enumerate(layers[1:]):
+            if isinstance(pool, nn.MaxPool2d) and isinstance(layers[place], nn.ReLU):
+                layers[place : place + 2] = pool, layers[place]
+        for layer in layers:
+            images = layer(images)
+        return images
 
-    def __init__(self, n: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75):
-        super().__init__()
-        self.n, self.k, self.alpha, self.beta = n, k, alpha, beta
 
-    def forward(self, activations: torch.Tensor) -> torch.Tensor:
-        """(batch, channels, height, width) to the same shape."""
-        return nn.functional.local_response_norm(
-            activations, self.n, alpha=self.alpha * self.n, beta=self.beta, k=self.k
-        )
+class Dropout(nn.Dropout):
+    """PyTorch's, but that a CPU draws its chance eight values at a time: one by one, that takes as long as a product of
+    the layer's. The probability is kept in steps of 1/256."""
 
-    def extra_repr(self) -> str:
-        return f"n={self.n}, k={self.k}, alpha={self.alpha}, beta={self.beta}"
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        if inputs.device.type == "cpu" and self.training and self.p:
+            return inputs * self.factors(inputs)
+        return super().forward(inputs)
+
+    def factors(self, inputs: torch.Tensor) -> torch.Tensor:
+        """What each of such inputs is multiplied by, drawn from torch's random generator: 0 or 1 / (1 - p)."""
+        if inputs.device.type != "cpu":
+            return torch.empty_like(inputs).bernoulli_(1 - self.p).div_(1 - self.p)
+        kept = min(max(1, round(256 * (1 - self.p))), 255)
+        words = torch.empty(-(-inputs.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+        drawn = words.view(torch.uint8)[: inputs.numel()].view(inputs.shape)
+        return (drawn < kept).to(inputs.dtype).mul_(256 / kept)
 
 
 class LowRank(nn.Sequential):
@@ -173,13 +188,13 @@ class AlexNet(nn.Module):
         self.mahalanobis: RelativeMahalanobis | None = None
         """Where the kinds lie, where the checkpoint tells."""
         self.features = _feature_layers(VARIANTS[variant])
-        self.avgpool = nn.AdaptiveAvgPool2d(6)  # nothing to do at 224 pixels; lets other sizes through
+        self.avgpool = nn.AdaptiveAvgPool2d(6)  # lets pictures of other sizes than 224 pixels through
         flat = VARIANTS[variant].convolutions[-1].filters * 6 * 6
         self.classifier = nn.Sequential(
-            nn.Dropout(dropout),
+            Dropout(dropout),
             self._hidden(1, flat),
             nn.ReLU(inplace=True),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             self._hidden(4, HIDDEN),
             nn.ReLU(inplace=True),
             nn.Linear(HIDDEN, classes),
@@ -188,6 +203,20 @@ class AlexNet(nn.Module):
     def _hidden(self, place: int, inputs: int) -> nn.Module:
         rank = self.ranks.get(place)
         return LowRank(inputs, HIDDEN, rank) if rank else nn.Linear(inputs, HIDDEN)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(self.parameters()).device
+
+    def with_convolutions(self, instead: Callable[[nn.Conv2d], nn.Conv2d]) -> "AlexNet":
+        """The same network, sharing all weights, with another layer in each convolution's place."""
+        other = copy.copy(self)
+        other._modules = dict(self._modules)
+        other.features = Convolutions(
+            *(instead(layer) if isinstance(layer, nn.Conv2d) else layer for layer in self.features)
+        )
+        return other
 
     def twin(self, weights: Mapping[str, torch.Tensor]) -> "AlexNet":
         """Another network of the same shape, without a reader, on the CPU, with these weights."""
@@ -209,16 +238,17 @@ class AlexNet(nn.Module):
     def feature_maps(self, images: torch.Tensor) -> list[torch.Tensor]:
         """Normalised images (batch, 3, 224, 224) to the maps of the last SUMMARISED convolutions, behind their ReLUs,
         each (batch, filters, height, width)."""
-        maps = []
-        for layer in self.features[: self.convolving]:
+        maps, start = [], self._summarised_from
+        images = self.features[:start](images)
+        for layer in self.features[start : self.convolving]:
             images = layer(images)
             if isinstance(layer, nn.ReLU):
                 maps.append(images)
-        return maps[-SUMMARISED:]
+        return maps
 
     def pooled_features(self, images: torch.Tensor) -> torch.Tensor:
         """Normalised images (batch, 3, 224, 224) to what the fully connected layers get: (batch, filters * 36)."""
-        return self.avgpool(self.features(images)).flatten(1)
+        return self._to_fixed_size(self.features(images)).flatten(1)
 
     def pooled_and_summary(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """`pooled_features`, and the convolutions' summary (batch, columns) float32: mean and standard deviation of
@@ -241,8 +271,12 @@ class AlexNet(nn.Module):
         return (logits if self.reader is None else logits + self.reader(summary)), summary
 
     def _pooled_from(self, maps: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        pooled = self.avgpool(self.features[self.convolving :](maps[-1]))
+        pooled = self._to_fixed_size(self.features[self.convolving :](maps[-1]))
         return pooled.flatten(1), summarised(maps)
+
+    def _to_fixed_size(self, maps: torch.Tensor) -> torch.Tensor:
+        """The usual pictures' maps have that size: averaging over one value each would only take time."""
+        return maps if maps.shape[2:] == (6, 6) else self.avgpool(maps)
 
     def add_reader(self, weight: torch.Tensor | None = None, bias: torch.Tensor | None = None) -> None:
         """Lets a reader join, with this weight (classes, columns) and bias (classes,), or with any."""
@@ -263,6 +297,11 @@ class AlexNet(nn.Module):
         """How many of `features` there are up to the last convolution's ReLU, whose maps still know where in the
         picture they look."""
         return max(i for i, layer in enumerate(self.features) if isinstance(layer, nn.ReLU)) + 1
+
+    @property
+    def _summarised_from(self) -> int:
+        """Where in `features` the first convolution stands whose maps are summarised."""
+        return [i for i, layer in enumerate(self.features) if isinstance(layer, nn.Conv2d)][-SUMMARISED]
 
 
 def summarised(maps: list[torch.Tensor]) -> torch.Tensor:
@@ -314,7 +353,7 @@ def _feature_layers(variant: Variant) -> nn.Sequential:
         if row.pool:
             layers.append(nn.MaxPool2d(kernel_size=3, stride=2))
         channels = row.filters
-    return nn.Sequential(*layers)
+    return Convolutions(*layers)
 
 
 def _draw_weights(network: nn.Module, draw: Callable[[torch.Tensor], object]) -> None:

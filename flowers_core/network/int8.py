@@ -5,13 +5,13 @@ so no pictures are needed to learn scales from, and no answer depends on what is
 (Krishnamoorthi 2018, "Quantizing deep convolutional networks for efficient inference", sections 2 and 3.)
 """
 
-import copy
 import time
 from functools import cache
 
 import torch
 from torch import Tensor, nn
 
+from flowers_core.network import prepacked
 from flowers_core.network.alexnet import AlexNet
 
 WEIGHT_LEVELS, ACTIVATION_LEVELS = 127, 129
@@ -74,20 +74,13 @@ class Int8Conv(nn.Conv2d):
 def converted(network: AlexNet) -> AlexNet:
     """The same trained network, on the CPU, whose convolutions compute in integers, all but the first one, which sees
     pixels. It shares the other's weights, and can't be trained."""
-    other = copy.copy(network)
-    other._modules = dict(network._modules)
-    layers = list(network.features)
-    places = [i for i, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)]
-    for i in places[1:]:
-        layers[i] = Int8Conv(layers[i])
-    other.features = nn.Sequential(*layers)
-    return other
+    first = network.features[0]
+    return network.with_convolutions(lambda layer: layer if layer is first else Int8Conv(layer))
 
 
 def if_faster(network: AlexNet, number_format: torch.dtype) -> AlexNet:
     """`converted`, or the network itself where that is as fast, or on a GPU."""
-    on_cpu = next(network.parameters()).device.type == "cpu"
-    return converted(network) if on_cpu and is_faster(number_format) else network
+    return converted(network) if network.device.type == "cpu" and is_faster(number_format) else network
 
 
 @cache
@@ -95,12 +88,13 @@ def if_faster(network: AlexNet, number_format: torch.dtype) -> AlexNet:
 def is_faster(number_format: torch.dtype) -> bool:
     """Whether this processor computes such convolutions faster than in that number format: timed once per process, in
     turns, on a small one, and on one core: on a busy machine several wait for each other, longer than they compute."""
-    if not (torch.backends.mkldnn.is_available() and hasattr(torch.ops.onednn, "qconv2d_pointwise")):
+    if not (prepacked.is_available() and hasattr(torch.ops.onednn, "qconv2d_pointwise")):
         return False
-    usual = nn.Conv2d(192, 192, 3, padding=1).to(number_format, memory_format=torch.channels_last)
+    plain = nn.Conv2d(192, 192, 3, padding=1).to(number_format, memory_format=torch.channels_last)
+    usual = prepacked.PrepackedConv(plain, 1)
     images = torch.ones(1, 192, 13, 13, dtype=number_format).contiguous(memory_format=torch.channels_last)
     try:
-        quantized = Int8Conv(usual)
+        quantized = Int8Conv(plain)
         quantized(images)
     except RuntimeError:  # built without it
         return False

@@ -155,13 +155,12 @@ def share_dropout(network: "nn.Module", share: Share) -> None:
 
 
 def _shared_dropout(p: float, share: Share) -> "nn.Module":
-    from torch import nn
+    from flowers_core.network.alexnet import Dropout
 
-    class SharedDropout(nn.Module):
+    class SharedDropout(Dropout):
         def forward(self, inputs: "Tensor") -> "Tensor":
             if not self.training or p == 0:
                 return inputs
-            kept = inputs.new_empty(share.whole, *inputs.shape[1:]).bernoulli_(1 - p).div_(1 - p)
-            return inputs * kept[share.part]
+            return inputs * self.factors(inputs.new_empty(share.whole, *inputs.shape[1:]))[share.part]
 
-    return SharedDropout()
+    return SharedDropout(p)

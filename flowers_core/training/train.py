@@ -249,7 +249,8 @@ class _Fit:
             images, labels = self.views.in_epoch(epoch, chosen), self.train.labels[chosen]
         else:
             squares, aspects, labels = self.train.load(chosen)
-            images = train_batch(squares, aspects, self.transform, self.base, draws)
+            dtype = getattr(torch, self.state.precision)
+            images = train_batch(squares, aspects, self.transform, self.base, draws, dtype)
         targets = nn.functional.one_hot(labels, len(self.decoded.source.classes)).float()
         if self.config.mixup:
             images, targets = mixup(images, targets, self.config.mixup, draws)

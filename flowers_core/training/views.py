@@ -153,7 +153,8 @@ class Views:
         for chosen in torch.arange(len(self.split)).split(LEAN_BATCH if self.is_lean else BATCH):
             squares, aspects, _ = self.split.load(chosen)
             if view.is_varied:
-                images = train_batch(squares, aspects, self.transform, self.base, draws)
+                dtype = getattr(torch, self.number_format)
+                images = train_batch(squares, aspects, self.transform, self.base, draws, dtype)
             else:
                 images = eval_views(squares, aspects, replace(self.base, views="scales"), PLAIN[view.number])[0]
             with precision.autocast(self.device, self.number_format):

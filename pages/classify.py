@@ -4,6 +4,7 @@ import streamlit as st
 
 from flowers_core.errors import FlowersError
 from flowers_core.images import ENDINGS
+from flowers_core.network import checkpoint
 from flowers_core.ui import frame
 from flowers_core.ui.choices import choose_checkpoint
 from flowers_core.ui.classify import answers, correct, many, samples, take_home, try_it, why
@@ -13,13 +14,15 @@ from flowers_core.ui.models import classifier
 frame.enter()
 
 st.title("Name a flower")
+above = st.container()
 way_in, beside = st.columns([5, 8], gap="small")  # on a phone one below the other
 below, which_model = st.container(), st.container()
-with which_model:
+with above if len(checkpoint.find_checkpoints()) > 1 else which_model:  # no choice, so it takes no room
     model = choose_checkpoint("Who answers", built_in=True)
-    if model is None:
-        st.stop()
-    path, card = model
+if model is None:
+    st.stop()
+path, card = model
+with which_model:
     answers.about(card)
 
 with way_in:

@@ -55,6 +55,15 @@ def test_legends_name_what_there_is() -> None:
         assert layer["encoding"]["color"]["legend"]["values"] == named
 
 
+@pytest.mark.parametrize(("kept", "value"), [(0, None), (2, 0.7), (9, None)])
+def test_the_epoch_that_is_kept_has_a_ring(kept: int, value: float | None) -> None:
+    records = [{"kind": "epoch", "epoch": n, "train_accuracy": 0.9, "valid_accuracy": n / 10 + 0.5} for n in (1, 2, 3)]
+    chart = charts.curves(records, "accuracy", 5, kept=kept).to_dict()
+    (ring,) = [layer for layer in chart["layer"] if layer["mark"].get("size") == 170]
+    rows = chart["datasets"][ring["data"]["name"]]
+    assert [row["value"] for row in rows] == ([] if value is None else [value])
+
+
 def test_pixels_of_photos_of_one_size_are_marked_as_whole_ones(three_kinds: Path) -> None:
     encoding = data_charts.shapes(decode_source(open_source(three_kinds))).to_dict()["encoding"]
     for side in ("x", "y"):
@@ -77,5 +86,5 @@ def test_a_sliders_axis_has_its_unit_and_marks_within_its_reach(dial: try_it.Dia
     axis = try_it._chart(rows, dial).to_dict()["layer"][0]["encoding"]["x"]["axis"]
     assert all(dial.low <= mark <= dial.high for mark in axis["values"])
     assert dial.neutral in axis["values"]
-    unit = {"move_x": " %", "move_y": " %", "turn": "°", "scale": " %", "exposure": " stops", "blur": " px"}[dial.field]
+    unit = {"move_x": "%", "move_y": "%", "turn": "°", "scale": "%", "exposure": " stops", "blur": " px"}[dial.field]
     assert axis["labelExpr"] == f"datum.label + '{unit}'"

@@ -113,7 +113,7 @@ def test_a_model_of_two_unknown_kinds_answers_too(home: Path) -> None:
     with_model(home, {"triffid": 0.9, "audrey": 0.1})
     app = shown(jpeg())
     assert texts(app, "header") == ["Triffid"]
-    said = [unescaped(bar.text).removesuffix(" %").split(": ") for bar in app.progress]
+    said = [unescaped(bar.text).removesuffix("%").split(": ") for bar in app.progress]
     assert [name for name, _ in said] == ["triffid", "audrey"]
     assert [float(share) for _, share in said] == pytest.approx([90.0, 10.0], abs=0.3), "rounded as bfloat16 does"
 
@@ -122,17 +122,17 @@ def test_a_sure_answer_is_never_said_to_be_certain(home: Path) -> None:
     with_model(home, {"rose": 1 - 2e-5, "daffodil": 1e-5, "sunflower": 1e-5})
     app = shown(jpeg())
     surest, *others = (unescaped(bar.text) for bar in app.progress)
-    assert surest == "rose: over 99.9 %"
-    assert sorted(others) == ["daffodil: under 0.1 %", "sunflower: under 0.1 %"]
+    assert surest == "rose: over 99.9%"
+    assert sorted(others) == ["daffodil: under 0.1%", "sunflower: under 0.1%"]
     look(app, "Moved and turned")
-    assert [unescaped(bar.text) for bar in app.progress].count("rose: over 99.9 %") == 2
+    assert [unescaped(bar.text) for bar in app.progress].count("rose: over 99.9%") == 2
     button(app, "Measure").click().run()
     (said,) = {row["said"] for row in chart_rows(app, 0) if row["said"]}
-    assert said == "over 99.9 %"
+    assert said == "over 99.9%"
     several = shown(a=jpeg(), b=jpeg("sunflower")).dataframe[0]
     assert several.value["Probability"].min() > 0.999, "sorted as numbers"
     cells = convert_arrow_bytes_to_pandas_df(several.proto.arrow_data.styler.display_values)
-    assert list(cells["Probability"]) == ["over 99.9 %"] * 2
+    assert list(cells["Probability"]) == ["over 99.9%"] * 2
 
 
 def chart_rows(app: AppTest, number: int) -> list[dict]:

@@ -271,7 +271,7 @@ def test_another_matrix_begins_with_its_own_worst_cell_and_one_model_in_memory_s
     assert (app.selectbox(key="true").value, app.selectbox(key="called").value) == worst
     assert len(loaded) == 1
     (text,) = [text for text in texts(app, "caption") if "Calibration error" in text]
-    assert re.search(r"Calibration error \d+\.\d% \(\d+ to \d+ %\)", text)
+    assert re.search(r"Calibration error \d+\.\d% \(\d+ to \d+%\)", text)
 
 
 @pytest.mark.usefixtures("known", "model")
@@ -284,7 +284,7 @@ def test_select_boxes_choose_a_cell_of_the_matrix() -> None:
         app.selectbox(key="true").select(true)
         app.selectbox(key="called").select(called).run()
         assert not app.exception
-        found = [re.fullmatch(r"(.+) \((59|60)\.\d\s%\)", unescaped(text)) for text in texts(app, "caption")]
+        found = [re.fullmatch(r"(.+) \((59|60)\.\d%\)", unescaped(text)) for text in texts(app, "caption")]
         captions = [match[1] for match in found if match]
         assert len(captions) == len(app.main.get("image"))
         return captions

@@ -353,7 +353,7 @@ def test_the_page_from_disk_answers_like_the_app_without_a_network(
         for kind in answer.keys() & wanted.keys():
             assert answer[kind] == pytest.approx(wanted[kind], abs=SHRUNK), (name, kind)
     assert page.get_attribute("html", "data-engine") == engine
-    assert "50 % of 4 validation photos" in page.text_content("#facts")
+    assert "50% of 4 validation photos" in page.text_content("#facts")
     assert page.locator("#kinds li").all_text_contents()[2].lower() == HOSTILE.lower()
     assert page.title() == "Name a flower"
     for probability, text in SAID.items():

@@ -105,11 +105,11 @@ def test_a_home_that_cannot_be_written_does_not_keep_a_folder_from_being_read(tm
 @pytest.mark.parametrize(
     ("plan", "says"),
     [
-        (SplitPlan(valid=0.5, test=0.5), "Nothing would be left to train on: valid 50 %, test 50 %"),
+        (SplitPlan(valid=0.5, test=0.5), "Nothing would be left to train on: valid 50%, test 50%"),
         (SplitPlan(valid=-0.1), "less than nothing, or more than all"),
         (SplitPlan(valid=float("nan")), "less than nothing, or more than all"),
         (SplitPlan(valid=1.5, test=1, per_kind=True), "must be whole numbers: valid 1.5, test 1"),
-        (SplitPlan(valid=1, make_test=False), "Nothing would be left to train on: valid 100 %. "),
+        (SplitPlan(valid=1, make_test=False), "Nothing would be left to train on: valid 100%. "),
         (SplitPlan(seed=-(10**20)), "A seed must lie between"),
     ],
 )

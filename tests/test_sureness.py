@@ -6,8 +6,8 @@ from flowers_core.export import example
 from flowers_core.network import sureness
 
 SAID = {
-    1.0: "over 99.9 %", 0.9996: "over 99.9 %", 0.9991: "over 99.9 %", 0.9989: "99.9 %", 0.5: "50.0 %", 0.0314: "3.1 %",
-    0.001: "0.1 %", 0.00099: "under 0.1 %", 0.0: "under 0.1 %",
+    1.0: "over 99.9%", 0.9996: "over 99.9%", 0.9991: "over 99.9%", 0.9989: "99.9%", 0.5: "50.0%", 0.0314: "3.1%",
+    0.001: "0.1%", 0.00099: "under 0.1%", 0.0: "under 0.1%",
 }  # fmt: skip
 
 

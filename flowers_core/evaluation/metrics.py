@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 Z = 1.959964
-"""Half the width of a 95 % interval in standard deviations of the normal distribution."""
+"""Half the width of a 95% interval in standard deviations of the normal distribution."""
 
 
 @dataclass(frozen=True)
 class Proportion:
-    """A share of n cases with its 95 % interval (Wilson's score interval; sound for small n too)."""
+    """A share of n cases with its 95% interval (Wilson's score interval; sound for small n too)."""
 
     value: float
     low: float
@@ -69,7 +69,7 @@ def macro_f1(confusion: np.ndarray) -> float:
 
 
 def macro_f1_interval(confusion: np.ndarray) -> tuple[float, float]:
-    """95 % interval of macro F1: a bootstrap's, but never narrower about the figure than accuracy's (Wilson's).
+    """95% interval of macro F1: a bootstrap's, but never narrower about the figure than accuracy's (Wilson's).
 
     The bootstrap alone would be certain of what it never saw: "0 to 0" where nothing was right.
     """
@@ -83,10 +83,10 @@ def macro_f1_interval(confusion: np.ndarray) -> tuple[float, float]:
 
 
 def per_class_f1_intervals(confusion: np.ndarray) -> list[tuple[float, float]]:
-    """95 % interval of each class's F1.
+    """95% interval of each class's F1.
 
     Of the photos that are of the class or were called so, the share J that is both has Wilson's interval, and F1 is
-    2 J / (1 + J): so a class with one photo and no hit gets "0 to 88 %", which its recall says too.
+    2 J / (1 + J): so a class with one photo and no hit gets "0 to 88%", which its recall says too.
     """
     hits = confusion.diagonal()
     either = confusion.sum(axis=0) + confusion.sum(axis=1) - hits
@@ -124,7 +124,7 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15)
 def calibration_error_interval(
     confidence: np.ndarray, right: np.ndarray, bins: int = 15, draws: int = 1000
 ) -> tuple[float, float]:
-    """95 % bootstrap interval of the calibration error, which holds the figure itself.
+    """95% bootstrap interval of the calibration error, which holds the figure itself.
 
     With few photos per bin chance alone makes gaps, so the figure errs upward and figures of drawn photos do so twice.
     The interval is therefore the basic one, mirrored at the figure (Davison and Hinkley 1997, section 5.2). It is

@@ -110,8 +110,8 @@ def read_photo(path: str) -> torch.Tensor:
 def percent(probability: float) -> str:
     """For people: no network is ever wholly sure, whatever its last digit rounds to."""
     if probability > 0.999:
-        return "over 99.9 %"
-    return "under 0.1 %" if probability < 0.001 else f"{100 * probability:.1f} %"
+        return "over 99.9%"
+    return "under 0.1%" if probability < 0.001 else f"{100 * probability:.1f}%"
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 
 def percent(probability: float) -> str:
-    """One answer's probability (0 to 1) for people: "83.1 %", "over 99.9 %" or "under 0.1 %"."""
+    """One answer's probability (0 to 1) for people: "83.1%", "over 99.9%" or "under 0.1%"."""
     if probability > 0.999:
-        return "over 99.9 %"
-    return "under 0.1 %" if probability < 0.001 else f"{100 * probability:.1f} %"
+        return "over 99.9%"
+    return "under 0.1%" if probability < 0.001 else f"{100 * probability:.1f}%"

@@ -184,17 +184,17 @@ def _planned(source: Source, plan: SplitPlan, group_of: dict[str, int]) -> dict[
 
 def _check(plan: SplitPlan) -> None:
     parts = (plan.valid, plan.test) if plan.make_test else (plan.valid,)
-    unit = (lambda part: f"{part:g}") if plan.per_kind else (lambda part: f"{100 * part:g} %")
+    unit = (lambda part: f"{part:g}") if plan.per_kind else (lambda part: f"{100 * part:g}%")
     said = ", ".join(f"{name} {unit(part)}" for name, part in zip(("valid", "test"), parts, strict=False))
     if not all(0 <= part <= MOST for part in parts):
-        hint = "Give shares from 0 to 1 (0 to 100 %), or numbers of photos per kind."
+        hint = "Give shares from 0 to 1 (0 to 100%), or numbers of photos per kind."
         raise ConfigError("A part of the photos can't be less than nothing, or more than all", said, hint)
     if plan.per_kind and any(part % 1 for part in parts):
         raise ConfigError("Photos per kind must be whole numbers", said, "Give whole numbers, or shares instead.")
     if abs(plan.seed) > MOST_SEED:
         raise ConfigError(f"A seed must lie between -{MOST_SEED} and {MOST_SEED}", None, "Give a smaller number.")
     if not plan.per_kind and sum(parts) >= 1:
-        hint = "Leave some to learn from: together less than 100 % (1 on the command line)."
+        hint = "Leave some to learn from: together less than 100% (1 on the command line)."
         raise ConfigError("Nothing would be left to train on", said, hint)
 
 

@@ -22,7 +22,7 @@ EPOCHS = alt.Axis(tickMinStep=1, format="d", grid=False, labelFlush=False)
 HOW_TO_ZOOM = "Ctrl and the mouse wheel zoom a chart, dragging moves it, a double click shows all of it again."
 
 
-def curves(records: list[dict], what: str, epochs: int, onset: int | None = None) -> alt.LayerChart:
+def curves(records: list[dict], what: str, epochs: int, onset: int | None = None, kept: int = 0) -> alt.LayerChart:
     """Loss or accuracy over epochs, of train and valid.
 
     The chart's specification is the same at every call and only its data grows: the browser then swaps the
@@ -33,6 +33,7 @@ def curves(records: list[dict], what: str, epochs: int, onset: int | None = None
         what: "loss" or "accuracy".
         epochs: how many there will be; the axis shows all of them from the start.
         onset: the epoch from which on training and validation part, marked by a line.
+        kept: the epoch whose model is kept, marked by a ring; 0 for none.
     """
     steps = [(r["epoch"], r[what]) for r in records if r["kind"] == "step" and what in r]
     ends = [
@@ -44,7 +45,7 @@ def curves(records: list[dict], what: str, epochs: int, onset: int | None = None
     ]
     percent = what == "accuracy"
     splits = [TRAIN] if ends and all(split == TRAIN for *_, split in ends) else [TRAIN, VALID]
-    x = alt.X("epoch:Q", title="Epoch", axis=EPOCHS, scale=alt.Scale(domain=[0, epochs + 0.3], nice=False))
+    x = alt.X("epoch:Q", title="Epoch", axis=EPOCHS, scale=alt.Scale(domain=[0, 1.03 * epochs + 0.2], nice=False))
     y = alt.Y(
         "value:Q",
         title=what.capitalize(),
@@ -74,9 +75,14 @@ def curves(records: list[dict], what: str, epochs: int, onset: int | None = None
         .encode(x, y, color, tooltip=tooltip)
         .add_params(zoom)
     )
+    ring = (
+        alt.Chart(strong[(strong["epoch"] == kept) & (strong["split"] == splits[-1])])
+        .mark_point(size=170, filled=False, strokeWidth=2.5, opacity=1)
+        .encode(x, y, color, tooltip=tooltip)
+    )
     mark = alt.Chart(pd.DataFrame({"epoch": [] if onset is None else [onset]}))
     line = mark.mark_rule(strokeDash=[5, 4], strokeWidth=1.5, color="gray").encode(alt.X("epoch:Q", title="Epoch"))
-    return alt.layer(every_step, every_epoch, line).properties(height=300)
+    return alt.layer(every_step, every_epoch, ring, line).properties(height=300)
 
 
 def range_test(found: RangeTest, low: float, high: float) -> alt.LayerChart:

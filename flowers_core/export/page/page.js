@@ -5,9 +5,9 @@ const TILE = 2048; // pixels; phones refuse canvases of the size of their own ph
 const $ = (id) => document.getElementById(id);
 const about = JSON.parse($("about").textContent);
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
-const percent = (share) => (share >= 0.0995 ? Math.round(share * 100) : (share * 100).toFixed(1)) + " %";
+const percent = (share) => (share >= 0.0995 ? Math.round(share * 100) : (share * 100).toFixed(1)) + "%";
 // Of an answer's probability: no network is ever wholly sure, whatever the last digit rounds to.
-const sureness = (p) => (p > 0.999 ? "over 99.9" : p < 0.001 ? "under 0.1" : (p * 100).toFixed(1)) + " %";
+const sureness = (p) => (p > 0.999 ? "over 99.9" : p < 0.001 ? "under 0.1" : (p * 100).toFixed(1)) + "%";
 let asked = 0, ready = false, waiting = null;
 
 function element(tag, className, text) {

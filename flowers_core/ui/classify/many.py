@@ -41,7 +41,7 @@ def table(answers: Sequence[Answered]) -> Answered:
     st.space("small")  # for the toolbar, which a phone always shows
     st.dataframe(
         shown, key="answers-table", hide_index=True, row_height=64, width="stretch",
-        on_select=lambda: _take_row(), selection_mode="single-row",
+        on_select=lambda: _take_row(), selection_mode="single-row", placeholder="–",
         column_config={
             "No.": st.column_config.NumberColumn(width=40),
             "Photo": st.column_config.ImageColumn(width=80),

@@ -41,10 +41,10 @@ class Dial:
 
 
 DIALS = (
-    Dial("move_x", "Moved to the side", -50, 50, 1, 0, "%d %%", (-50, -25, 0, 25, 50), 100),
-    Dial("move_y", "Moved up or down", -50, 50, 1, 0, "%d %%", (-50, -25, 0, 25, 50), 100),
+    Dial("move_x", "Moved to the side", -50, 50, 1, 0, "%d%%", (-50, -25, 0, 25, 50), 100),
+    Dial("move_y", "Moved up or down", -50, 50, 1, 0, "%d%%", (-50, -25, 0, 25, 50), 100),
     Dial("turn", "Turned", -180, 180, 1, 0, "%d°", (-180, -90, 0, 90, 180)),
-    Dial("scale", "Size", 30, 300, 5, 100, "%d %%", (50, 100, 200, 300), 100),
+    Dial("scale", "Size", 30, 300, 5, 100, "%d%%", (50, 100, 200, 300), 100),
     Dial("exposure", "Light", -5, 3, 0.5, 0, "%.1f stops", (-4, -2, 0, 2)),
     Dial("blur", "Blurred", 0, 10, 0.5, 0, "%.1f px", (0, 5, 10)),
 )

@@ -73,7 +73,7 @@ def _show(result: robustness.Robustness) -> None:
         }
     )
     st.caption(
-        f"Right at first guess, of {result.n} photos of {result.of}; the thin lines are 95 % intervals. "
+        f"Right at first guess, of {result.n} photos of {result.of}; the thin lines are 95% intervals. "
         "The dashed line is the photos as they are."
     )
     y = alt.Y("what:N", sort=None, title=None, axis=alt.Axis(labelLimit=180, labelFlush=False))

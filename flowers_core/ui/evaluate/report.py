@@ -85,21 +85,24 @@ def show(report: Report, decoded: DecodedSource, set_id: str) -> None:
 def _figures(report: Report) -> None:
     low, high = metrics.macro_f1_interval(report.confusion)
     with st.grid(4, min_column_width=170):
-        _figure("Right at first guess", report.top1.value, report.top1.low, report.top1.high)
+        _figure("Right at first guess", report.top1.value, report.top1.low, report.top1.high, "Also called accuracy.")
         if len(report.classes) > 5:  # among five of five everything is right
-            _figure("Right among five", report.top5.value, report.top5.low, report.top5.high)
-        _figure("F1, mean of kinds", metrics.macro_f1(report.confusion), low, high)
+            five = "The right name is among the model's five most probable ones."
+            _figure("Right among five", report.top5.value, report.top5.low, report.top5.high, five)
+        each = "Of each kind precision and recall in one figure, and the mean over kinds: rare ones count like others."
+        _figure("F1, mean of kinds", metrics.macro_f1(report.confusion), low, high, each)
         asked = f"{report.split} split" if report.split in SPLITS else "by all folds"
         st.metric("Photos", f"{report.n:,}", border=True, delta=asked, delta_color="off", delta_arrow="off")
     st.caption(
-        f"The ranges are 95 % intervals: with {report.n} photos, the true figure may well lie anywhere in them. "
+        f"The ranges are 95% intervals: with {report.n} photos, the true figure may well lie anywhere in them. "
         f"Calibration error {report.ece:.1%} ({_range(*report.ece_interval)}): how far its confidence is from how "
         "often it is right."
     )
 
 
-def _figure(name: str, value: float, low: float, high: float) -> None:
-    st.metric(name, f"{value:.1%}", delta=f"{low:.0%} to {high:.0%}", delta_color="off", delta_arrow="off", border=True)
+def _figure(name: str, value: float, low: float, high: float, help: str) -> None:
+    span = f"{low:.0%} to {high:.0%}"
+    st.metric(name, f"{value:.1%}", delta=span, delta_color="off", delta_arrow="off", border=True, help=help)
 
 
 def _take_click(report: Report) -> None:
@@ -157,7 +160,7 @@ def _photos(report: Report, decoded: DecodedSource, set_id: str, true: str, call
     captions = [
         report.classes[a.true]
         + (f", called {report.classes[a.predicted]}" if a.true != a.predicted else "")
-        + f" ({sureness.percent(a.probabilities[0])})".replace(" %", "\N{NO-BREAK SPACE}%")
+        + f" ({sureness.percent(a.probabilities[0])})"
         for a, _ in shown
     ]
     indices = [i for _, i in shown]
@@ -200,15 +203,15 @@ def _table(report: Report) -> None:
                        (RIGHT, "Of the photos called so, how many were (precision)."),
                        ("F1", "Both in one: their harmonic mean.")):  # fmt: skip
         columns[name] = st.column_config.ProgressColumn(
-            format="%.0f %%", min_value=0.0, max_value=100.0, width=110, help=help
+            format="%.0f%%", min_value=0.0, max_value=100.0, width=110, help=help
         )
-        columns[f"{name} range"] = st.column_config.TextColumn("95 % range", width=90)
+        columns[f"{name} range"] = st.column_config.TextColumn("95% range", width=90)
     st.dataframe(pd.DataFrame(rows), column_config=columns, hide_index=True, height=35 * (len(rows) + 1) + 3)
-    st.caption("Each figure with its 95 % interval: the fewer photos, the wider.")
+    st.caption("Each figure with its 95% interval: the fewer photos, the wider.")
 
 
 def _range(low: float, high: float) -> str:
-    return f"{100 * low:.0f} to {100 * high:.0f} %"
+    return f"{100 * low:.0f} to {100 * high:.0f}%"
 
 
 def _downloads(report: Report, figure) -> None:

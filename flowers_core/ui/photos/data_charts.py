@@ -66,7 +66,7 @@ def show(decoded: DecodedSource) -> None:
         st.altair_chart(_spread(decoded, np.log2(sizes[:, 0] / sizes[:, 1]), "shape"), alt="Width over height")
     with right:
         st.subheader("Brightness")
-        st.caption("Mean of a photo's pixels, from black (0) to white (100 %).")
+        st.caption("Mean of a photo's pixels, from black (0) to white (100%).")
         bright = decoded.records["colour"][decoded.rows] @ LUMA / 255
         st.altair_chart(_spread(decoded, bright, "brightness"), alt="Brightness of the photos")
 

@@ -83,7 +83,7 @@ def _what_is_seen(decoded: DecodedSource, index: int) -> None:
         "Every photo is brought to 256 by 256 pixels. Of it the network looks at squares of 224 pixels, "
         "three of them one inside the other, and takes the mean of its answers."
     )
-    names = ["squeezed to a square", "the innermost 70 %", "the middle 87.5 %", "the whole shorter side"]
+    names = ["squeezed to a square", "the innermost 70%", "the middle 87.5%", "the whole shorter side"]
     grid = st.grid("auto", min_column_width=170)
     for picture, caption in zip(augmentations.views(decoded, index), names, strict=True):
         with grid.cell():

@@ -120,12 +120,13 @@ def _panel(run: Run, was: str) -> None:
     if records and not status.fold:
         total = max(1, status.epochs // (status.folds + 1))
         onset = onset.since if onset else None
-        loss, accuracy = st.columns(2)
-        loss.altair_chart(charts.curves(records, "loss", total, onset), alt="Loss over epochs", key=f"loss-{run.id}")
-        accuracy.altair_chart(
-            charts.curves(records, "accuracy", total, onset), alt="Accuracy over epochs", key=f"accuracy-{run.id}"
-        )
-        st.caption(f"{_how_curves_begin(run)}{HOW_CURVES_COMPARE} {charts.HOW_TO_ZOOM}")
+        for place, what in zip(st.columns(2), ("loss", "accuracy"), strict=True):
+            place.altair_chart(
+                charts.curves(records, what, total, onset, status.best_epoch), alt=f"{what.capitalize()} over epochs",
+                key=f"{what}-{run.id}",
+            )  # fmt: skip
+        ring = "The ring marks the epoch whose model is kept. " if status.best_epoch else ""
+        st.caption(f"{ring}{_how_curves_begin(run)}{HOW_CURVES_COMPARE} {charts.HOW_TO_ZOOM}")
         with st.expander("Learning rate"):
             st.altair_chart(charts.learning_rate(records, total), alt="Learning rate over epochs", key=f"lr-{run.id}")
     with st.expander("Log"):
@@ -367,7 +368,7 @@ def _final_numbers(reached: compare.Reached, epochs: list[dict]) -> None:
         st.metric("Training accuracy", _percent(kept.get("train_accuracy")), when, **look)
         st.metric(
             "Validation accuracy", f"{right.value:.1%}", f"{right.low:.0%} to {right.high:.0%}", **look,
-            help="Of the model that is kept, as it answers. The range is a 95 % interval.",
+            help="Of the model that is kept, as it answers. The range is a 95% interval.",
         )  # fmt: skip
         st.metric("Training loss", train_loss, when, **look)
         st.metric(

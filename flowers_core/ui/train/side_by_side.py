@@ -129,7 +129,7 @@ def _reached(compared: list[Run], names: list[str]) -> None:
             icon=":material/balance:",
         )
     st.caption(
-        "The ranges are 95 % intervals. Where two of them overlap widely, chance may well have decided which is "
+        "The ranges are 95% intervals. Where two of them overlap widely, chance may well have decided which is "
         "better. Once a training has ended, “Right” is of several looks at each photo, and of a second classifier on "
         "the same convolutions too; the curves show the network alone, with one look, and mostly lie lower."
     )

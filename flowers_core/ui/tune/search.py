@@ -136,7 +136,7 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
     if problem:
         st.warning(plain(problem), icon=":material/warning:")
     elif counts["valid"] < 300:
-        st.info(_luck(0.75, counts["valid"], "about 75 %"), icon=":material/casino:")
+        st.info(_luck(0.75, counts["valid"], "about 75%"), icon=":material/casino:")
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Start the search", type="primary", icon=":material/play_arrow:", disabled=bool(problem)):
             _start(plan)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from flowers_core.errors import ImageError
 from flowers_core.images import SIDE, decode, to_square
-from flowers_core.images.augment import eval_views, view_windows
+from flowers_core.images.augment import stacked_views, view_windows
 from flowers_core.machine import precision
 from flowers_core.machine.parallel import in_order
 from flowers_core.network import calibrate, checkpoint, int8, mahalanobis, prepacked
@@ -120,10 +120,9 @@ class Classifier:
             both float32.
         """
         pixels = torch.from_numpy(np.require(squares, requirements="W")).to(self.device)
-        views = eval_views(pixels, torch.from_numpy(aspects.astype(np.float32)), self.transform)
-        if len(pixels) * len(views) <= VIEWS_AT_ONCE:
-            views = [torch.cat(views).contiguous(memory_format=torch.channels_last)]
-        read = [self.network.logits_and_summary(view.to(self.device, self.dtype)) for view in views]
+        views = stacked_views(pixels, torch.from_numpy(aspects.astype(np.float32)), self.transform, self.dtype)
+        at_once = len(views) if len(views) <= VIEWS_AT_ONCE else len(pixels)
+        read = [self.network.logits_and_summary(part) for part in views.split(max(1, at_once))]
         answers, seen = (torch.cat([each.float().cpu() for each in part]) for part in zip(*read, strict=True))
         by_view = answers.unflatten(0, (-1, len(pixels))), seen.unflatten(0, (-1, len(pixels)))
         return by_view[0].transpose(0, 1).numpy(), by_view[1].mean(0).numpy()

@@ -152,7 +152,8 @@ def train_batch(
         strength = t.pca_sd * torch.randn(n, 3, generator=generator) * torch.tensor(_PCA_VALUES)
         shift = strength @ torch.tensor(_PCA_VECTORS).T
     window = width * mirror, height, centre_x, centre_y, angle
-    images = _seen(squares, aspects, window, base, shift, jitter, dtype)
+    images = _room(n, base, dtype, squares.device)
+    _see(squares, aspects, window, base, images, shift, jitter)
     if t.blur:
         _blur(images, t.blur, generator)
     if t.erase:
@@ -176,9 +177,19 @@ def mixup(images: Tensor, targets: Tensor, alpha: float, generator: torch.Genera
 def eval_views(squares: Tensor, aspects: Tensor, transform: EvalTransform, only: int | None = None) -> list[Tensor]:
     """The views of each photo, whose probabilities are averaged, or only one of them: a list of (n, 3, size, size)
     float32."""
-    zero, windows = torch.zeros(len(squares)), placed_windows(aspects, transform)
+    return list(stacked_views(squares, aspects, transform, torch.float32, only).split(max(1, len(squares))))
+
+
+def stacked_views(
+    squares: Tensor, aspects: Tensor, transform: EvalTransform, dtype: torch.dtype, only: int | None = None
+) -> Tensor:
+    """The same as one tensor (views * n, 3, size, size) of that type: the first view of all photos, then the second."""
+    windows, zero = placed_windows(aspects, transform), torch.zeros(len(squares))
     windows = windows if only is None else windows[only : only + 1]
-    return [_seen(squares, aspects, (*window, zero), transform) for window in windows]
+    stack = _room(len(windows) * len(squares), transform, dtype, squares.device)
+    for window, out in zip(windows, stack.split(max(1, len(squares))), strict=False):  # no photos: an empty one
+        _see(squares, aspects, (*window, zero), transform, out)
+    return stack
 
 
 def placed_windows(aspects: Tensor, transform: EvalTransform) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
@@ -263,31 +274,34 @@ def view_windows(transform: EvalTransform) -> list[tuple[float, float, float, fl
     return [(w, 0, 0, mirror) for w in (window * 0.8, window, 1.0) for mirror in (1, -1)]
 
 
-def _seen(
+def _room(photos: int, base: EvalTransform, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.empty(photos, 3, base.size, base.size, dtype=dtype, device=device, memory_format=torch.channels_last)
+
+
+def _see(
     squares: Tensor,
     aspects: Tensor,
     window: tuple[Tensor, ...],
     base: EvalTransform,
+    out: Tensor,
     shift: Tensor | None = None,
     jitter: list[Tensor] | None = None,
-    dtype: torch.dtype = torch.float32,
-) -> Tensor:
-    """One window of each photo with its colours changed, normalised: (n, 3, size, size), channels last.
+) -> None:
+    """One window of each photo with its colours changed, normalised.
 
     Args:
         squares, aspects: the photos.
         window: width, height, centre_x, centre_y and angle as `cut` takes them.
         base: input size and normalisation.
+        out: (n, 3, size, size) of any type, where the result goes.
         shift: (n, 3) what is added to each channel in the end, for pixels of 0 to 1; None changes no colours.
         jitter: (n,) factors of brightness, then of contrast around the picture's mean grey, then of saturation around
             each pixel's grey.
-        dtype: of the result.
     """
     n, device = len(squares), squares.device
     if shift is not None:
         shift = shift.to(device, non_blocking=True)
         jitter = jitter and [values.to(device, non_blocking=True) for values in jitter]
-    seen = torch.empty(n, 3, base.size, base.size, dtype=dtype, device=device, memory_format=torch.channels_last)
     chunk = CHUNK if device.type == "cpu" else max(1, n)
     for part in (slice(start, start + chunk) for start in range(0, n, chunk)):
         images = _cut(squares[part], aspects[part], tuple(values[part] for values in window), base.size)
@@ -295,8 +309,7 @@ def _seen(
             images = _scaled(images, base)
         else:
             images = _coloured(images, base, shift[part], jitter and [values[part] for values in jitter])
-        seen[part].copy_(images)
-    return seen
+        out[part].copy_(images)
 
 
 def _scaled(images: Tensor, base: EvalTransform) -> Tensor:

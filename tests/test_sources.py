@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from source_trees import NAMES, PAIR, kinds_of, reasons, splits_of, tree, zipped
 
 from flowers_core.errors import DataError
-from flowers_core.sources import archive, open_source
+from flowers_core.sources import archive, folder, open_source
 from flowers_core.sources.records import class_key, class_name, natural_order, printable
 from flowers_core.species import SPECIES
 
@@ -120,6 +120,16 @@ def test_kinds_that_differ_stay_apart(kinds, tmp_path):
     source = open_source(tmp_path)
     assert len(source.classes) == 2
     assert all(source.classes)
+
+
+@pytest.mark.parametrize("endings", [["{:04}.jpg"], ["{}.jpg"], ["{:02}.jpg", "{:02}.JPG", "b{:03}.png"], ["٣{}.jpg"]])
+def test_short_cuts_in_sorting_change_no_order(endings):
+    numbers = random.Random(1).sample(range(2000), 60)
+    folders = ("Train/rose 2", "Train/rose 10", "Train/rose 10/x", "Valid/Azalea")
+    names = [f"{place}/{endings[n % len(endings)].format(n)}" for n in numbers for place in folders]
+    rows = [("", "", "", name) for name in names]
+    expected = sorted(names, key=lambda name: [natural_order(part) for part in name.rpartition("/")[::2]])
+    assert [row[3] for row in folder._in_natural_order(rows)] == expected
 
 
 def test_the_same_set_is_read_alike_whatever_order_the_disk_has(tmp_path):

@@ -58,10 +58,12 @@ def test_legends_name_what_there_is() -> None:
 @pytest.mark.parametrize(("kept", "value"), [(0, None), (2, 0.7), (9, None)])
 def test_the_epoch_that_is_kept_has_a_ring(kept: int, value: float | None) -> None:
     records = [{"kind": "epoch", "epoch": n, "train_accuracy": 0.9, "valid_accuracy": n / 10 + 0.5} for n in (1, 2, 3)]
-    chart = charts.curves(records, "accuracy", 5, kept=kept).to_dict()
-    (ring,) = [layer for layer in chart["layer"] if layer["mark"].get("size") == 170]
-    rows = chart["datasets"][ring["data"]["name"]]
-    assert [row["value"] for row in rows] == ([] if value is None else [value])
+    chart = charts.curves(records, "accuracy", 5, kept=kept, reached=value and 0.75).to_dict()
+    ring, diamond = [layer for layer in chart["layer"] if layer["mark"].get("size") == 170]
+    assert diamond["mark"]["shape"] == "diamond"
+    for layer, expected in ((ring, value), (diamond, value and 0.75)):
+        rows = chart["datasets"][layer["data"]["name"]]
+        assert [(row["epoch"], row["value"]) for row in rows] == ([] if value is None else [(kept, expected)])
 
 
 def test_pixels_of_photos_of_one_size_are_marked_as_whole_ones(three_kinds: Path) -> None:

@@ -454,6 +454,26 @@ def test_a_photo_is_excluded_moved_and_relabelled_and_each_is_undone(photo: Phot
     assert counted(app)["Valid"] == "6"
 
 
+def test_what_a_click_settled_stays_in_its_place(tmp_path: Path) -> None:
+    """Else the next problem's buttons lie under the hand that has just clicked."""
+    folder = draw_set(tmp_path / "copied", {"Train": 2, "Valid": 1})
+    for kind in ("rose", "daffodil"):
+        shutil.copy(folder / f"Train/{kind}/1.jpg", folder / f"Valid/{kind}/again.jpg")
+    library.remember(folder, "copied")
+    app = opened("photos", view="Problems")
+    keep = [each.key for each in app.button if each.label == "Keep one"]
+    assert len(keep) == 2
+    app.button(key=keep[0]).click().run()
+    assert [each.key for each in app.button if each.label == "Keep one"] == keep[1:], "the other one has not moved"
+    assert sum(text.endswith(": excluded.") for text in texts(app, "text")) == 1
+    next(each for each in app.button if str(each.key).startswith("unsettle-")).click().run()
+    assert [each.key for each in app.button if each.label == "Keep one"] == keep
+    app.button(key=keep[1]).click().run()
+    app = opened("photos", view="Problems")
+    assert len([each for each in app.button if each.label == "Keep one"]) == 1
+    assert not [each for each in app.button if str(each.key).startswith("unsettle-")], "another visit begins anew"
+
+
 def test_problems_are_shown_side_by_side_with_remedies(tmp_path: Path) -> None:
     folder = draw_set(tmp_path / "copied", {"Train": 2, "Valid": 1})
     shutil.copy(folder / "Train/rose/1.jpg", folder / "Valid/rose/again.jpg")

@@ -122,12 +122,12 @@ def test_a_running_training_is_compared_by_the_same_speed_as_one_that_has_ended(
 
 def test_its_figure_is_told_apart_from_the_curves(finished: runs.Run) -> None:
     app = opened("train", run=finished.id)
-    (said,) = [text for text in texts(app, "caption") if "The curve says" in text]
+    (said,) = [text for text in texts(app, "markdown") if "The curve says" in text]
     assert "The curve says 67% there" in said
     assert "the network alone, with one look" in said
     assert "The finished model reaches its 63.0% with several looks, and with a second classifier" in said
     finished.write_status(replace(finished.status(), best_accuracy=0.67))
-    assert not [text for text in texts(app.run(), "caption") if "The curve says" in text]
+    assert not [text for text in texts(app.run(), "markdown") if "The curve says" in text]
 
 
 def test_its_big_figures_are_those_of_its_model_once_it_has_ended(finished: runs.Run) -> None:
@@ -508,6 +508,34 @@ def test_what_was_set_by_hand_outlives_another_network_or_start_but_not_another_
     assert app.selectbox(key="set-init").value == "scratch", "which was chosen for 2014"
     app.get("segmented_control")[0].set_value("quick").run()
     assert app.number_input(key="set-epochs").value == config.preset("quick", "scratch").epochs
+
+
+@pytest.mark.usefixtures("known")
+def test_a_preset_with_a_network_of_its_own_takes_it_away_again() -> None:
+    app = opened("train")
+    for chosen in ("paper-2012", "quick"):
+        app.get("segmented_control")[0].set_value(chosen).run()
+        is_paper = chosen == "paper-2012"
+        assert app.selectbox(key="set-variant").value == ("2012" if is_paper else "2014")
+        assert app.selectbox(key="set-init").value == ("scratch" if is_paper else "imagenet")
+    assert app.number_input(key="set-epochs").value == config.preset("quick", "imagenet", have=HAVE).epochs
+    app.get("segmented_control")[0].set_value("paper-2012").run()
+    app.selectbox(key="set-variant").select("readme").run()
+    app.get("segmented_control")[0].set_value("standard").run()
+    assert app.selectbox(key="set-variant").value == "readme", "chosen by hand since"
+
+
+@pytest.mark.usefixtures("known")
+def test_one_click_goes_back_to_the_preset_and_wrong_numbers_get_no_estimate() -> None:
+    app = opened("train")
+    usual = app.number_input(key="set-epochs").value
+    app.number_input(key="set-epochs").set_value(999_999).run()
+    assert app.warning
+    assert not [text for text in texts(app, "caption") if text.startswith("About ")]
+    button(app, "Back to the preset").click().run()
+    assert app.number_input(key="set-epochs").value == usual
+    assert not [each for each in app.button if each.label == "Back to the preset"]
+    assert [text for text in texts(app, "caption") if text.startswith("About ")]
 
 
 def test_every_setting_and_choice_has_a_plain_name() -> None:

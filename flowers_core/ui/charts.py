@@ -22,7 +22,9 @@ EPOCHS = alt.Axis(tickMinStep=1, format="d", grid=False, labelFlush=False)
 HOW_TO_ZOOM = "Ctrl and the mouse wheel zoom a chart, dragging moves it, a double click shows all of it again."
 
 
-def curves(records: list[dict], what: str, epochs: int, onset: int | None = None, kept: int = 0) -> alt.LayerChart:
+def curves(
+    records: list[dict], what: str, epochs: int, onset: int | None = None, kept: int = 0, reached: float | None = None
+) -> alt.LayerChart:
     """Loss or accuracy over epochs, of train and valid.
 
     The chart's specification is the same at every call and only its data grows: the browser then swaps the
@@ -34,6 +36,7 @@ def curves(records: list[dict], what: str, epochs: int, onset: int | None = None
         epochs: how many there will be; the axis shows all of them from the start.
         onset: the epoch from which on training and validation part, marked by a line.
         kept: the epoch whose model is kept, marked by a ring; 0 for none.
+        reached: what that model reaches on valid as it answers in the end, marked by a diamond there.
     """
     steps = [(r["epoch"], r[what]) for r in records if r["kind"] == "step" and what in r]
     ends = [
@@ -52,7 +55,7 @@ def curves(records: list[dict], what: str, epochs: int, onset: int | None = None
         axis=alt.Axis(format=".0%", values=[0, 0.2, 0.4, 0.6, 0.8, 1], labelFlush=False)
         if percent
         else alt.Axis(format=".3~g", tickCount=4, labelFlush=False),
-        scale=alt.Scale(domain=[0, 1.03], nice=False) if percent else alt.Scale(zero=False, padding=6),
+        scale=alt.Scale(domain=[0, 1.03], nice=False) if percent else alt.Scale(zero=True, padding=6),
     )
     color = alt.Color(
         "split:N",
@@ -60,10 +63,11 @@ def curves(records: list[dict], what: str, epochs: int, onset: int | None = None
         scale=alt.Scale(domain=[TRAIN, VALID]),
         legend=alt.Legend(orient="top", symbolOpacity=1, values=splits),
     )
+    form = ".1%" if percent else ".3f"
     tooltip = [
         alt.Tooltip("split:N", title="Photos"),
         alt.Tooltip("epoch:Q", title="Epoch"),
-        alt.Tooltip("value:Q", title=what.capitalize(), format=".1%" if percent else ".3f"),
+        alt.Tooltip("value:Q", title=what.capitalize(), format=form),
     ]
     faint = pd.DataFrame(steps, columns=["epoch", "value"]).assign(split=TRAIN)
     strong = pd.DataFrame(ends, columns=["epoch", "value", "split"])
@@ -80,9 +84,15 @@ def curves(records: list[dict], what: str, epochs: int, onset: int | None = None
         .mark_point(size=170, filled=False, strokeWidth=2.5, opacity=1)
         .encode(x, y, color, tooltip=tooltip)
     )
+    end = pd.DataFrame([] if reached is None else [(kept, reached, VALID)], columns=["epoch", "value", "split"])
+    diamond = (
+        alt.Chart(end)
+        .mark_point(shape="diamond", size=170, filled=True, opacity=1)
+        .encode(x, y, color, tooltip=alt.Tooltip("value:Q", title="Finished model", format=form))
+    )
     mark = alt.Chart(pd.DataFrame({"epoch": [] if onset is None else [onset]}))
     line = mark.mark_rule(strokeDash=[5, 4], strokeWidth=1.5, color="gray").encode(alt.X("epoch:Q", title="Epoch"))
-    return alt.layer(every_step, every_epoch, ring, line).properties(height=300)
+    return alt.layer(every_step, every_epoch, ring, diamond, line).properties(height=300)
 
 
 def range_test(found: RangeTest, low: float, high: float) -> alt.LayerChart:

@@ -70,10 +70,11 @@ def show(report: Report, decoded: DecodedSource, set_id: str) -> None:
     with cell:
         _photos(report, decoded, set_id, true, called)
     _table(report)
+    scrolling = st.container()  # always there: what stands below would be taken for something new
     if st.session_state.get("cell-visit") != (visit := st.session_state["visit"]):
         st.session_state["cell-visit"] = visit
         if CELL[1] in st.query_params:  # one comes back from a photo, or by a link to the cell
-            st.html(
+            scrolling.html(
                 f"<script>document.querySelector('.st-key-cell')?.scrollIntoView() // {visit}</script>",
                 unsafe_allow_javascript=True,
             )

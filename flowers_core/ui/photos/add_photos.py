@@ -75,7 +75,7 @@ def _zip() -> None:
 def _folder() -> None:
     _layout_hint()
     kinds = ""
-    text = folder_choice.folder_path().strip().strip('"')
+    text = folder_choice.unquoted(folder_choice.folder_path())
     if text and _holds_flowers102(text):
         kinds = st.radio(
             "This is Oxford Flowers-102",

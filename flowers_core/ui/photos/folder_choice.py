@@ -43,10 +43,16 @@ def folder_path() -> str:
     return text
 
 
+def unquoted(text: str) -> str:
+    """A path without the spaces and the quotes around it, which Windows copies along."""
+    text = text.strip()
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
+
+
 def _existing(text: str) -> Path | None:
     """The folder that is named; the user's own before any is; None when there is no such folder."""
     try:
-        path = Path(text.strip().strip('"')).expanduser() if text.strip() else Path.home()
+        path = Path(unquoted(text)).expanduser() if text.strip() else Path.home()
         return path.resolve() if path.is_dir() else None
     except (OSError, RuntimeError, ValueError):  # closed to us; the home of nobody; a zero byte
         return None
@@ -64,7 +70,7 @@ def _folders_in(here: Path) -> list[str]:
 
 def _can_be_typed(name: str) -> bool:
     """Does the text field hold it as it is? Names that are not UTF-8 it can't, and spaces at the ends it loses."""
-    return name == name.strip().strip('"') and not any("\ud800" <= letter <= "\udfff" for letter in name)
+    return name == unquoted(name) and not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _said_of(here: Path, names: list[str]) -> str:

@@ -9,7 +9,7 @@ from flowers_core.photos.cache import DecodedSource
 from flowers_core.photos.features import Features
 from flowers_core.photos.problems import PROBLEMS, Finding
 from flowers_core.sources import edits
-from flowers_core.ui import changes
+from flowers_core.ui import changes, words
 from flowers_core.ui.errors import guarded
 from flowers_core.ui.photos import opened
 from flowers_core.ui.photos.seen import features_of, stored
@@ -27,6 +27,9 @@ EXAMPLES = 3
 """Photos of the other kind that are shown beside a doubtful label."""
 
 UNREADABLE = "unreadable"
+
+PLACES = "problem-places"
+"""What stood where on the page that is open: which page, the changes made before, and each finding's photos."""
 
 
 def show(decoded: DecodedSource) -> None:
@@ -64,15 +67,56 @@ def show(decoded: DecodedSource) -> None:
     chosen = [finding for finding in found if finding.problem == problem]
     if not chosen:
         st.success("None found.", icon=":material/check_circle:")
-        return
-    if problem in ("copies", "near-copies"):
+    elif problem in ("copies", "near-copies"):
         _about_copies(decoded, chosen)
     pages = -(-len(chosen) // PER_PAGE)
     place = st.container()
     page = min(st.pagination(pages, key=f"problems-{problem}"), pages) if pages > 1 else 1
     with place:
-        for number, finding in enumerate(chosen[(page - 1) * PER_PAGE : page * PER_PAGE]):
-            _finding(decoded, finding, f"{problem}-{number}")
+        for number, each in enumerate(_in_their_places(decoded, chosen, problem, page)):
+            if isinstance(each, Finding):
+                _finding(decoded, each, f"{problem}-{number}")
+            else:
+                _settled(decoded, each)
+
+
+def _in_their_places(
+    decoded: DecodedSource, chosen: list[Finding], problem: str, page: int
+) -> list[Finding | list[edits.Edit]]:
+    """A page's findings where they stood when it was opened, and in the place of one that a click has settled its
+    changes: else the next one's buttons would come to lie under a hand that has just clicked. New ones come below."""
+    key, photos = (decoded.source.key, problem, page), decoded.source.photos
+    names = {id(finding): {photos[i].name for i in finding.photos} for finding in chosen}
+    rest = chosen[(page - 1) * PER_PAGE :]
+    of, before, places = st.session_state.get(PLACES, (None, set(), []))
+    if of != key:
+        before, places = {edit.id for edit in decoded.edits}, []
+    shown, kept, open_ones = [], [], 0
+    for place in places:
+        same = next((finding for finding in rest if names[id(finding)] & place), None)
+        made = [edit for edit in decoded.edits if edit.id not in before and {edit.name, *edit.copies} & place]
+        if same:
+            rest.remove(same)
+        if same or made:
+            shown.append(same or made)
+            kept.append(place)
+            open_ones += same is not None
+    for finding in rest[: max(0, PER_PAGE - open_ones)]:
+        shown.append(finding)
+        kept.append(names[id(finding)])
+    st.session_state[PLACES] = key, before, kept
+    return shown
+
+
+def _settled(decoded: DecodedSource, made: list[edits.Edit]) -> None:
+    ids = tuple(edit.id for edit in made)
+    who = made[-1].name if len(made) == 1 else words.count(len(made), "photo")
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        st.text(f"{who}: {made[-1].in_words}.", width="stretch")
+        st.button(
+            "Undo", key=f"unsettle-{ids[-1]}", icon=":material/undo:", on_click=guarded(edits.undo),
+            args=(decoded.source.key, ids),
+        )  # fmt: skip
 
 
 def _about_copies(decoded: DecodedSource, chosen: list[Finding]) -> None:

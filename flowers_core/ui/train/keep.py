@@ -86,6 +86,7 @@ def _save(run: Run, name: str, note: str) -> None:
 def _delete(run: Run) -> None:
     st.session_state["deleted-run"] = trash.delete(run).id
     st.session_state["deleted-from"] = st.session_state.get("compared", ())
+    st.toast(f"{plain(run.name)} is in the trash. Undo stands at the top of the page.", icon=":material/delete:")
     st.session_state.pop("run", None)
     st.query_params.pop("run", None)
 
@@ -93,6 +94,8 @@ def _delete(run: Run) -> None:
 def _restore(run_id: str) -> None:
     run = trash.restore(run_id)
     st.session_state.pop("deleted-run", None)
-    if run.id in st.session_state.pop("deleted-from", ()):
-        st.session_state["compared"] = [*st.session_state.get("compared", ()), run.id]
+    before, now = st.session_state.pop("deleted-from", ()), st.session_state.get("compared", ())
+    if run.id in before:  # in its old place, so that no curve changes its colour
+        others = [other for other in now if other not in before]
+        st.session_state["compared"] = [*(each for each in before if each in now or each == run.id), *others]
     st.session_state["started-run"] = run.id

@@ -117,16 +117,9 @@ def _panel(run: Run, was: str) -> None:
     onset = compare.onset(run, epochs)
     if onset:
         _warn_of_overfitting(onset, state, status, epochs)
-    if records and not status.fold:
-        total = max(1, status.epochs // (status.folds + 1))
-        onset = onset.since if onset else None
-        for place, what in zip(st.columns(2), ("loss", "accuracy"), strict=True):
-            place.altair_chart(
-                charts.curves(records, what, total, onset, status.best_epoch), alt=f"{what.capitalize()} over epochs",
-                key=f"{what}-{run.id}",
-            )  # fmt: skip
-        ring = "The ring marks the epoch whose model is kept. " if status.best_epoch else ""
-        st.caption(f"{ring}{_how_curves_begin(run)}{HOW_CURVES_COMPARE} {charts.HOW_TO_ZOOM}")
+    if (records or state in ("starting", "preparing", "training")) and not status.fold:
+        total = max(1, (status.epochs or _epochs_wished(run)) // (status.folds + 1))
+        _curves(run, records, state, total, onset.since if onset else None)
         with st.expander("Learning rate"):
             st.altair_chart(charts.learning_rate(records, total), alt="Learning rate over epochs", key=f"lr-{run.id}")
     with st.expander("Log"):
@@ -136,6 +129,28 @@ def _panel(run: Run, was: str) -> None:
         st.code(without_folders(run.log_tail(), run.config) or empty, language=None, wrap_lines=True)
     with st.expander("Settings of this run"):
         _settings(run)
+
+
+def _curves(run: Run, records: list[dict], state: str, epochs: int, onset: int | None) -> None:
+    """Loss and accuracy; empty ones before the first step, so that everybody sees where something will grow."""
+    status = run.status()
+    reached = compare.reached(run) if state in runs.FINAL and not status.folds else None
+    ends = {"loss": reached.valid_loss, "accuracy": reached.accuracy.value} if reached and reached.accuracy else {}
+    for place, what in zip(st.columns(2), ("loss", "accuracy"), strict=True):
+        place.altair_chart(
+            charts.curves(records, what, epochs, onset, status.best_epoch, ends.get(what)),
+            alt=f"{what.capitalize()} over epochs", key=f"{what}-{run.id}",
+        )  # fmt: skip
+    marks = "The ring marks the epoch whose model is kept" if status.best_epoch else ""
+    marks += ", the diamond what it reaches in the end" if ends else ""
+    st.caption(f"{marks}{'. ' * bool(marks)}{_how_curves_begin(run)}{HOW_CURVES_COMPARE} {charts.HOW_TO_ZOOM}")
+
+
+def _epochs_wished(run: Run) -> int:
+    try:
+        return run.config().epochs
+    except FlowersError:  # settings of a newer version
+        return 1
 
 
 def _how_curves_begin(run: Run) -> str:
@@ -289,18 +304,28 @@ def _result(run: Run, state: str, status: Status, epochs: list[dict]) -> None:
     elif status.best_accuracy is not None:
         what += f". Kept: the model after epoch {status.best_epoch}, right on {_reached(status)} of the "
         what += "validation photos"
-    st.success(what + ".", icon=":material/check_circle:")
+    if state == "finished":
+        st.success(what + ".", icon=":material/check_circle:")
+    else:
+        st.info(what + ".", icon=":material/stop_circle:")
     if run.checkpoint_path.exists():
-        leads(run)
+        leads(run, lambda: _how_it_was_chosen(status, epochs))
         if status.folds:
             st.caption("No photos were left to score this model by; the folds say what such a model can do.")
-        else:
-            st.caption(
-                "Kept is the latest epoch that is as good as the best one, give or take what chance does to so few "
-                f"validation photos. {_which_was_best(status, epochs)}{_why_curves_differ(status, epochs)}"
-            )
         if not is_local():
             frame.link("classify", "Take it home, at the end of “Name a flower”", "download", **_query(run))
+
+
+def _how_it_was_chosen(status: Status, epochs: list[dict]) -> None:
+    """Behind a button, since the curves should stay in sight."""
+    if status.folds:
+        return
+    question, answer = _why_curves_differ(status, epochs)
+    with st.popover(question, icon=":material/help:", type="tertiary"):
+        st.markdown(
+            "Kept is the latest epoch that is as good as the best one, give or take what chance does to so few "
+            f"validation photos. {_which_was_best(status, epochs)}{answer}"
+        )
 
 
 def _which_was_best(status: Status, epochs: list[dict]) -> str:
@@ -312,23 +337,26 @@ def _which_was_best(status: Status, epochs: list[dict]) -> str:
     return f"Epoch {best} was right on {accuracies[best]:.0%}, no clear difference. "
 
 
-def _why_curves_differ(status: Status, epochs: list[dict]) -> str:
-    """A sentence where the curve shows another accuracy for the kept epoch than what its model reached; else ""."""
+def _why_curves_differ(status: Status, epochs: list[dict]) -> tuple[str, str]:
+    """A question, and its answer where the curve shows another accuracy for the kept epoch than its model reached."""
     curve = next((e.get("valid_accuracy") for e in epochs if e["epoch"] == status.best_epoch), None)
     if None in (curve, status.best_accuracy) or f"{curve:.0%}" == f"{status.best_accuracy:.0%}":
-        return ""
-    return (
+        return "How it was chosen", ""
+    return f"Why {status.best_accuracy:.0%} and not {curve:.0%}?", (
         f"The curve says {curve:.0%} there: it follows the network alone, with one look at each photo. The finished "
         f"model reaches its {_reached(status)} with several looks, and with a second classifier that learns from the "
         "same convolutions at the end."
     )
 
 
-def leads(run: Run) -> None:
-    """Where a run's model leads: to its mistakes on the set that it learned from, and to naming flowers."""
-    with st.container(horizontal=True):
+def leads(run: Run, more: Callable[[], None] | None = None) -> None:
+    """Where a run's model leads: to its mistakes on the set that it learned from, to naming flowers, and what `more`
+    draws in the same row."""
+    with st.container(horizontal=True, vertical_alignment="center"):
         frame.link("evaluate", "See its mistakes", "grid_on", **_query(run))
         frame.link("classify", "Name a flower with it", "photo_camera", **_query(run))
+        if more:
+            more()
 
 
 def _query(run: Run) -> dict[str, str]:

@@ -30,6 +30,9 @@ HIDDEN = ("data", "variant", "init")
 NEW = "new"
 """Stands for the form where a run's id would stand."""
 
+BEFORE = "set-before"
+"""The network and the start that a preset has put its own in the place of."""
+
 REFERENCE = {"trained": (90.0, 12.0, 0.0), "frozen": (550.0, 4.0, 0.055)}
 """Of variant 2014 on two cores with bfloat16 instructions, by what becomes of the convolutions: photos a second,
 seconds to start, and seconds for the first looks at each photo."""
@@ -111,12 +114,15 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
 def _say_what_differs(wanted: TrainConfig, usual: TrainConfig) -> None:
     names = [name for name in FIELDS if name not in HIDDEN and getattr(wanted, name) != getattr(usual, name)]
     if names:
-        st.caption(f"Changed from the preset: {', '.join(words.name_of(name) for name in names).lower()}.")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            changed = ", ".join(words.name_of(name) for name in names).lower()
+            st.caption(f"Changed from the preset: {changed}.", width="content")
+            st.button("Back to the preset", icon=":material/undo:", type="tertiary", on_click=_back_to_the_preset)
 
 
 def _keep_as_preset(wanted: TrainConfig, preset: str, is_wrong: bool) -> None:
     """A name, and the settings stand among the presets; one that a person made can be removed."""
-    with st.popover("Keep as a preset", icon=":material/bookmark_add:"):
+    with st.popover("Keep as a preset", icon=":material/bookmark_add:", key="preset-box", on_change="rerun"):
         st.text_input("Name of the preset", key="preset-name", max_chars=40)
         st.button(
             "Keep these settings", type="primary", key="keep-preset", on_click=guarded(_keep), args=(wanted,),
@@ -124,13 +130,25 @@ def _keep_as_preset(wanted: TrainConfig, preset: str, is_wrong: bool) -> None:
         )  # fmt: skip
         if preset not in PRESETS:
             title = plain(presets.every()[preset].title)
-            st.button(f"Remove “{title}”", key="remove-preset", on_click=guarded(presets.remove), args=(preset,))
+            st.button(f"Remove “{title}”", key="remove-preset", on_click=guarded(_remove), args=(preset, title))
 
 
 def _keep(wanted: TrainConfig) -> None:
     title = st.session_state["preset-name"]
     st.session_state["set-preset"] = presets.save(title, f"Your own settings, kept on {date.today():%d %b %Y}.", wanted)
-    st.session_state["preset-name"] = ""
+    st.session_state["preset-name"], st.session_state["preset-box"] = "", False
+    st.toast(f"Kept: {plain(title)}.", icon=":material/bookmark_added:")
+
+
+def _remove(preset: str, title: str) -> None:
+    presets.remove(preset)
+    st.session_state["preset-box"] = False
+    st.toast(f"“{title}” is removed. Its settings still stand in the form.", icon=":material/bookmark_remove:")
+
+
+def _back_to_the_preset() -> None:
+    _touched().clear()
+    _take_preset()
 
 
 def _offer_to_start(wanted: TrainConfig, problems: list[str], counts: dict[str, int]) -> None:
@@ -147,7 +165,8 @@ def _offer_to_start(wanted: TrainConfig, problems: list[str], counts: dict[str, 
         pressed = st.button("Start training", type="primary", icon=":material/play_arrow:", disabled=bool(problems))
         if pressed and not problems:  # a click may be on its way while the last number turns out wrong
             _start(wanted)
-        st.caption(_expected_time(wanted, counts))
+        if not problems:
+            st.caption(_expected_time(wanted, counts))
     if first := next(iter(runs.active_runs()), None):
         st.caption(f"“{plain(first.name)}” is not over yet, so this one waits until it is.")
 
@@ -156,6 +175,7 @@ def take(settings: TrainConfig) -> None:
     """Fills the form with the settings of a run, all but its photos; for a callback."""
     state = st.session_state
     state["set-variant"], state["set-init"] = settings.variant, settings.init
+    state.pop(BEFORE, None)
     state["set-preset"] = _nearest_preset(settings)
     for name in FIELDS:
         if name not in HIDDEN:
@@ -209,17 +229,21 @@ def _preset() -> Preset:
 
 
 def _choose_preset() -> None:
-    """Takes all the preset's settings; one that starts from scratch by itself also brings its network."""
+    """Takes all the preset's settings; one that starts from scratch by itself also brings its network, and takes it
+    away again."""
     state = st.session_state
     chosen = _preset()
-    _touched().clear()
     if chosen.start == "scratch":
-        state["set-init"], state["set-variant"] = "scratch", chosen.from_scratch.get("variant", "2014")
-    _take_preset()
+        state.setdefault(BEFORE, (state["set-variant"], state["set-init"]))
+        state["set-variant"], state["set-init"] = chosen.from_scratch.get("variant", "2014"), "scratch"
+    elif before := state.pop(BEFORE, None):
+        state["set-variant"], state["set-init"] = before
+    _back_to_the_preset()
 
 
 def _change_start() -> None:
     state = st.session_state
+    state.pop(BEFORE, None)
     state["starts-by-variant"] = state.get("starts-by-variant", {}) | {state["set-variant"]: state["set-init"]}
     _take_preset()
 
@@ -227,6 +251,7 @@ def _change_start() -> None:
 def _change_variant() -> None:
     """Comes back to what this network started from before; what another one starts from may not fit it."""
     state = st.session_state
+    state.pop(BEFORE, None)
     usual = _preset().start if state["set-variant"] == "2014" else "scratch"
     state["set-init"] = state.get("starts-by-variant", {}).get(state["set-variant"], usual)
     _take_preset()

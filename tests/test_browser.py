@@ -609,7 +609,7 @@ def test_one_comes_back_from_a_photo_to_the_cell_that_one_looked_at(page: Page, 
         back()
         expect(box(page, "Really")).to_have_value("sunflower")
         expect(box(page, "Called")).to_have_value("rose")
-        expect(page.get_by_role("heading", name="The photos in a cell")).to_be_in_viewport()
+        expect(page.get_by_role("heading", name="The photos behind it")).to_be_in_viewport()
         address_says(page, model=ROSE, split="valid", true="sunflower", called="rose")
         page.get_by_role("link", name="Its own page").first.click()
     expect(page.get_by_text("squeezed to a square")).to_be_visible()

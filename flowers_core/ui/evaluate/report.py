@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from flowers_core.evaluation import metrics
-from flowers_core.evaluation.evaluate import Report, places
+from flowers_core.evaluation.evaluate import Answer, Report, places
 from flowers_core.network import sureness
 from flowers_core.photos.cache import DecodedSource
 from flowers_core.sources import SPLITS
@@ -22,7 +22,7 @@ PHONE = 360
 SHOWN = 24
 """Photos of a cell shown at most."""
 
-ANY = "any kind"
+ANY, WRONG = "any kind", "any wrong kind"
 
 CELL = ("true", "called")
 """The address's parameters that name a cell of the matrix."""
@@ -56,7 +56,7 @@ def show(report: Report, decoded: DecodedSource, set_id: str) -> None:
     downloads, cell = st.container(), st.container(key="cell")
     with cell:
         true, called = _choose_cell(report)
-    marked = None if ANY in (true, called) else (report.classes.index(true), report.classes.index(called))
+    marked = None if {ANY, WRONG} & {true, called} else (report.classes.index(true), report.classes.index(called))
     dark = st.context.theme.type == "dark"
     figure = charts.confusion(report.confusion, report.classes, as_percent == "percent", dark, marked)
     wide.plotly_chart(
@@ -116,8 +116,8 @@ def _take_click(report: Report) -> None:
 
 
 def _choose_cell(report: Report) -> tuple[str, str]:
-    """The kind that photos really are, and the one that they were called; ANY for all of them."""
-    st.subheader("The photos in a cell")
+    """The kind that photos really are, and what they were called; ANY for all of them, WRONG for all mistakes."""
+    st.subheader("The photos behind it")
     left, right = st.columns(2)
     # A cell belongs to one matrix: another one begins with its own worst, unless the address names a cell.
     matrix = report.checkpoint, report.fingerprint, report.split
@@ -126,20 +126,23 @@ def _choose_cell(report: Report) -> tuple[str, str]:
             linked.forget(key)
     st.session_state["cell-of"] = matrix
     worst = metrics.most_confused(report.confusion, 1)
-    first = [report.classes[i] for i in worst[0][:2]] if worst else [ANY, ANY]
-    options = {name: name for name in (ANY, *report.classes)}
-    true = linked.choose("Really", options, CELL[0], first=first[0], widget=left.selectbox)
-    called = linked.choose("Called", options, CELL[1], first=first[1], widget=right.selectbox)
+    first = [ANY, WRONG if worst else ANY]
+    if worst and worst[0][2] > 1:  # else no mistake is worse than another
+        first = [report.classes[i] for i in worst[0][:2]]
+    real, names = ({name: name for name in (*some, *report.classes)} for some in ((ANY,), (ANY, WRONG)))
+    true = linked.choose("Really", real, CELL[0], first=first[0], widget=left.selectbox)
+    called = linked.choose("Called", names, CELL[1], first=first[1], widget=right.selectbox)
     return true, called
 
 
 def _photos(report: Report, decoded: DecodedSource, set_id: str, true: str, called: str) -> None:
+    def is_asked_for(answer: Answer) -> bool:
+        said = report.classes[answer.predicted]
+        right_row = true in (ANY, report.classes[answer.true])
+        return right_row and (called in (ANY, said) or (called == WRONG and answer.true != answer.predicted))
+
     answered = sorted(
-        (
-            answer
-            for answer in report.answers
-            if true in (ANY, report.classes[answer.true]) and called in (ANY, report.classes[answer.predicted])
-        ),
+        filter(is_asked_for, report.answers),
         key=lambda answer: (answer.true == answer.predicted, -answer.probabilities[0]),
     )
     if not answered:

@@ -163,9 +163,15 @@ def show(answered: Answered, card: Card) -> None:
     about = species.find(answered.prediction.top[0][0])
     if about:
         st.markdown(about.note)
+    top = answered.prediction.top
+    hardly = [name for name, probability in top if probability < sureness.LEAST]
     with st.container(gap="xsmall"):
-        for name, probability in answered.prediction.top:
-            st.progress(probability, f"{plain(name)}: {sureness.percent(probability)}")
+        for name, probability in top[: len(top) - len(hardly)]:
+            full = 1.0 if probability > sureness.MOST else probability  # the bar leaves off its last hundredth
+            st.progress(full, f"{plain(name)}: {sureness.percent(probability)}")
+    if hardly:  # four empty bars would say no more, and push what stands below off the screen
+        each = " each" if len(hardly) > 1 else ""
+        st.caption(f"{', '.join(map(plain, hardly))}: {sureness.percent(0.0)}{each}")
     if not card.rejection:
         st.caption(f"This model has to choose one of its {words.count(classes, 'name')}, whatever it is shown.")
 

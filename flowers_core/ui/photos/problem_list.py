@@ -47,8 +47,12 @@ def show(decoded: DecodedSource) -> None:
     first = next((problem for problem, count in counts.items() if count), "label" if not known else "copies")
     if st.session_state.get("problem") not in (None, *counts):
         st.session_state["problem"] = first
-    problem = st.pills("Problem", list(counts), default=first, format_func=labels.__getitem__, key="problem",
+    asked = st.session_state.get("problem", first)
+    offered = [name for name, count in counts.items() if count or name == asked or (name == "label" and not known)]
+    problem = st.pills("Problem", offered, default=first, format_func=labels.__getitem__, key="problem",
                     label_visibility="collapsed", required=True)  # fmt: skip
+    if without := [names[name] for name in counts if name not in offered]:
+        st.caption(f"Looked for and not found: {', '.join(without).lower()}.")
     if not any(counts.values()) and known:
         st.success("Nothing is wrong with these photos.", icon=":material/check_circle:")
     if problem == UNREADABLE:

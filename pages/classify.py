@@ -17,7 +17,8 @@ st.title("Name a flower")
 above = st.container()
 way_in, beside = st.columns([5, 8], gap="small")  # on a phone one below the other
 below, which_model = st.container(), st.container()
-with above if len(checkpoint.find_checkpoints()) > 1 else which_model:  # no choice, so it takes no room
+# Where there is no choice, it need not stand above what people came for.
+with above if len(checkpoint.find_checkpoints()) > 1 else which_model:
     model = choose_checkpoint("Who answers", built_in=True)
 if model is None:
     st.stop()

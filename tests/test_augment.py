@@ -14,6 +14,7 @@ from flowers_core.images.augment import (
     cut,
     denormalise,
     eval_views,
+    stacked_views,
     train_batch,
 )
 
@@ -122,3 +123,28 @@ def test_denormalise_gives_back_what_a_person_would_see() -> None:
     shown = denormalise(normalised, base)
     assert shown.dtype == torch.uint8
     assert (shown[0].permute(2, 0, 1) / 255 - plain[0]).abs().max() < 0.01
+
+
+@pytest.mark.parametrize("name", STRENGTHS)
+def test_bfloat16_is_the_same_rounded(name: str) -> None:
+    photos = squares_of(*(Image.effect_noise((90, 70 + n), 60).convert("RGB") for n in range(11)))  # more than a chunk
+    exact, coarse = (
+        train_batch(*photos, STRENGTHS[name], EvalTransform(), torch.Generator().manual_seed(1), dtype)
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    assert coarse.is_contiguous(memory_format=torch.channels_last)
+    if STRENGTHS[name].blur:  # which computes in it, too
+        torch.testing.assert_close(coarse.float(), exact, rtol=0.02, atol=0.03)
+    else:
+        assert torch.equal(coarse, exact.bfloat16())
+
+
+@pytest.mark.parametrize("views", ["centre", "ten", "scales"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_stacked_views_are_all_photos_first_views_then_their_second(views: str, dtype: torch.dtype) -> None:
+    photos = squares_of(*(Image.effect_noise((90, 70 + n), 60).convert("RGB") for n in range(3)))
+    transform = EvalTransform(views=views)
+    apart = eval_views(*photos, transform)
+    assert torch.equal(stacked_views(*photos, transform, dtype), torch.cat(apart).to(dtype))
+    nothing = photos[0][:0], photos[1][:0]
+    assert [len(view) for view in eval_views(*nothing, transform)] == [0] * len(apart)

@@ -577,3 +577,15 @@ def test_a_few_photos_of_ones_own_do_not_take_the_place_of_a_whole_set(page: str
     for seed, kind in enumerate(("rose", "azalea")):
         own.add(to_jpeg(garden.draw(kind, seed, 64)), kind)
     assert opened(page).selectbox(key="data").value == mine.id
+
+
+def test_who_answers_stands_above_only_where_there_is_a_choice(home: Path) -> None:
+    def labels(app: AppTest) -> list[str]:
+        return [label for each in app.main if (label := getattr(each, "label", "")) in ("Who answers", "Photo from")]
+
+    with_model(home, {"rose": 0.7, "lotus": 0.3})
+    assert labels(opened("classify")) == ["Photo from", "Who answers"]
+    other = home / "checkpoints" / "runs" / "other"
+    other.mkdir()
+    save_model(other / "best.safetensors", {"rose": 0.3, "lotus": 0.7})
+    assert labels(opened("classify")) == ["Who answers", "Photo from"]

@@ -1,6 +1,10 @@
-"""Weights in oneDNN's own order change no bit of an answer."""
+"""Weights in oneDNN's own order change no answer, and every variant answers in every number format."""
 
 import copy
+import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,32 +19,67 @@ from flowers_core.evaluation.predict import Classifier, Square
 from flowers_core.machine import precision
 from flowers_core.network import alexnet, prepacked
 from flowers_core.network.prepacked import PrepackedConv
-
-FORMATS = [torch.float32, torch.bfloat16] if torch.ops.mkldnn._is_mkldnn_bf16_supported() else [torch.float32]
+from flowers_core.storage import REPOSITORY
 
 needs_onednn = pytest.mark.skipif(not prepacked.is_available(), reason="this torch has no oneDNN")
 
 
 @needs_onednn
-@pytest.mark.parametrize("dtype", FORMATS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("variant", alexnet.VARIANTS)
 @torch.inference_mode()
-def test_answers_are_the_same_to_the_bit(variant: str, dtype: torch.dtype) -> None:
+def test_answers_stay_the_same(variant: str, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     network = alexnet.build(variant, 5).eval().to(dtype=dtype, memory_format=torch.channels_last)
-    other = prepacked.converted(network, 2)
-    assert sum(isinstance(layer, PrepackedConv) for layer in other.features) == 5
-    assert not any(isinstance(layer, PrepackedConv) for layer in network.features), "it is as it was"
-    for photos, packings in ((2, 1), (3, 1), (2, 1)):
-        images = torch.randn(photos, 3, 224, 224, dtype=dtype).contiguous(memory_format=torch.channels_last)
-        assert torch.equal(other(images), network(images))
-        assert all(len(layer.packed) == packings for layer in other.features if isinstance(layer, PrepackedConv))
-    assert torch.equal(copy.deepcopy(other)(images), network(images))
+    for batch in (1, 6):
+        other = prepacked.converted(network, batch)
+        layers = [layer for layer in other.features if isinstance(layer, PrepackedConv)]
+        assert len(layers) == 5
+        assert not other.training
+        assert not any(isinstance(layer, PrepackedConv) for layer in network.features), "it is as it was"
+        for photos in (batch, 3, batch):
+            images = torch.randn(photos, 3, 224, 224, dtype=dtype).contiguous(memory_format=torch.channels_last)
+            mine, theirs = other(images), network(images)
+            if batch > 1 or dtype == torch.bfloat16:
+                assert torch.equal(mine, theirs)
+            torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+            assert all(len(layer.packed) == 1 for layer in layers), "packed once, and for that batch alone"
+        assert torch.equal(copy.deepcopy(other)(images), mine)
+
+
+@needs_onednn
+def test_a_copy_has_weights_of_its_own() -> None:
+    layer = PrepackedConv(nn.Conv2d(8, 4, 3).requires_grad_(False), 1)
+    images = torch.rand(1, 8, 30, 30)
+    before = layer(images)
+    other = copy.deepcopy(layer)
+    other.weight.zero_()
+    assert torch.equal(other(images), other.bias.view(1, 4, 1, 1).expand_as(before))
+    assert torch.equal(layer(images), before)
+
+
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"), reason="only there oneDNN can play another processor"
+)
+def test_a_processor_without_bfloat16_computes_it_as_usual() -> None:
+    program = (
+        "import torch\n"
+        "from flowers_core.network import int8\n"
+        "from flowers_core.network.prepacked import PrepackedConv\n"
+        "usual = torch.nn.Conv2d(64, 32, 3).bfloat16().requires_grad_(False)\n"
+        "images = torch.rand(1, 64, 13, 13).bfloat16()\n"
+        "assert torch.equal(PrepackedConv(usual, 1)(images), usual(images))\n"
+        "int8.is_faster(torch.bfloat16)\n"
+    )
+    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    assert subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, env=environment).returncode == 0
 
 
 @needs_onednn
 def test_gradients_and_other_formats_take_the_usual_way() -> None:
-    layer = PrepackedConv(nn.Conv2d(8, 4, 3).requires_grad_(False), 1)
+    layer = PrepackedConv(nn.Conv2d(8, 4, 3), 1)
+    layer(torch.rand(1, 8, 9, 9)).sum().backward()
+    assert layer.weight.grad.abs().sum() > 0
     images = torch.rand(1, 8, 9, 9, requires_grad=True)
     layer(images).sum().backward()
     assert images.grad.abs().sum() > 0

@@ -124,7 +124,8 @@ def train_batch(
         transform: what to vary.
         base: input size and normalisation.
         generator: the only source of chance.
-        dtype: of the result; a network that computes in bfloat16 would round it to that anyway.
+        dtype: of the result; a network that computes in bfloat16 would round it to that anyway (but blur then
+            computes in it, too).
 
     Returns:
         (n, 3, size, size) in channels-last memory.
@@ -177,7 +178,9 @@ def mixup(images: Tensor, targets: Tensor, alpha: float, generator: torch.Genera
 def eval_views(squares: Tensor, aspects: Tensor, transform: EvalTransform, only: int | None = None) -> list[Tensor]:
     """The views of each photo, whose probabilities are averaged, or only one of them: a list of (n, 3, size, size)
     float32."""
-    return list(stacked_views(squares, aspects, transform, torch.float32, only).split(max(1, len(squares))))
+    stack = stacked_views(squares, aspects, transform, torch.float32, only)
+    views = len(view_windows(transform)) if only is None else 1
+    return list(stack.unflatten(0, (views, len(squares))).unbind())
 
 
 def stacked_views(
@@ -187,7 +190,7 @@ def stacked_views(
     windows, zero = placed_windows(aspects, transform), torch.zeros(len(squares))
     windows = windows if only is None else windows[only : only + 1]
     stack = _room(len(windows) * len(squares), transform, dtype, squares.device)
-    for window, out in zip(windows, stack.split(max(1, len(squares))), strict=False):  # no photos: an empty one
+    for window, out in zip(windows, stack.unflatten(0, (len(windows), len(squares))), strict=True):
         _see(squares, aspects, (*window, zero), transform, out)
     return stack
 

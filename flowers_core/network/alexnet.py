@@ -111,7 +111,8 @@ VARIANTS: dict[str, Variant] = {"2012": _PAPER_2012, "2014": _ONE_TOWER_2014, "r
 
 class Convolutions(nn.Sequential):
     """Layers that compute as they stand, but that a ReLU right before a pooling is taken behind it: the largest of what
-    ReLU leaves is what ReLU leaves of the largest, to the bit, gradients included, at a quarter of the places."""
+    ReLU leaves is what ReLU leaves of the largest, to the bit, gradients included, at a quarter of the places. (A hook
+    on that ReLU sees the smaller maps.)"""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         layers = list(self)
@@ -128,18 +129,22 @@ class Dropout(nn.Dropout):
     the layer's. The probability is kept in steps of 1/256."""
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        if inputs.device.type == "cpu" and self.training and self.p:
+        if self.training and self._is_in_steps(inputs):
             return inputs * self.factors(inputs)
         return super().forward(inputs)
 
     def factors(self, inputs: torch.Tensor) -> torch.Tensor:
-        """What each of such inputs is multiplied by, drawn from torch's random generator: 0 or 1 / (1 - p)."""
-        if inputs.device.type != "cpu":
+        """What each of such inputs is multiplied by, drawn from torch's random generator: 0, or about 1 / (1 - p) so
+        that the mean stays."""
+        if not self._is_in_steps(inputs):
             return torch.empty_like(inputs).bernoulli_(1 - self.p).div_(1 - self.p)
-        kept = min(max(1, round(256 * (1 - self.p))), 255)
+        kept = round(256 * (1 - self.p))
         words = torch.empty(-(-inputs.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
         drawn = words.view(torch.uint8)[: inputs.numel()].view(inputs.shape)
         return (drawn < kept).to(inputs.dtype).mul_(256 / kept)
+
+    def _is_in_steps(self, inputs: torch.Tensor) -> bool:
+        return inputs.device.type == "cpu" and 1 / 256 <= self.p <= 255 / 256
 
 
 class LowRank(nn.Sequential):
@@ -215,7 +220,7 @@ class AlexNet(nn.Module):
         other._modules = dict(self._modules)
         other.features = Convolutions(
             *(instead(layer) if isinstance(layer, nn.Conv2d) else layer for layer in self.features)
-        )
+        ).train(self.training)
         return other
 
     def twin(self, weights: Mapping[str, torch.Tensor]) -> "AlexNet":
@@ -340,7 +345,7 @@ def build(variant: str, classes: int, dropout: float = 0.5, narrow: bool = False
     return network
 
 
-def _feature_layers(variant: Variant) -> nn.Sequential:
+def _feature_layers(variant: Variant) -> Convolutions:
     layers: list[nn.Module] = []
     channels = 3
     for row in variant.convolutions:

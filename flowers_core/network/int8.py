@@ -96,6 +96,7 @@ def is_faster(number_format: torch.dtype) -> bool:
     try:
         quantized = Int8Conv(plain)
         quantized(images)
+        usual(images)
     except RuntimeError:  # built without it
         return False
     seconds, threads = {}, torch.get_num_threads()

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 CHUNK = 4
 """Photos that are normalised together on a CPU: more would not fit its caches."""
@@ -10,12 +11,18 @@ CHUNK = 4
 class LocalResponseNorm(nn.Module):
     """b_i = a_i / (k + alpha * sum of a_j^2 over the n channels around i)^beta (the 2012 paper, section 3.3).
 
-    The paper's alpha multiplies the sum; PyTorch's divides it by n first. PyTorch's takes four times as long, and knows
-    no bfloat16 on a CPU. Here the sum over neighbours is a 1 x 1 convolution with a band of ones.
+    The paper's alpha multiplies the sum; PyTorch's divides it by n first. PyTorch's takes four times as long and more,
+    and knows no bfloat16 on a CPU. Here the sum over neighbours is a 1 x 1 convolution with a band of ones, so what is
+    not finite spoils all channels of its place.
+
+    Raises:
+        ValueError: n is even, and no channel is the middle one.
     """
 
     def __init__(self, n: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75):
         super().__init__()
+        if n % 2 == 0:
+            raise ValueError(f"n must be odd, not {n}")
         self.n, self.k, self.alpha, self.beta = n, k, alpha, beta
 
     def forward(self, activations: Tensor) -> Tensor:
@@ -37,6 +44,7 @@ class _Normalise(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, slopes: Tensor) -> tuple[Tensor | None, ...]:
         """Of the loss L, with s the base of the power: dL/da_i = g_i / s_i^beta - 2 alpha beta a_i sum_j g_j b_j / s_j,
         over the same neighbours, since neighbours are neighbours both ways."""
@@ -52,7 +60,9 @@ class _Normalise(torch.autograd.Function):
 
 
 def _base(activations: Tensor, n: int, k: float, alpha: float) -> Tensor:
-    """What is raised to the power, in float32 at least."""
+    """What is raised to the power, in float32 at least; a GPU adds up in TF32."""
+    if activations.dtype == torch.float16:  # squares would overflow from 256 on
+        activations = activations.float()
     sums = _sum_of_neighbours(activations.square(), n)
     return sums.to(torch.promote_types(sums.dtype, torch.float32)).mul_(alpha).add_(k)
 

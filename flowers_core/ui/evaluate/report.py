@@ -158,7 +158,8 @@ def _photos(report: Report, decoded: DecodedSource, set_id: str, true: str, call
         )
         return
     more = f", the first {SHOWN} shown" if len(chosen) > SHOWN else ""
-    order = "; mistakes first, the surest before the others" if len(chosen) > 1 else ""
+    order = "; the surest first" if called == WRONG else "; mistakes first, the surest before the others"
+    order *= len(chosen) > 1
     st.caption(f"{words.count(len(chosen), 'photo')}{more}{order}.")
     shown = chosen[:SHOWN]
     captions = [

@@ -175,7 +175,8 @@ def test_a_cold_link_shows_the_page_in_its_frame(name: str, page: Page, cold_hom
 
 
 @pytest.mark.parametrize(
-    ("asked", "sign"), [("view=Problems", "Looked for and not found"), ("data=flowers102", "Oxford Flowers-102 is not here yet.")]
+    ("asked", "sign"),
+    [("view=Problems", "Looked for and not found"), ("data=flowers102", "Oxford Flowers-102 is not here yet.")],
 )
 def test_a_cold_link_keeps_what_it_asks_for(asked: str, sign: str, page: Page, cold_home: Path) -> None:
     server = Server(cold_home)

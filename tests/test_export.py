@@ -228,7 +228,7 @@ def test_weights_get_coarser_until_they_fit() -> None:
     weights = [rng.normal(size=shape).astype(np.float32) for shape in ((1200, 1200), (1200, 1200), (10, 1200))]
     stack = [layers.Layer("linear", str(i), {}, w, np.zeros(len(w), np.float32)) for i, w in enumerate(weights)]
     sizes, errors = [], []
-    for budget in (2_400_000, 1_500_000, 1_000_000):
+    for budget in (2_400_000, 1_500_000, 1_000_000, 650_000):
         small, coded = shrink.fit(stack, budget)
         sizes.append(len(shrink.pack(b"".join(one.codes.tobytes() for one in coded.values()))))
         errors.append(float(np.abs(small[0].weight - stack[0].weight).max()))

@@ -3,6 +3,7 @@
 Nothing here looks at photos; what it costs is measured afterwards, by `check`.
 """
 
+import heapq
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,8 +13,9 @@ import torch
 
 from flowers_core.export.layers import Layer
 
-COARSENESS = tuple(np.geomspace(1 / 32, 1, 30).tolist())
-"""Steps between neighbouring values, as shares of a row's root mean square; finer ones are tried first."""
+COARSENESS = tuple(np.geomspace(1 / 32, 2, 36).tolist())
+"""Steps between neighbouring values, in units of a row's root mean square; finer ones are tried first. The coarsest
+leave hardly more than signs: what has learned little, and has no directions to spare, is as large as that."""
 
 LOST_ENERGY = 1e-4
 """A matrix is split into two thin ones when they keep all of its squared entries but this share."""
@@ -104,9 +106,19 @@ def _coded(layer: Layer, coarseness: float) -> Coded:
 
 
 def _estimated_bytes(layer: Layer, coarseness: float) -> float:
-    """What the layer's codes take at their entropy, with 2 % for the packer's tables; judged by some of its rows."""
+    """What the layer's codes take, with 2 % for the packer's tables; judged by some of its rows."""
     sample = layer.weight[:: max(1, len(layer.weight) // ROWS_TO_JUDGE)]
     codes = _coded(replace(layer, weight=sample), coarseness).codes
     counts = np.bincount(codes.ravel().view(np.uint8), minlength=256)
-    shares = counts[counts > 0] / codes.size
-    return 1.02 * layer.weight.size * max(1.0, -(shares * np.log2(shares)).sum()) / 8
+    return 1.02 * layer.weight.size * _huffman_bits(counts[counts > 0].tolist()) / codes.size / 8
+
+
+def _huffman_bits(counts: list[int]) -> int:
+    """Bits that values which occur so often take in Huffman's code: of few values much more than their entropy."""
+    heapq.heapify(counts)
+    bits = 0 if len(counts) > 1 else sum(counts)
+    while len(counts) > 1:
+        both = heapq.heappop(counts) + heapq.heappop(counts)
+        heapq.heappush(counts, both)
+        bits += both
+    return bits

@@ -59,11 +59,9 @@ def test_legends_name_what_there_is() -> None:
 def test_the_epoch_that_is_kept_has_a_ring(kept: int, value: float | None) -> None:
     records = [{"kind": "epoch", "epoch": n, "train_accuracy": 0.9, "valid_accuracy": n / 10 + 0.5} for n in (1, 2, 3)]
     chart = charts.curves(records, "accuracy", 5, kept=kept, reached=value and 0.75).to_dict()
-    ring, diamond = [layer for layer in chart["layer"] if layer["mark"].get("size") == 170]
-    assert diamond["mark"]["shape"] == "diamond"
-    for layer, expected in ((ring, value), (diamond, value and 0.75)):
-        rows = chart["datasets"][layer["data"]["name"]]
-        assert [(row["epoch"], row["value"]) for row in rows] == ([] if value is None else [(kept, expected)])
+    (layer,) = [layer for layer in chart["layer"] if "shape" in layer["encoding"]]
+    marked = {row["mark"]: (row["epoch"], row["value"]) for row in chart["datasets"][layer["data"]["name"]]}
+    assert marked == ({} if value is None else {"kept": (kept, value), "finished": (kept, 0.75)})
 
 
 def test_pixels_of_photos_of_one_size_are_marked_as_whole_ones(three_kinds: Path) -> None:

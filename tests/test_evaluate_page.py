@@ -18,7 +18,6 @@ from streamlit.testing.v1 import AppTest
 from flowers_core import runs
 from flowers_core.errors import CheckpointError
 from flowers_core.evaluation import evaluate, predict
-from flowers_core.evaluation import metrics as figures
 from flowers_core.network import checkpoint
 from flowers_core.photos.cache import decode_source
 from flowers_core.runs import trash
@@ -300,7 +299,7 @@ def test_select_boxes_choose_a_cell_of_the_matrix() -> None:
 
 
 def test_where_no_mistake_is_worse_than_another_all_are_shown(known, model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures, "most_confused", lambda confusion, limit: [(0, 1, 1)])
+    monkeypatch.setattr("flowers_core.evaluation.metrics.most_confused", lambda confusion, limit: [(0, 1, 1)])
     app = opened("evaluate")
     assert [app.selectbox(key=key).value for key in ("true", "called")] == ["any kind", "any wrong kind"]
     assert len(app.main.get("image")) == 4

@@ -12,6 +12,9 @@ from flowers_core.training.lr_finder import RangeTest
 
 TRAIN, VALID = "train", "valid"
 
+KEPT, FINISHED = "kept", "finished"
+"""What is marked in a curve: the epoch whose model is kept, and what that model reaches in the end."""
+
 ZOOM = "wheel![event.ctrlKey || event.metaKey]"
 """What zooms a chart: the wheel with Ctrl held, which is also what browsers make of a pinch. The wheel alone scrolls
 the page, as everywhere."""
@@ -79,20 +82,17 @@ def curves(
         .encode(x, y, color, tooltip=tooltip)
         .add_params(zoom)
     )
-    ring = (
-        alt.Chart(strong[(strong["epoch"] == kept) & (strong["split"] == splits[-1])])
+    marks = [(epoch, value, split, KEPT) for epoch, value, split in ends if (epoch, split) == (kept, splits[-1])]
+    marks += [] if reached is None else [(kept, reached, VALID, FINISHED)]
+    look = alt.Shape("mark:N", legend=None, scale=alt.Scale(domain=[KEPT, FINISHED], range=["circle", "diamond"]))
+    marked = (
+        alt.Chart(pd.DataFrame(marks, columns=["epoch", "value", "split", "mark"]))
         .mark_point(size=170, filled=False, strokeWidth=2.5, opacity=1)
-        .encode(x, y, color, tooltip=tooltip)
-    )
-    end = pd.DataFrame([] if reached is None else [(kept, reached, VALID)], columns=["epoch", "value", "split"])
-    diamond = (
-        alt.Chart(end)
-        .mark_point(shape="diamond", size=170, filled=True, opacity=1)
-        .encode(x, y, color, tooltip=alt.Tooltip("value:Q", title="Finished model", format=form))
+        .encode(x, y, color, look, tooltip=[alt.Tooltip("mark:N", title="Model"), *tooltip[1:]])
     )
     mark = alt.Chart(pd.DataFrame({"epoch": [] if onset is None else [onset]}))
     line = mark.mark_rule(strokeDash=[5, 4], strokeWidth=1.5, color="gray").encode(alt.X("epoch:Q", title="Epoch"))
-    return alt.layer(every_step, every_epoch, ring, diamond, line).properties(height=300)
+    return alt.layer(every_step, every_epoch, marked, line).properties(height=300)
 
 
 def range_test(found: RangeTest, low: float, high: float) -> alt.LayerChart:

@@ -119,7 +119,7 @@ def _panel(run: Run, was: str) -> None:
         _warn_of_overfitting(onset, state, status, epochs)
     if (records or state in ("starting", "preparing", "training")) and not status.fold:
         total = max(1, (status.epochs or _epochs_wished(run)) // (status.folds + 1))
-        _curves(run, records, state, total, onset.since if onset else None)
+        _curves(run, records, state, status, total, onset.since if onset else None)
         with st.expander("Learning rate"):
             st.altair_chart(charts.learning_rate(records, total), alt="Learning rate over epochs", key=f"lr-{run.id}")
     with st.expander("Log"):
@@ -131,9 +131,8 @@ def _panel(run: Run, was: str) -> None:
         _settings(run)
 
 
-def _curves(run: Run, records: list[dict], state: str, epochs: int, onset: int | None) -> None:
+def _curves(run: Run, records: list[dict], state: str, status: Status, epochs: int, onset: int | None) -> None:
     """Loss and accuracy; empty ones before the first step, so that everybody sees where something will grow."""
-    status = run.status()
     reached = compare.reached(run) if state in runs.FINAL and not status.folds else None
     ends = {"loss": reached.valid_loss, "accuracy": reached.accuracy.value} if reached and reached.accuracy else {}
     for place, what in zip(st.columns(2), ("loss", "accuracy"), strict=True):

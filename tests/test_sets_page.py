@@ -17,7 +17,7 @@ from flowers_core.__main__ import main
 from flowers_core.photos import importer
 from flowers_core.sources import library
 from flowers_core.ui import errors
-from flowers_core.ui.photos import add_photos, import_jobs
+from flowers_core.ui.photos import add_photos, folder_choice, import_jobs
 
 pytestmark = pytest.mark.usefixtures("nothing_kept")
 
@@ -244,3 +244,17 @@ def asked_for_a_folder(path: str, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     next(choice for choice in app.get("pills") if choice.key == "way-in").set_value("folder").run()
     app.text_input(key="folder-path").set_value(path).run()
     return button(app, "Add the folder").click().run()
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (' "C:\\my photos" ', "C:\\my photos"),
+        ('it\'s a "set"', 'it\'s a "set"'),
+        ('"half', '"half'),
+        ('"', '"'),
+        (" /a ", "/a"),
+    ],
+)
+def test_quotes_are_taken_off_a_path_only_where_they_stand_around_it(typed: str, meant: str) -> None:
+    assert folder_choice.unquoted(typed) == meant

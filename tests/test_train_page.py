@@ -670,6 +670,17 @@ def test_a_deleted_run_comes_back_by_undo(known: library.KnownSet) -> None:
     assert runs.find_run(run.id) is not None
 
 
+def test_a_run_that_comes_back_takes_its_old_place_among_those_compared(known: library.KnownSet) -> None:
+    compared = [ended(number, known, number).id for number in "123"]
+    app = opened("compare", compared=compared)
+    next(each for each in app.button if each.key == f"delete-{compared[0]}").click().run()
+    assert not app.exception
+    assert app.multiselect(key="compared").value == compared[1:]
+    assert any("is in the trash. Undo stands at the top" in toast.value for toast in app.toast)
+    button(app, "Undo").click().run()
+    assert app.multiselect(key="compared").value == compared, "its curve keeps its colour"
+
+
 def test_runs_are_compared_by_curves_settings_and_results(known: library.KnownSet) -> None:
     ended("1", known, "Gentle")
     ended("2", known, "Wild", lr=0.02, clip=0.0)

@@ -298,6 +298,16 @@ def test_select_boxes_choose_a_cell_of_the_matrix() -> None:
     assert sorted(mistakes) == ["daffodil, called rose"] * 2 + ["sunflower, called rose"] * 2
 
 
+@pytest.mark.usefixtures("known", "model", "nothing_kept")
+def test_nothing_moves_once_the_photos_are_open() -> None:
+    """A browser knows panels by their places: one that moved would close, and hide what it was asked for."""
+    app = opened("evaluate")
+    places = [(place, type(each).__name__) for place, each in app.main.children.items()]
+    assert "Expander" in dict(places).values()
+    app.run()
+    assert [(place, type(each).__name__) for place, each in app.main.children.items()] == places
+
+
 def test_where_no_mistake_is_worse_than_another_all_are_shown(known, model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flowers_core.evaluation.metrics.most_confused", lambda confusion, limit: [(0, 1, 1)])
     app = opened("evaluate")

@@ -109,7 +109,8 @@ def open_set(known: library.KnownSet, remedy: Callable[[library.KnownSet], None]
         else:
             frame.link("photos", "Add photos on the page Photos", "add_photo_alternate", data=known.id)
         st.stop()
-    kept = _kept(known, lambda: _opened(known, remedy))
+    with st.container():  # always there: where it comes and goes, a browser takes what stands below for something new
+        kept = _kept(known, lambda: _opened(known, remedy))
     try:
         return _with_edits(known, kept)
     except FlowersError as error:

@@ -7,7 +7,7 @@ from flowers_core.images import ENDINGS
 from flowers_core.network import checkpoint
 from flowers_core.ui import frame
 from flowers_core.ui.choices import choose_checkpoint
-from flowers_core.ui.classify import answers, correct, many, samples, take_home, try_it, why
+from flowers_core.ui.classify import answers, correct, from_set, many, samples, take_home, try_it, why
 from flowers_core.ui.errors import show_error
 from flowers_core.ui.models import classifier
 
@@ -27,11 +27,13 @@ with which_model:
     answers.about(card)
 
 with way_in:
-    way = st.segmented_control(
-        "Photo from", ["A photo", "The camera", "A sample"], default="A photo", required=True, key="way",
-        label_visibility="collapsed",
-    )  # fmt: skip
-    pictures = []
+    linked_to = from_set.picture(card) if from_set.is_asked() else None
+    pictures, way = [linked_to] if linked_to else [], ""
+    if not from_set.is_asked():  # any more, where it was for one that is gone
+        way = st.segmented_control(
+            "Photo from", ["A photo", "The camera", "A sample"], default="A photo", required=True, key="way",
+            label_visibility="collapsed",
+        )  # fmt: skip
     if way == "A photo":
         uploads = st.file_uploader(
             "Photos of flowers: one, or many at once", type=list(ENDINGS), accept_multiple_files=True,
@@ -47,7 +49,7 @@ with way_in:
                 "shows no arrows has but one to choose, or picks itself. The camera needs https or this very "
                 "computer; where it stays dark, upload a photo: phones then offer their own camera."
             )
-    elif sample := samples.choose(card):
+    elif way == "A sample" and (sample := samples.choose(card)):
         pictures = [sample]
 
 LOOKS = {

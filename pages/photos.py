@@ -45,7 +45,7 @@ photo = opened.photo(decoded)
 if photo is not None:
     from flowers_core.ui.photos import photo_page
 
-    photo_page.show(decoded, photo)
+    photo_page.show(decoded, photo, known.id)
 elif view == opened.KINDS:
     if not is_inside:
         split_form.advice(known, decoded.source)

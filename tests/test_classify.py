@@ -351,6 +351,51 @@ def test_photos_that_a_model_learned_from_are_not_offered_as_held_back(home: Pat
     assert samples._held_back(card).split == "test"
 
 
+# A photo of a set, by a link
+
+
+def linked_photo(known: library.KnownSet, split: str, kind: str) -> dict[str, str]:
+    source = open_source(known.data)
+    label = source.classes.index(kind)
+    photo = next(photo for photo in source.photos if photo.split == split and photo.label == label)
+    return {"data": known.id, "kind": kind, "photo": photo.id}
+
+
+def test_a_photo_of_a_set_is_asked_about_by_a_link(model: Path, tmp_path: Path) -> None:
+    known = library.remember(draw_set(tmp_path / "set", {"Train": 1, "Valid": 1}, size=48), "mine")
+    relearned(model, data={"fingerprint": decode_source(open_source(known.data)).fingerprint})
+    proves = "proves memory, not skill"
+    app = opened("classify", **linked_photo(known, "valid", "rose"))
+    assert texts(app, "header") == ["Rose"]
+    assert any("That is right" in text for text in texts(app, "markdown"))
+    assert pictures(app) == 2, "the photo, and where the network looked"
+    assert not any(proves in text for text in texts(app, "caption"))
+    assert not app.get("file_uploader")
+    other = opened("classify", **linked_photo(known, "train", KINDS[0]))
+    assert any(f"It is: {KINDS[0]}" in unescaped(text) for text in texts(other, "markdown"))
+    assert any(proves in text for text in texts(other, "caption"))
+    button(app, "Another photo").click().run()
+    assert not app.exception
+    assert app.get("file_uploader")
+    assert not texts(app, "header")
+
+
+@pytest.mark.usefixtures("model")
+def test_a_link_to_a_photo_that_is_gone_says_so_and_shows_the_ways_in(tmp_path: Path) -> None:
+    known = library.remember(draw_set(tmp_path / "set", {"Train": 1, "Valid": 1}, size=48), "mine")
+    address = linked_photo(known, "valid", "rose")
+    for gone in ({**address, "photo": "no-such-photo"}, {**address, "data": "no-such-set"}):
+        app = opened("classify", **gone)
+        assert not app.exception
+        assert "a photo of rose" in unescaped(app.toast[0].value)
+        assert app.get("file_uploader")
+    source = open_source(known.data)
+    next(photo for photo in source.photos if photo.id == address["photo"]).path.unlink()
+    app = opened("classify", **address)
+    assert not app.exception
+    assert len(app.error) + len(app.toast) == 1, "decoded before, or listed anew"
+
+
 # Why, and whether it holds
 
 

@@ -144,6 +144,7 @@ def test_runs_lists_what_was_trained_and_names_deletes_and_restores_it(three_kin
     flowers("train", three_kinds, "--preset", "quick", "--epochs", 1)
     (row,) = answer("runs")
     assert (row["state"], row["variant"], row["epoch"]) == ("finished", "2014", 1)
+    assert runs.list_runs()[0].name.endswith(f": {three_kinds.name}, A quick look, changed")
     assert answer("runs", "rename", row["run"], "First try")["done"] == f"{row['run']} is called 'First try'."
     assert answer("runs", "note", row["run"], "Too short.")["done"] == f"The note is on {row['run']}."
     (named,) = [runs.summary(run) for run in runs.list_runs()]

@@ -113,6 +113,13 @@ def test_a_photo_in_a_cell_leads_to_its_own_page(known: library.KnownSet) -> Non
     page = opened("photos", **query)
     assert texts(page, "header") == [query["kind"]]
     assert "Valid/" in " ".join(texts(page, "text"))
+    why = [link for link in app.main.get("page_link") if link.value == "Why?"]
+    query = dict(parse_qsl(why[0].proto.query_string.lstrip("?")))
+    asked = opened("classify", **query)
+    assert query["model"] == asked.selectbox(key="model").value
+    assert any(f"It is: {query['kind']}" in unescaped(text) for text in texts(asked, "markdown"))
+    (link,) = [link for link in page.main.get("page_link") if link.value == "What a model says"]
+    assert dict(parse_qsl(link.proto.query_string.lstrip("?"))) == query, "with the matrix's model"
 
 
 def test_a_model_that_is_deleted_while_one_looks_at_it_is_said_to_be_gone(known: library.KnownSet, model: str) -> None:

@@ -114,7 +114,7 @@ def test_torch_is_not_imported_where_it_is_not_needed() -> None:
         "__main__", "errors", "evaluation.evaluate", "evaluation.metrics", "export", "garden", "garden.plot",
         "images", "images.looks", "machine.memory", "network.checkpoint", "network.sureness", "photos.cache",
         "photos.features", "photos.importer", "photos.label_errors", "photos.likeness", "photos.problems", "runs",
-        "runs.overfitting", "runs.trash", "runs.turns", "settings.config", "settings.presets", "sources",
+        "runs.overfitting", "runs.speed", "runs.trash", "runs.turns", "settings.config", "settings.presets", "sources",
         "sources.edits", "sources.library", "sources.own", "species", "storage", "training.compare",
         "training.cross_validate", "training.lr_finder", "training.worker", "tuning.search", "tuning.studies",
         "tuning.tune",

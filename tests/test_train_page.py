@@ -63,6 +63,21 @@ def test_settings_of_a_run_bring_the_preset_that_is_nearest_and_say_what_differs
     assert [text for text in texts(app, "caption") if text == "Changed from the preset: learning rate."]
 
 
+def test_a_training_is_named_by_its_preset_and_whether_somebody_changed_it(
+    known: library.KnownSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_launch", lambda run: None)
+    app = opened("train", data=known.id, run="new")
+    button(app, "Start training").click().run()
+    assert runs.list_runs()[0].name.endswith(": three kinds, Standard")
+    app = opened("train", data=known.id, run="new")
+    app.number_input(key="set-epochs").set_value(3).run()
+    app.selectbox(key="set-variant").set_value("2012").run()
+    button(app, "Start training").click().run()
+    assert not app.exception
+    assert runs.list_runs()[0].name.endswith(": three kinds, Standard, changed, AlexNet 2012")
+
+
 def test_settings_are_kept_as_a_preset_and_trained_with(known: library.KnownSet) -> None:
     app = opened("train", data=known.id, run="new")
     app.number_input(key="set-epochs").set_value(3).run()

@@ -7,11 +7,13 @@ import pytest
 from app_pages import button, metrics, opened, tables, texts
 from streamlit.testing.v1 import AppTest
 
+from flowers_core import runs
 from flowers_core.settings import config, presets
 from flowers_core.sources import library
+from flowers_core.storage import append_jsonl
 from flowers_core.tuning import studies, tune
 from flowers_core.tuning.studies import Plan, Study, Summary, Trial
-from flowers_core.ui.tune import search_charts
+from flowers_core.ui.tune import search, search_charts
 
 pytestmark = pytest.mark.usefixtures("nothing_kept")
 
@@ -84,6 +86,41 @@ def test_trials_that_were_cut_short_are_drawn_apart_and_never_the_best_so_far(st
     assert hollow["mark"]["filled"] is False
     assert hollow["encoding"]["stroke"]["scale"] == {"domain": ["cut short"], "range": ["gray"]}
     assert "Hollow: cut short" in " ".join(texts(opened("tune", study=study.id), "caption"))
+
+
+def test_how_trials_learn_is_drawn_from_the_first_epoch_on(study: Study) -> None:
+    for number, figures in enumerate(([0.2, 0.5], [0.2], [0.3, 4 / 6], [0.1])):
+        folder = study.trial(number).folder
+        folder.mkdir(parents=True)
+        for epoch, accuracy in enumerate(figures, 1):
+            append_jsonl(folder / "metrics.jsonl", {"epoch": epoch, "valid_accuracy": accuracy})
+    summary = replace(study.summary(), trials=(*study.summary().trials, Trial(3, "running", {})))
+    chart = search_charts.learning(study.plan(), summary, search._curves(study, study.plan(), summary)).to_dict()
+    others, these = (chart["datasets"][layer["data"]["name"]] for layer in chart["layer"])
+    assert {row["trial"] for row in others} == {1, 2}
+    assert [(row["trial"], row["value"], row["what"]) for row in these] == [
+        (3, 0.3, search_charts.BEST), (3, 4 / 6, search_charts.BEST), (4, 0.1, "running"),
+    ]  # fmt: skip
+    many = replace(
+        summary, trials=tuple(Trial(n, "finished", {}, 0.1, 1.0, 24) for n in range(search.SHOWN + 9)), best=0
+    )
+    assert sorted(search._curves(study, study.plan(), many)) == [0, *range(9, search.SHOWN + 9)]
+    study.write_summary(Summary((Trial(3, "running", {}),), None, {}, 6))
+    with study.worker():
+        study.tell("running")
+        app = opened("tune", study=study.id)
+        assert not app.exception
+        assert "How trials learn, with one look at each photo." in texts(app, "caption")
+
+
+def test_the_time_left_follows_from_the_trials_that_have_ended(study: Study) -> None:
+    plan, summary = study.plan(), study.summary()
+    assert search._seconds_left(study, plan, Summary(()), 0.5) is None
+    for number, seconds in enumerate((40.0, 10.0, 40.0)):
+        study.trial(number).folder.mkdir(parents=True)
+        study.trial(number).write_status(runs.Status("finished", seconds=seconds, setup_seconds=2.0))
+    assert search._seconds_left(study, plan, summary, 0.5) == pytest.approx(0.5 * 32.0)
+    assert search._seconds_left(study, plan, summary, 1.0) == 0.0
 
 
 def test_why_nothing_is_said_of_what_matters(study: Study) -> None:

@@ -185,6 +185,15 @@ def test_time_left_is_guessed_from_the_time_spent() -> None:
     assert Status(step=0, steps=40).seconds_left is None
 
 
+def test_progress_never_goes_back() -> None:
+    looks = [Status(part=part, steps=40) for part in (0.0, 0.5, 1.0)]
+    steps = [Status(step=step, steps=40, part=part) for step, part in ((1, 0.0), (20, 0.3), (40, 1.0))]
+    shares = [status.share_done for status in (*looks, *steps)]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0.0, 1.0)
+    assert Status().share_done == 0.0
+
+
 def test_only_runs_of_this_home_are_found(home: Path, tmp_path: Path) -> None:
     write_json(tmp_path / "elsewhere" / "config.json", {})
     assert runs.find_run("../../elsewhere") is None

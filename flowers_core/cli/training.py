@@ -140,7 +140,7 @@ def _tune(options: argparse.Namespace) -> dict:
         if not os.environ.get("FLOWERS_WORKER"):
             fetch(study.plan().config.data, options, "this study")
     else:
-        settings, given = _settings(options)
+        settings, given, _ = _settings(options)
         space = {name: rule for name, rule in config.search_space(settings).items() if name not in given}
         plan = studies.Plan(settings, space, options.trials, options.pruner, options.objective)
         study = studies.create(plan, options.study)
@@ -173,11 +173,14 @@ def _find_lr(options: argparse.Namespace) -> dict:
 
 
 def _new_run(options: argparse.Namespace) -> runs.Run:
-    return runs.create(_settings(options)[0], options.run_dir)
+    settings, _, preset = _settings(options)
+    run = runs.create(settings, options.run_dir)
+    run.record_facts({"preset": preset})
+    return run
 
 
-def _settings(options: argparse.Namespace) -> tuple[config.TrainConfig, set[str]]:
-    """The settings that a command line means, and the names of those that it gives itself."""
+def _settings(options: argparse.Namespace) -> tuple[config.TrainConfig, set[str], str]:
+    """The settings that a command line means, the names of those that it gives itself, and what to call all of them."""
     if options.data is None:
         raise ConfigError(f"{options.command} needs DATA", None, "Name a folder of photos, or garden.")
     names = {setting.name for setting in fields(config.TrainConfig)} - {"data"}
@@ -200,7 +203,7 @@ def _settings(options: argparse.Namespace) -> tuple[config.TrainConfig, set[str]
         alone = distributed.world() == 1  # several processes that train as one take no folds
         if options.command == "train" and alone and not chosen.folds and (hint := folds_hint(source)):
             say(hint)
-    return chosen, given
+    return chosen, given, presets.called(chosen, options.preset, have)
 
 
 def _resumed_run(options: argparse.Namespace) -> runs.Run:

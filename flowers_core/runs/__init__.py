@@ -29,9 +29,9 @@ from flowers_core.storage import (
 FINAL = ("finished", "stopped", "failed")
 """Phases after which nothing happens by itself."""
 
-LEAST_SHARE = 0.25
-"""Of the photos to come, that a past training must have had to say how long this one takes: with fewer it is all
-beginnings and ends."""
+FIRST_LOOKS = 0.1
+"""Share of a training that the looks before its first step count for, however long they take: so that progress never
+goes back."""
 
 ACTIVE = ("starting", "queued", "preparing", "training", "paused", "stalled")
 """States of a run whose process lives."""
@@ -95,6 +95,13 @@ class Status:
         return max(1, min(self.epoch - before + 1, epochs)), epochs
 
     @property
+    def share_done(self) -> float:
+        """How much of the training is done, 0..1, with the first looks at the photos; never less than before."""
+        if not self.step:
+            return FIRST_LOOKS * min(1.0, self.part)
+        return FIRST_LOOKS + (1 - FIRST_LOOKS) * min(1.0, self.step / max(1, self.steps))
+
+    @property
     def seconds_in_all(self) -> float:
         """With what came before the first step; of a run that was resumed, before the first one of its last start."""
         return self.seconds + self.setup_seconds
@@ -136,10 +143,21 @@ class Run:
         """Its name as long as nobody gave it one."""
         try:
             config = self.config()
-            what = f"{self.facts().get('data') or Path(config.data).name}, AlexNet {config.variant}"
+            what = f"{self.facts().get('data') or Path(config.data).name}, {self.recipe()}"
         except FlowersError:
             what = "unknown settings"
         return f"{self.started:%d %b %H:%M:%S}: {what}"
+
+    def recipe(self) -> str:
+        """Which settings and which network it learns with, in a few words.
+
+        Raises:
+            RunError, ConfigError: the settings are missing, damaged or of a newer version.
+        """
+        variant, preset = self.config().variant, self.facts().get("preset")
+        if not preset:
+            return f"AlexNet {variant}"
+        return preset if variant == TrainConfig().variant else f"{preset}, AlexNet {variant}"
 
     def label(self) -> tuple[str, str]:
         """The name and the note that people gave it, "" each where they did not."""
@@ -197,12 +215,13 @@ class Run:
         return ""
 
     def facts(self) -> dict:
-        """What was recorded when training began: data, versions, machine. Before that the set's name at most."""
+        """What was recorded when training began: data, versions, machine. Before that its names."""
         facts = read_json(self.folder / "run.json")
         return facts if isinstance(facts, dict) else {}
 
     def record_facts(self, facts: dict) -> None:
-        write_json(self.folder / "run.json", facts)
+        """Adds to them."""
+        write_json(self.folder / "run.json", self.facts() | facts)
 
     # How it goes
 
@@ -388,31 +407,3 @@ def _changed(path: Path) -> float:
         return path.stat().st_mtime
     except FileNotFoundError:
         return 0.0
-
-
-def _alike(config: TrainConfig) -> tuple:
-    """What decides how long a training takes, besides its photos and epochs."""
-    return config.variant, config.features_lr == 0, config.head
-
-
-def measured_speed(wanted: TrainConfig, photos: int) -> tuple[float, float] | None:
-    """Photos a second, and seconds before the first step, of the last training that ended here with the same variant,
-    the same start of the fully connected layers, and convolutions frozen or not; None before there was one.
-
-    Args:
-        wanted: the settings to come.
-        photos: how many training photos there will be. A fitted head looks at each of them before the first step.
-    """
-    for run in list_runs()[:20]:
-        status = run.status()
-        with suppress(FlowersError):
-            config = run.config()
-            alike = _alike(config) == _alike(wanted)
-            if alike and status.phase in FINAL and status.images_per_second:
-                counts = run.facts().get("counts")
-                before = (counts.get("train") if isinstance(counts, dict) else None) or photos
-                if before < LEAST_SHARE * photos:
-                    continue
-                more = photos / before if wanted.head == "least-squares" else 1.0
-                return status.images_per_second, status.setup_seconds * more
-    return None

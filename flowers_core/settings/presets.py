@@ -8,7 +8,10 @@ from flowers_core.settings import config
 from flowers_core.settings.config import PRESETS, Preset, TrainConfig
 from flowers_core.storage import explain_disk_errors, presets_dir, read_json, write_json
 
-NOT_KEPT = ("data", "variant", "init", "seed", "threads", "precision")
+OTHERS = ("data", "variant", "init")
+"""Settings that are chosen beside a preset."""
+
+NOT_KEPT = (*OTHERS, "seed", "threads", "precision")
 """Settings of one training or one machine, which a preset leaves to whoever takes it."""
 
 
@@ -27,6 +30,17 @@ def take(name: str, init: str = "imagenet", have: tuple[int, int] | None = None,
         ConfigError: there is no such preset.
     """
     return config.preset(name, init, every(), have, **changes)
+
+
+def changed(settings: TrainConfig, name: str, have: tuple[int, int] | None = None) -> list[str]:
+    """The settings that differ from what a preset would set for the same photos, network and start."""
+    usual, own = (asdict(each) for each in (take(name, settings.init, have), settings))
+    return [field for field in usual if field not in OTHERS and own[field] != usual[field]]
+
+
+def called(settings: TrainConfig, name: str, have: tuple[int, int] | None = None) -> str:
+    """Settings in a word or two: the preset's title, and whether somebody changed any of them."""
+    return every()[name].title + (", changed" if changed(settings, name, have) else "")
 
 
 def save(title: str, expect: str, settings: TrainConfig) -> str:

@@ -28,14 +28,18 @@ PARTING_S = 20
 """Seconds that a following process waits after a signal for the first one to end the training."""
 
 
-def start(config: TrainConfig) -> Run:
+def start(config: TrainConfig, preset: str = "") -> Run:
     """Begins a new run in a process of its own, which lives on when this one ends.
+
+    Args:
+        config: its settings.
+        preset: what people call them.
 
     Raises:
         ConfigError, StorageError: the run can't be created.
     """
     run = runs.create(config)
-    run.record_facts({"data": name_of(config.data)})  # what it is called by, from the first moment on
+    run.record_facts({"data": name_of(config.data), "preset": preset})  # what it is called by, from now on
     _launch(run)
     return run
 

@@ -272,7 +272,11 @@ def describe(path: Path) -> str:
     began = Run(path.parent).started if in_run else datetime.fromtimestamp(path.stat().st_mtime)
     when = "still learning" if is_learning(path) else f"{began:%d %b %H:%M:%S}"
     best_of = ", best of a search" if studies_dir() in path.parents else ""
-    return f"{name or card.data.get('data', path.stem)}: AlexNet {card.variant}{best_of}{reached} ({when})"
+    recipe = f"AlexNet {card.variant}"
+    if in_run:
+        with suppress(FlowersError):  # settings of a newer version
+            recipe = Run(path.parent).recipe()
+    return f"{name or card.data.get('data', path.stem)}: {recipe}{best_of}{reached} ({when})"
 
 
 @st.cache_resource

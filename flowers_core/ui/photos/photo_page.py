@@ -20,8 +20,8 @@ PARTS = ["What the network sees", words.name_of("augmentation"), "Neighbours", "
 NEIGHBOURS = 8
 
 
-def show(decoded: DecodedSource, index: int) -> None:
-    """The page of photo `index`."""
+def show(decoded: DecodedSource, index: int, set_id: str) -> None:
+    """The page of photo `index` of a set."""
     photo, entry = decoded.source.photos[index], decoded.entries[index]
     name = decoded.source.classes[photo.label]
     of_kind = np.flatnonzero(decoded.labels == photo.label)
@@ -55,6 +55,8 @@ def show(decoded: DecodedSource, index: int) -> None:
             st.metric("Pixels", f"{entry.width}×{entry.height}")
             st.metric("Shape", f"{entry.aspect:.2f}", help="Width over height.")
         changes.remedies(decoded, index, "photo")
+        model = {"model": st.query_params["model"]} if "model" in st.query_params else {}
+        frame.link("classify", "What a model says", "visibility", data=set_id, kind=name, photo=photo.id, **model)
     part = st.segmented_control("Part", PARTS, default=PARTS[0], required=True, key="part", bind="query-params",
                                 label_visibility="collapsed")  # fmt: skip
     if part == PARTS[0]:

@@ -205,7 +205,6 @@ def _gentler(run: Run) -> None:
 
 def _say_how_it_goes(run: Run, state: str, status: Status, epochs: list[dict]) -> None:
     if state in ("training", "paused"):
-        done = status.part or status.step / max(1, status.steps)  # a bar of its own before the first step
         left = status.seconds_left
         now, epochs_in_all = status.epoch_now
         parts = [f"Epoch {now} of {epochs_in_all}"]
@@ -219,7 +218,7 @@ def _say_how_it_goes(run: Run, state: str, status: Status, epochs: list[dict]) -
             parts.append(f"{status.images_per_second:.0f} photos a second")
         if left is not None and state == "training" and not status.message:
             parts.append(f"{words.span(left)} left")
-        st.progress(min(1.0, done), " · ".join(parts))
+        st.progress(status.share_done, " · ".join(parts))
     if state == "paused" and run.request() != "stop":
         st.info(status.message, icon=":material/pause_circle:")
     elif state in ("starting", "queued", "preparing"):

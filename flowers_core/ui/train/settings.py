@@ -11,6 +11,7 @@ from flowers_core.errors import FlowersError
 from flowers_core.machine import memory
 from flowers_core.network.checkpoint import find_checkpoints, read_card
 from flowers_core.photos.cache import DecodedSource
+from flowers_core.runs.speed import measured_speed
 from flowers_core.settings import config, presets, recipes
 from flowers_core.settings.config import PRESETS, Preset, TrainConfig
 from flowers_core.sources.library import KnownSet
@@ -24,7 +25,7 @@ from flowers_core.ui.train import finder
 FIRST_ROW = ("epochs", "batch_size", "lr", "augmentation", "seed")
 """Settings shown at once; the others wait under "All settings"."""
 
-HIDDEN = ("data", "variant", "init")
+HIDDEN = presets.OTHERS
 """Settings with widgets of their own."""
 
 NEW = "new"
@@ -107,12 +108,11 @@ def form(known: KnownSet, decoded: DecodedSource) -> None:
     _keep_as_preset(wanted, preset, bool(problems))
     finder.panel(wanted, bool(problems), functools.partial(set_by_hand, "lr"))
     with start:
-        _say_what_differs(wanted, presets.take(preset, init, have))
-        _offer_to_start(wanted, problems, counts)
+        _say_what_differs(presets.changed(wanted, preset, have))
+        _offer_to_start(wanted, presets.called(wanted, preset, have), problems, counts)
 
 
-def _say_what_differs(wanted: TrainConfig, usual: TrainConfig) -> None:
-    names = [name for name in FIELDS if name not in HIDDEN and getattr(wanted, name) != getattr(usual, name)]
+def _say_what_differs(names: list[str]) -> None:
     if names:
         with st.container(horizontal=True, vertical_alignment="center"):
             changed = ", ".join(words.name_of(name) for name in names).lower()
@@ -151,7 +151,7 @@ def _back_to_the_preset() -> None:
     _take_preset()
 
 
-def _offer_to_start(wanted: TrainConfig, problems: list[str], counts: dict[str, int]) -> None:
+def _offer_to_start(wanted: TrainConfig, called: str, problems: list[str], counts: dict[str, int]) -> None:
     for problem in problems:
         st.warning(plain(problem), icon=":material/warning:")
     if wanted.folds:
@@ -164,7 +164,7 @@ def _offer_to_start(wanted: TrainConfig, problems: list[str], counts: dict[str, 
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button("Start training", type="primary", icon=":material/play_arrow:", disabled=bool(problems))
         if pressed and not problems:  # a click may be on its way while the last number turns out wrong
-            _start(wanted)
+            _start(wanted, called)
         if not problems:
             st.caption(_expected_time(wanted, counts))
     if first := next(iter(runs.active_runs()), None):
@@ -285,7 +285,7 @@ def starts(variant: str) -> dict[str, str]:
 
 
 def _expected_time(wanted: TrainConfig, counts: dict[str, int]) -> str:
-    measured = runs.measured_speed(wanted, counts["train"])
+    measured = measured_speed(wanted, counts["train"])
     if not measured and wanted.variant != "2014":
         return "How long it takes shows after the first training of this network with such a start here."
     photos = counts["train"]  # validation is part of the measured speed
@@ -306,9 +306,9 @@ def _expected_time(wanted: TrainConfig, counts: dict[str, int]) -> str:
     )
 
 
-def _start(wanted: TrainConfig) -> None:
+def _start(wanted: TrainConfig, called: str) -> None:
     try:
-        run = worker.start(wanted)
+        run = worker.start(wanted, called)
     except FlowersError as error:
         show_error(error)
         return

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import streamlit as st
 
-from flowers_core import runs
 from flowers_core.errors import FlowersError
 from flowers_core.machine import memory
 from flowers_core.photos.cache import DecodedSource
+from flowers_core.runs.speed import measured_speed
 from flowers_core.settings import config, presets
 from flowers_core.settings.config import Search
 from flowers_core.sources import name_of
@@ -30,6 +30,9 @@ EVERY_S = 2.0
 """Seconds between two looks at a living search."""
 
 LOG_LINES = 14
+SHOWN = 30
+"""Trials whose curves are drawn at most; the best one is always among them."""
+
 SHARE_OF_EPOCHS = 0.6
 """About this share of all epochs is trained when hopeless trials are cut short."""
 
@@ -180,8 +183,10 @@ def _panel(study: Study, was_alive: bool) -> None:
     _say_how_it_goes(study, state, plan, summary)
     _figures(summary)
     finished = [trial for trial in summary.trials if trial.state == "finished"]
+    if summary.trials:
+        _charts(study, plan, summary)
     if finished:
-        _charts(plan, summary, state)
+        _what_mattered(summary, state)
         best = summary.best_trial()
         st.info(_luck(best.accuracy, summary.valid_n, f"{best.accuracy:.0%}", finished), icon=":material/casino:")
     if summary.trials:
@@ -200,9 +205,11 @@ def _say_how_it_goes(study: Study, state: str, plan: Plan, summary: Summary) -> 
         for trial in summary.trials:
             if trial.state == "running":
                 status = study.trial(trial.number).status()
-                share += status.step / max(1, status.steps)
+                share += status.share_done
                 now = status.message if status.part else f"epoch {min(status.epoch + 1, plan.config.epochs)}"
                 parts.append(f"trial {trial.number + 1}: {now}")
+        if state == "running" and (left := _seconds_left(study, plan, summary, share)):
+            parts.append(f"about {words.span(left)} left")
         st.progress(min(1.0, (summary.done() + share) / plan.trials), " · ".join(parts))
     elif state in ("starting", "queued"):
         st.info(told["message"] or "The search is starting.", icon=":material/hourglass_top:")
@@ -218,6 +225,19 @@ def _say_how_it_goes(study: Study, state: str, plan: Plan, summary: Summary) -> 
         st.info(f"Stopped after {summary.done()} of {plan.trials} trials.", icon=":material/stop_circle:")
 
 
+def _seconds_left(study: Study, plan: Plan, summary: Summary, share: float) -> float | None:
+    """Going by the trials that have ended; None before there is one.
+
+    Args:
+        share: of one trial, that those which run now have done, taken together.
+    """
+    ended = [trial.number for trial in summary.trials if trial.state in ("finished", "pruned")]
+    if not ended:
+        return None
+    each = sum(study.trial(number).status().seconds_in_all for number in ended) / len(ended)
+    return each * max(0.0, plan.trials - len(ended) - share) / plan.workers
+
+
 def _figures(summary: Summary) -> None:
     best, states = summary.best_trial(), [trial.state for trial in summary.trials]
     with st.grid(4, min_column_width=140):
@@ -227,20 +247,40 @@ def _figures(summary: Summary) -> None:
         st.metric("Failed", states.count("failed"), border=True)
 
 
-def _charts(plan: Plan, summary: Summary, state: str) -> None:
-    left, right = st.columns([3, 2])
-    left.altair_chart(
-        charts.history(plan, summary), alt="Every trial's figure, and the best so far", key="tune-history"
-    )
-    if any(trial.state == "pruned" for trial in summary.trials):
-        left.caption(
-            "Hollow: cut short. The figure is what one look at each photo reached by then; the others are final."
+def _charts(study: Study, plan: Plan, summary: Summary) -> None:
+    left, right = st.columns(2)
+    with left:
+        curves = _curves(study, plan, summary)
+        st.altair_chart(charts.learning(plan, summary, curves), alt="How trials learn", key="tune-learning")
+        last = f" The best, and the last {SHOWN}." * (len(summary.trials) > SHOWN)
+        st.caption(f"How trials learn, with one look at each photo.{last}")
+    with right:
+        st.altair_chart(
+            charts.history(plan, summary), alt="Every trial's figure, and the best so far", key="tune-history"
         )
+        hollow = "Hollow: cut short, with what one look at each photo reached by then. "
+        st.caption(
+            hollow * any(trial.state == "pruned" for trial in summary.trials)
+            + "What each trial reached in the end, with several looks at each photo."
+        )
+
+
+def _curves(study: Study, plan: Plan, summary: Summary) -> dict[int, list[tuple[int, float]]]:
+    """(epoch, figure) points of the last trials and of the best one."""
+    numbers = {trial.number for trial in summary.trials[-SHOWN:]} | ({summary.best} - {None})
+    name = f"valid_{plan.objective}"
+    return {
+        number: [(record["epoch"], record[name]) for record in study.trial(number).metrics()[0] if name in record]
+        for number in sorted(numbers)
+    }
+
+
+def _what_mattered(summary: Summary, state: str) -> None:
     if summary.importance:
-        right.altair_chart(charts.importance(summary), alt="Which settings made the difference", key="tune-importance")
-        right.caption("Which settings made the difference, as far as so few trials can tell.")
+        st.altair_chart(charts.importance(summary), alt="Which settings made the difference", key="tune-importance")
+        st.caption("Which settings made the difference, as far as so few trials can tell.")
     else:
-        right.info(_why_no_importance(summary, state), icon=":material/bar_chart:")
+        st.info(_why_no_importance(summary, state), icon=":material/bar_chart:")
 
 
 def _why_no_importance(summary: Summary, state: str) -> str:
@@ -358,7 +398,7 @@ def _luck(accuracy: float, n: int, named: str, finished: list[studies.Trial] | N
 
 
 def _expected_time(plan: Plan, counts: dict[str, int]) -> str:
-    measured = runs.measured_speed(plan.config, counts["train"])
+    measured = measured_speed(plan.config, counts["train"])
     if measured is None:
         return "How long it takes shows after the first training of this network with such a start here."
     speed, setup = measured

@@ -52,6 +52,37 @@ def history(plan: Plan, summary: Summary) -> alt.LayerChart:
     ).properties(height=300)
 
 
+def learning(plan: Plan, summary: Summary, curves: dict[int, list[tuple[int, float]]]) -> alt.LayerChart:
+    """How trials learn: the running ones and the best before the others, which are grey.
+
+    Args:
+        plan, summary: of the search.
+        curves: (epoch, figure on valid) points by a trial's number.
+    """
+    accuracy, running = plan.objective == "accuracy", {t.number for t in summary.trials if t.state == "running"}
+    rows: dict[str, list[tuple]] = {"others": [], "these": []}
+    for number, points in curves.items():
+        what = TRIAL_WORDS["running"] if number in running else BEST if number == summary.best else ""
+        rows["these" if what else "others"] += [(number + 1, epoch, value, what) for epoch, value in points]
+    title, form = OBJECTIVE_TITLES[plan.objective], ".0%" if accuracy else ".3~g"
+    x = alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, format="d", grid=False, labelFlush=False),
+              scale=alt.Scale(domain=[0, 1.03 * plan.config.epochs + 0.2], nice=False))  # fmt: skip
+    y = alt.Y("value:Q", title=title, axis=alt.Axis(format=form, tickCount=5, labelFlush=False),
+              scale=alt.Scale(domain=[0, 1.03], nice=False) if accuracy else alt.Scale(zero=False))  # fmt: skip
+    color = alt.Color("what:N", title=None, scale=alt.Scale(domain=[TRIAL_WORDS["running"], BEST]),
+                      legend=alt.Legend(orient="top", symbolOpacity=1))  # fmt: skip
+    tooltip = [alt.Tooltip("trial:Q", title="Trial"), alt.Tooltip("epoch:Q", title="Epoch"),
+               alt.Tooltip("value:Q", title=title, format=".1%" if accuracy else ".3f")]  # fmt: skip
+    others, these = (
+        alt.Chart(pd.DataFrame(rows[which], columns=["trial", "epoch", "value", "what"])) for which in rows
+    )
+    dots = alt.OverlayMarkDef(size=25, filled=True)
+    return alt.layer(
+        others.mark_line(color="gray", opacity=0.4, strokeWidth=1.5).encode(x, y, detail="trial:N", tooltip=tooltip),
+        these.mark_line(strokeWidth=2.5, point=dots).encode(x, y, color, detail="trial:N", tooltip=tooltip),
+    ).properties(height=300)
+
+
 def importance(summary: Summary) -> alt.Chart:
     """Share of the differences between trials that each setting explains."""
     rows = [(words.name_of(name), share) for name, share in summary.importance.items()]

@@ -374,7 +374,12 @@ def test_a_photo_of_a_set_is_asked_about_by_a_link(model: Path, tmp_path: Path) 
     other = opened("classify", **linked_photo(known, "train", KINDS[0]))
     assert any(f"It is: {KINDS[0]}" in unescaped(text) for text in texts(other, "markdown"))
     assert any(proves in text for text in texts(other, "caption"))
+    assert not [link for link in app.main.get("page_link") if link.value == "Back to the matrix"]
+    app.query_params["called"] = "rose"
+    (link,) = [link for link in app.run().main.get("page_link") if link.value == "Back to the matrix"]
+    assert link.proto.query_string == f"data={known.id}&called=rose"
     button(app, "Another photo").click().run()
+    assert not app.query_params
     assert not app.exception
     assert app.get("file_uploader")
     assert not texts(app, "header")

@@ -13,8 +13,8 @@ from flowers_core.ui.classify.answers import Picture
 from flowers_core.ui.errors import show_error
 from flowers_core.ui.photos import opened
 
-ADDRESS = ("data", "kind", "photo")
-"""The address's parameters that name a photo."""
+ADDRESS = ("data", "kind", "photo", *opened.MATRIX[1:])
+"""The address's parameters that name a photo, and where it was opened; the model stays chosen without them."""
 
 
 def is_asked() -> bool:
@@ -43,7 +43,9 @@ def _read(known: library.KnownSet, decoded: DecodedSource, index: int, card: Car
     photo = decoded.source.photos[index]
     kind = decoded.source.classes[photo.label]
     with st.container(horizontal=True, vertical_alignment="center"):
-        frame.link("photos", "Its own page", "open_in_new", data=known.id, kind=kind, photo=photo.id)
+        opened.link_to_matrix()
+        address = {"data": known.id, "kind": kind, "photo": photo.id}
+        frame.link("photos", "Its own page", "open_in_new", **address, **opened.matrix())
         st.button("Another photo", icon=":material/photo_camera:", on_click=_another, type="tertiary")
     learned = ("train", "valid") if card.config.get("folds") else ("train",)
     if photo.split in learned and card.data.get("fingerprint") == decoded.fingerprint:
@@ -57,5 +59,5 @@ def _read(known: library.KnownSet, decoded: DecodedSource, index: int, card: Car
 
 def _another() -> None:
     """For a button's `on_click`: back to the ways in."""
-    for name in ADDRESS:
-        st.query_params.pop(name, None)
+    kept = {name: st.query_params.get_all(name) for name in st.query_params if name not in ADDRESS}
+    st.query_params.from_dict(kept)  # at once: every change of it is a step for the Back button

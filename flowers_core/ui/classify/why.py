@@ -32,16 +32,18 @@ def where_it_looked(model: Path, card: Card, answered: Answered) -> None:
     left, right = st.columns(2)
     heat, all_seen = kept("heat", key, MOST_KEPT, lambda: _heat_picture(model, answered, label))
     with left:
+        how = "Grad-CAM, cell by cell: how much what the last convolution found there raises this name's logit."
         st.image(heat, width="stretch", alt="Where the network looked")
         st.caption(
-            "Bright: here the last convolution found what speaks for this name (Grad-CAM, cell by cell)."
-            + ("" if all_seen else " This model does not look at the dark edges.")
+            f"Bright: what it saw here speaks for {plain(name)}."
+            + ("" if all_seen else " At the dark edges it does not look."),
+            help=how,
         )
     with right:
         if key not in st.session_state.get("scans", {}):
             place = st.empty()
             with place.container():
-                st.markdown("Is that really what counts? Hide the photo part by part, and see when the answer falls.")
+                st.markdown("Does it need what it saw there? Hide the photo part by part, and see.")
                 if not st.button("Hide part by part", icon=":material/visibility_off:", key="scan"):
                     return
             place.empty()

@@ -177,11 +177,10 @@ def _photos(report: Report, decoded: DecodedSource, set_id: str, true: str, call
         with grid.cell():
             st.image(picture, width="stretch", alt=caption)
             st.caption(plain(caption))
-            address = {"data": set_id, "kind": decoded.source.classes[photo.label], "photo": photo.id, "model": model}
+            address = {"data": set_id, "kind": decoded.source.classes[photo.label], "photo": photo.id,
+                       "model": model, "split": report.split, "true": true, "called": called}  # fmt: skip
             with st.container(horizontal=True, gap="small"):
-                frame.link(
-                    "photos", "Its own page", "open_in_new", **address, split=report.split, true=true, called=called
-                )
+                frame.link("photos", "Its own page", "open_in_new", **address)
                 if not asked.is_dir():  # the networks of a cross-validation are gone
                     frame.link("classify", "Why?", "visibility", **address)
 

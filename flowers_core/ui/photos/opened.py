@@ -6,11 +6,12 @@ import streamlit as st
 
 from flowers_core.images import SIDE
 from flowers_core.photos.cache import DecodedSource
-from flowers_core.ui import tiles
+from flowers_core.ui import frame, tiles
 from flowers_core.ui.pictures import PER_PAGE, paged, thumbnails
 
 MATRIX = ("model", "split", "true", "called")
-"""In the address when the photo was opened from a cell of a confusion matrix: which one it was."""
+"""In the address when the photo was opened from a cell of a confusion matrix: which one it was; of them the model also
+when it was asked about the photo."""
 
 KINDS = "Kinds"
 """The view in which a photo lies in its kind."""
@@ -54,6 +55,19 @@ def is_gone(decoded: DecodedSource) -> bool:
     if asked:
         return photo(decoded) is None and asked != before
     return "kind" in st.query_params and kind(decoded) is None
+
+
+def matrix() -> dict[str, str]:
+    """The address's parameters that name a model, or a cell of a confusion matrix."""
+    return {name: st.query_params[name] for name in MATRIX if name in st.query_params}
+
+
+def link_to_matrix() -> bool:
+    """A link back to the cell of the confusion matrix that the photo was opened from; False where it was from none."""
+    if is_of_matrix := MATRIX[-1] in st.query_params:
+        known = {name: st.query_params[name] for name in ("data",) if name in st.query_params}
+        frame.link("evaluate", "Back to the matrix", "arrow_back", **known, **matrix())
+    return is_of_matrix
 
 
 def open_kind(name: str) -> None:

@@ -33,10 +33,7 @@ def show(decoded: DecodedSource, index: int, set_id: str) -> None:
         unsafe_allow_javascript=True,
     )
     with st.container(horizontal=True):
-        if opened.MATRIX[-1] in st.query_params:
-            matrix = {name: st.query_params[name] for name in ("data", *opened.MATRIX) if name in st.query_params}
-            frame.link("evaluate", "Back to the matrix", "arrow_back", **matrix)
-        else:
+        if not opened.link_to_matrix():
             st.button("Back", icon=":material/arrow_back:", on_click=opened.close_photo)
         for label, icon, other in (("Previous", "chevron_left", place - 1), ("Next", "chevron_right", place + 1)):
             there = 0 <= other < len(of_kind)
@@ -55,8 +52,8 @@ def show(decoded: DecodedSource, index: int, set_id: str) -> None:
             st.metric("Pixels", f"{entry.width}×{entry.height}")
             st.metric("Shape", f"{entry.aspect:.2f}", help="Width over height.")
         changes.remedies(decoded, index, "photo")
-        model = {"model": st.query_params["model"]} if "model" in st.query_params else {}
-        frame.link("classify", "What a model says", "visibility", data=set_id, kind=name, photo=photo.id, **model)
+        address = {"data": set_id, "kind": name, "photo": photo.id}
+        frame.link("classify", "What a model says", "visibility", **address, **opened.matrix())
     part = st.segmented_control("Part", PARTS, default=PARTS[0], required=True, key="part", bind="query-params",
                                 label_visibility="collapsed")  # fmt: skip
     if part == PARTS[0]:

@@ -261,7 +261,7 @@ def _charts(study: Study, plan: Plan, summary: Summary) -> None:
         hollow = "Hollow: cut short, with what one look at each photo reached by then. "
         st.caption(
             hollow * any(trial.state == "pruned" for trial in summary.trials)
-            + "What each trial reached in the end, with several looks at each photo."
+            + "What each trial reached in the end, with several looks and with a second classifier that joins then."
         )
 
 

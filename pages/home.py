@@ -31,7 +31,7 @@ def show_training() -> None:
     fold = f", fold {status.fold} of {status.folds}" if status.fold else ""
     now, epochs = status.epoch_now
     epoch = f"{word}: epoch {now} of {epochs}{fold}"
-    st.progress(min(1.0, status.step / max(1, status.steps)), epoch if status.steps else "A training begins.")
+    st.progress(status.share_done, epoch if status.steps else "A training begins.")
     frame.link("train", "Watch it learn", "monitoring", run=going_on[0].id)
 
 

@@ -385,6 +385,17 @@ def test_a_photo_of_a_set_is_asked_about_by_a_link(model: Path, tmp_path: Path) 
     assert not texts(app, "header")
 
 
+def test_what_speaks_for_the_right_name_is_shown_too(home: Path, tmp_path: Path) -> None:
+    with_model(home, {**{f"flower {n}": 0.19 for n in range(5)}, KINDS[0]: 0.05})
+    known = library.remember(draw_set(tmp_path / "set", {"Train": 1, "Valid": 1}, size=48), "mine")
+    app = opened("classify", **linked_photo(known, "valid", KINDS[0]))
+    choice = next(box for box in app.selectbox if box.label == "What speaks for")
+    assert len(choice.options) == 6
+    choice.set_value(KINDS[0]).run()
+    assert not app.exception
+    assert any(f"speaks for {KINDS[0]}" in unescaped(text) for text in texts(app, "caption"))
+
+
 @pytest.mark.usefixtures("model")
 def test_a_link_to_a_photo_that_is_gone_says_so_and_shows_the_ways_in(tmp_path: Path) -> None:
     known = library.remember(draw_set(tmp_path / "set", {"Train": 1, "Valid": 1}, size=48), "mine")

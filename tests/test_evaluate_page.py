@@ -246,6 +246,7 @@ def test_evaluating_shows_figures_matrix_and_table() -> None:
     assert figures["Right at first guess"] == "33.3%"
     assert "Right among five" not in figures, "with three kinds it says nothing"
     assert figures["Photos"] == "6"
+    assert "With so few of each kind they say little" in captions(app)
     assert len(app.main.get("plotly_chart")) == 1
     table = app.dataframe[0].value.set_index("Kind")
     assert table["Found"].to_dict() == {"daffodil": 0.0, "rose": 100.0, "sunflower": 0.0}

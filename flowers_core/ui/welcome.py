@@ -9,7 +9,8 @@ STRIP = ("sunflower", "bearded iris", "lotus", "hibiscus", "poinsettia", "passio
 
 def garden_strip() -> None:
     """A few flowers of the garden, drawn at first use."""
-    grid = st.grid(len(STRIP), min_column_width=72, gap="small")
+    with st.container(key="garden-strip"):
+        grid = st.grid(len(STRIP), min_column_width=72, gap="small")
     for kind in STRIP:
         grid.image(_drawn(kind), width="stretch", alt=f"A drawn {kind}")
 

@@ -11,6 +11,7 @@ import streamlit as st
 from flowers_core.images import to_jpeg
 from flowers_core.network import checkpoint
 from flowers_core.network.checkpoint import Card
+from flowers_core.sources.records import class_key
 from flowers_core.ui.choices import training_set
 from flowers_core.ui.classify.answers import Answered, kept, open_picture
 from flowers_core.ui.models import classifier
@@ -24,8 +25,10 @@ ALIKE = 6
 
 
 def where_it_looked(model: Path, card: Card, answered: Answered) -> None:
-    """The heat map for a name that one chooses among the guesses, and the occlusion scan on request."""
-    names = [name for name, _ in answered.prediction.top]
+    """The heat map for one of the guesses or the right name, and the occlusion scan on request."""
+    guesses = [name for name, _ in answered.prediction.top]
+    right = (name for name in card.classes if class_key(name) == class_key(answered.picture.right))
+    names = list(dict.fromkeys([*guesses, *right]))
     name = st.selectbox("What speaks for", names, key=f"explain-{answered.picture.id}")
     label = card.classes.index(name)
     key = (str(model), checkpoint.written_at(model), answered.picture.id, label)

@@ -63,10 +63,11 @@ def _measure(model: Path, decoded: DecodedSource, split: str, limit: int | None)
 
 
 def _show(result: robustness.Robustness) -> None:
+    groups = list(dict.fromkeys(row.name for row in result.rows))
     rows = pd.DataFrame(
         {
             "what": [f"{row.name} {row.amount}".strip() for row in result.rows],
-            "group": [row.name for row in result.rows],
+            "stripe": [groups.index(row.name) % 2 for row in result.rows],  # there are more groups than colours
             "right": [row.top1.value for row in result.rows],
             "low": [row.top1.low for row in result.rows],
             "high": [row.top1.high for row in result.rows],
@@ -84,7 +85,7 @@ def _show(result: robustness.Robustness) -> None:
         alt.Tooltip("low:Q", title="at least", format=".0%"), alt.Tooltip("high:Q", title="at most", format=".0%"),
     ]  # fmt: skip
     bars = alt.Chart(rows).mark_bar(height=11).encode(
-        x, y, alt.Color("group:N", legend=None, sort=None), tooltip=tooltip
+        x, y, alt.Color("stripe:N", legend=None), tooltip=tooltip
     )  # fmt: skip
     spans = alt.Chart(rows).mark_rule(opacity=0.55).encode(alt.X("low:Q"), y, alt.X2("high:Q"))
     line = alt.Chart(rows[:1]).mark_rule(strokeDash=[4, 3]).encode(alt.X("right:Q"))

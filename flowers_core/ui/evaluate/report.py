@@ -30,6 +30,9 @@ CELL = ("true", "called")
 CLICKED = "cell-clicked"
 """Set by a click on a cell, until its photos are shown."""
 
+FEW_PER_KIND = 5
+"""Photos of each kind below which a kind's own figures say little: an interval then spans half of all there is."""
+
 FOUND, RIGHT = "Found", "Right when said"
 
 
@@ -213,7 +216,9 @@ def _table(report: Report) -> None:
         )
         columns[f"{name} range"] = st.column_config.TextColumn("95% range", width=90)
     st.dataframe(pd.DataFrame(rows), column_config=columns, hide_index=True, height=35 * (len(rows) + 1) + 3)
-    st.caption("Each figure with its 95% interval: the fewer photos, the wider.")
+    few = " With so few of each kind they say little: trust the figures of all kinds together."
+    few *= report.n < FEW_PER_KIND * len(report.classes)
+    st.caption(f"Each figure with its 95% interval: the fewer photos, the wider.{few}")
 
 
 def _range(low: float, high: float) -> str:

@@ -121,6 +121,19 @@ def test_predict_answers_every_photo_and_says_which_it_cannot_read(trained: dict
     assert "Not a picture" in bad["error"]
 
 
+def test_a_folder_stands_for_all_photos_below_it(trained: dict, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    album = draw_set(tmp_path / "album", {"": 11}, ("rose",), 24)
+    (album / "rose" / ".DS_Store").write_bytes(b"litter")
+    (album / "rose" / "notes.txt").write_text("none of the photos")
+    found = told(capsys, "predict", trained["checkpoint"], album, album / "rose" / "1.jpg")
+    names = [Path(row["file"]).name for row in found]
+    assert names == [*(f"{n}.jpg" for n in range(1, 12)), "1.jpg"], "2 before 10, and each as often as it was named"
+    assert len(told(capsys, "add", "rose", album)) == 11
+    (tmp_path / "empty").mkdir()
+    assert main(["predict", trained["checkpoint"], str(tmp_path / "empty")]) == 2
+    assert "no photo in this folder" in capsys.readouterr().err
+
+
 def test_one_path_from_photo_to_probabilities(trained: dict, three_kinds: Path, tmp_path: Path) -> None:
     photo = three_kinds / "Test" / "rose" / "1.jpg"
     (alone,) = answer("predict", trained["checkpoint"], photo)

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from flowers_core.errors import ConfigError
 from flowers_core.sources import Source, flowers102, imports, library, open_source, splits
@@ -41,6 +42,17 @@ def add_actions(parser: argparse.ArgumentParser) -> Callable[[str, str], argpars
 def say(line: str) -> None:
     """One line on standard error, where it doesn't disturb what a script reads."""
     print(line, file=sys.stderr, flush=True)
+
+
+def named_photos(paths: Sequence[Path]) -> list[Path]:
+    """The photos that a command line names; a folder stands for all that lie below it.
+
+    Raises:
+        DataError: a folder without a photo.
+    """
+    from flowers_core.sources.folder import photos_below
+
+    return [photo for path in paths for photo in (photos_below(path) if path.is_dir() else [path])]
 
 
 def open_data(options: argparse.Namespace, least_classes: int = 1) -> Source:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from flowers_core.cli.common import Command, add_data, end_progress, open_data, progress
+from flowers_core.cli.common import Command, add_data, end_progress, named_photos, open_data, progress
 from flowers_core.errors import ConfigError, ImageError
 from flowers_core.network import sureness
 from flowers_core.sources import SPLITS
@@ -23,7 +23,7 @@ def add_commands(command: Command) -> None:
 
     predict = command("predict", _predict, "Name the flower in each photo.")
     predict.add_argument("checkpoint", metavar="CHECKPOINT", type=Path)
-    predict.add_argument("images", metavar="IMAGE", type=Path, nargs="+")
+    predict.add_argument("images", metavar="IMAGE", type=Path, nargs="+", help="a photo, or a folder of them")
     predict.add_argument("--top", type=int, default=5, metavar="K", help="how many kinds to list (default: 5)")
 
     export = command("export", _export, "Write a model as a page for browsers, as ONNX or as safetensors.")
@@ -63,8 +63,9 @@ def _predict(options: argparse.Namespace) -> list[dict]:
         raise ConfigError("--top must be at least 1", options.top)
     from flowers_core.evaluation.predict import Classifier
 
+    photos = named_photos(options.images)
     classifier = Classifier(options.checkpoint)
-    predictions = list(classifier.classify_files(((path, str(path)) for path in options.images), options.top))
+    predictions = list(classifier.classify_files(((path, str(path)) for path in photos), options.top))
     if not options.json:
         for prediction in predictions:
             answer = ", ".join(f"{name} {sureness.percent(p)}" for name, p in prediction.top)

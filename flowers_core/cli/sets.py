@@ -12,6 +12,7 @@ from flowers_core.cli.common import (
     ask_consent,
     end_progress,
     folds_hint,
+    named_photos,
     open_data,
     print_table,
     progress,
@@ -46,7 +47,7 @@ def add_commands(command: Command) -> None:
 
     add = command("add", _add, "Add photos to a kind of My own set, or take the last one back.")
     add.add_argument("kind", metavar="KIND", nargs="?", help="one of the set's kinds, or a new one")
-    add.add_argument("images", metavar="IMAGE", type=Path, nargs="*")
+    add.add_argument("images", metavar="IMAGE", type=Path, nargs="*", help="a photo, or a folder of them")
     add.add_argument("--undo", action="store_true", help="take the photo that was added last out again")
 
     sets = command("sets", _sets, "List all sets of photos with their cards, rename, delete or bring back one.")
@@ -156,7 +157,8 @@ def _add(options: argparse.Namespace) -> list[dict]:
     elif options.kind is None or not options.images:
         raise ConfigError("add needs KIND and IMAGE", None, "Say: add rose photo.jpg")
     else:
-        for path in options.images:
+        photos = named_photos(options.images)
+        for path in photos:
             try:
                 done.append(own.add(read_file(path), options.kind))
             except ImageError as error:
@@ -165,7 +167,7 @@ def _add(options: argparse.Namespace) -> list[dict]:
         for addition in done:
             print(f"{'Took back' if options.undo else 'Added'} a photo of {addition.folder}")
     if refused:
-        what = f"{len(refused)} of {len(options.images)} photos can't be added"
+        what = f"{len(refused)} of {len(photos)} photos can't be added"
         raise ImageError(what, first_few(refused), "The others are in My own set." if done else "Nothing was added.")
     return [asdict(addition) for addition in done]
 

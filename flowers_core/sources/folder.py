@@ -210,6 +210,18 @@ def _loose(folder: Path, endings: Container[str]) -> list[Path]:
     return sorted(path for path in names if not path.is_dir())
 
 
+def photos_below(folder: Path) -> list[Path]:
+    """The files anywhere below a folder whose names say that they are photos, in the order that people expect.
+
+    Raises:
+        DataError: there is none.
+    """
+    found = sorted(_photos(folder, folder, []), key=lambda photo: natural_order(photo[1]))
+    if not found:
+        raise DataError("There is no photo in this folder", folder)
+    return [Path(file) for file, _ in found]
+
+
 def is_litter(name: str) -> bool:
     return name.startswith(".") or name.casefold() in _LITTER
 

@@ -187,10 +187,13 @@ def test_time_left_is_guessed_from_the_time_spent() -> None:
 
 def test_progress_never_goes_back() -> None:
     looks = [Status(part=part, steps=40) for part in (0.0, 0.5, 1.0)]
-    steps = [Status(step=step, steps=40, part=part) for step, part in ((1, 0.0), (20, 0.3), (40, 1.0))]
+    steps = [
+        Status(step=step, steps=40, setup_seconds=20.0, part=part) for step, part in ((1, 0.0), (20, 0.3), (40, 1.0))
+    ]
     shares = [status.share_done for status in (*looks, *steps)]
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0.0, 1.0)
+    assert replace(steps[0], setup_seconds=0.2).share_done == 1 / 40, "nothing to look at before the first step"
     assert Status().share_done == 0.0
 
 

@@ -29,9 +29,9 @@ from flowers_core.storage import (
 FINAL = ("finished", "stopped", "failed")
 """Phases after which nothing happens by itself."""
 
-FIRST_LOOKS = 0.1
-"""Share of a training that the looks before its first step count for, however long they take: so that progress never
-goes back."""
+FIRST_LOOKS, NO_LOOKS_S = 0.3, 1.0
+"""Share of a training that the looks before its first step count for, however long they take, so that progress never
+goes back; and the seconds below which there were none to speak of."""
 
 ACTIVE = ("starting", "queued", "preparing", "training", "paused", "stalled")
 """States of a run whose process lives."""
@@ -99,7 +99,8 @@ class Status:
         """How much of the training is done, 0..1, with the first looks at the photos; never less than before."""
         if not self.step:
             return FIRST_LOOKS * min(1.0, self.part)
-        return FIRST_LOOKS + (1 - FIRST_LOOKS) * min(1.0, self.step / max(1, self.steps))
+        looks = FIRST_LOOKS if self.setup_seconds >= NO_LOOKS_S else 0.0
+        return looks + (1 - looks) * min(1.0, self.step / max(1, self.steps))
 
     @property
     def seconds_in_all(self) -> float:
